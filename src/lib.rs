@@ -1,0 +1,7 @@
+//! The memory footprint of `fork()`.
+#![warn(clippy::pedantic)]
+#![allow(clippy::module_name_repetitions, clippy::must_use_candidate, clippy::missing_errors_doc)]
+
+pub mod error;
+pub mod runtimes;
+pub mod units;
