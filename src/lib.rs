@@ -3,5 +3,7 @@
 #![allow(clippy::module_name_repetitions, clippy::must_use_candidate, clippy::missing_errors_doc)]
 
 pub mod error;
+pub mod family;
+pub mod record;
 pub mod runtimes;
 pub mod units;

@@ -1,0 +1,18 @@
+//! The pure model: pages, processes, what a fork shares, and who pays. No I/O happens here.
+//!
+//! [`page`] decodes one pagemap entry, [`table`] holds a process's pages, [`diff`] compares a worker
+//! with what it inherited, and [`ledger`] divides the frames of a whole family among its members.
+
+pub mod diff;
+pub mod inherited;
+pub mod ledger;
+pub mod page;
+pub mod table;
+pub mod vma;
+
+pub use diff::{Diff, Evidence, PageRanges, PageState, diff, range_pages};
+pub use inherited::Inherited;
+pub use ledger::{Ledger, LedgerShare};
+pub use page::PageEntry;
+pub use table::{PageTable, Process, Run};
+pub use vma::{Vma, VmaFlags};

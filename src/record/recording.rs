@@ -1,0 +1,365 @@
+//! What one measurement found: the value that captures store and reports draw.
+
+use crate::family::{Ledger, PageState};
+use crate::units::{Bytes, PAGE_SIZE};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Version of the JSON output and of captures. Fields are added, never removed or renamed.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// The strength of the evidence a measurement rests on, best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Rung {
+    /// Frames of worker and zygote against the fork-time frames: exact.
+    Pfn,
+    /// Pages written since the fork, tracked by userfaultfd `WP_ASYNC`: exact, no frames.
+    Scan,
+    /// Exclusively mapped pages against a frozen sibling: exact for small folios.
+    Exclusive,
+    /// Totals of `smaps_rollup` alone.
+    Rollup,
+}
+
+impl Rung {
+    /// The name used in options and outputs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pfn => "pfn",
+            Self::Scan => "scan",
+            Self::Exclusive => "exclusive",
+            Self::Rollup => "rollup",
+        }
+    }
+
+    /// One line for the reader of a report: what the verdicts rest on.
+    pub const fn explanation(self) -> &'static str {
+        match self {
+            Self::Pfn => "page frame numbers of zygote and worker, compared with a sibling frozen at the fork (exact)",
+            Self::Scan => "pages written since the fork, tracked by the kernel with userfaultfd WP_ASYNC (exact; frames hidden)",
+            Self::Exclusive => "exclusively mapped pages, while a sibling frozen at the fork holds every fork-time frame (exact for small folios)",
+            Self::Rollup => "totals of smaps_rollup (no page detail)",
+        }
+    }
+}
+
+/// A whole measurement.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Recording {
+    /// What was measured, by whom and where.
+    pub about: About,
+    /// The process the workers were forked from, at the fork.
+    pub zygote: ZygoteSummary,
+    /// The workers, in the order of their forks.
+    pub workers: Vec<WorkerInfo>,
+    /// What was found after the fork and after each step, in order. The first is named `fork`.
+    pub steps: Vec<Step>,
+    /// How the counts of the last step are accounted for.
+    pub reconciliation: Reconciliation,
+    /// Coded remarks on the program or the configuration.
+    pub findings: Vec<Finding>,
+    /// Every inherited page of every worker. Stored as a table, not in JSON.
+    #[serde(skip)]
+    pub pages: PageHistory,
+}
+
+/// What was measured, by whom and where.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct About {
+    /// [`SCHEMA_VERSION`] of the writer.
+    pub schema_version: u32,
+    /// Short name for titles: the workload's file name or the configuration's folder.
+    pub title: String,
+    /// What the workload says of itself (docstring, header comment); may be empty.
+    pub description: String,
+    /// The command line that repeats the measurement.
+    pub command: String,
+    /// `python`, `toy`, `server` or `command`.
+    pub runtime: String,
+    /// Version of the runtime or server, e.g. `CPython 3.12.1`.
+    pub runtime_version: String,
+    /// Evidence used.
+    pub rung: Rung,
+    /// Bytes in a page.
+    pub page_size: u64,
+    /// When the measurement began, in seconds since 1970.
+    pub created_unix: u64,
+    /// Version of forkprint.
+    pub forkprint_version: String,
+    /// `uname -sr`.
+    pub kernel: String,
+    /// Architecture, processors and memory, for people.
+    pub machine: String,
+    /// Effective user id of the measurement.
+    pub uid: u32,
+    /// False when the measurement ended early; the findings say why.
+    pub complete: bool,
+    /// Remarks on how it was measured (weaker rung than possible, fallbacks).
+    pub notes: Vec<String>,
+}
+
+impl Default for About {
+    fn default() -> Self {
+        Self {
+            schema_version: SCHEMA_VERSION,
+            title: String::new(),
+            description: String::new(),
+            command: String::new(),
+            runtime: String::new(),
+            runtime_version: String::new(),
+            rung: Rung::Rollup,
+            page_size: PAGE_SIZE,
+            created_unix: 0,
+            forkprint_version: env!("CARGO_PKG_VERSION").into(),
+            kernel: String::new(),
+            machine: String::new(),
+            uid: 0,
+            complete: false,
+            notes: Vec::new(),
+        }
+    }
+}
+
+/// The zygote at the fork.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ZygoteSummary {
+    /// Process id.
+    pub pid: u32,
+    /// Private pages: what every worker inherits.
+    pub private_pages: u64,
+    /// Resident set, in bytes.
+    pub rss_bytes: u64,
+}
+
+/// One worker and how it ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerInfo {
+    /// Index, from 0.
+    pub worker: u32,
+    /// Process id.
+    pub pid: u32,
+    /// How it ended.
+    pub fate: Fate,
+}
+
+/// How a worker ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Fate {
+    /// Served until we stopped it.
+    Finished,
+    /// Left by itself.
+    Exited {
+        /// Exit status.
+        code: i32,
+        /// Step during which it happened.
+        step: String,
+    },
+    /// Killed by a signal.
+    Killed {
+        /// Name of the signal, e.g. `SIGSEGV`.
+        signal: String,
+        /// Step during which it happened.
+        step: String,
+    },
+    /// A step raised; the worker lived on.
+    Failed {
+        /// Exception and message.
+        message: String,
+        /// Step that raised.
+        step: String,
+    },
+    /// Did not answer before the deadline and was killed.
+    Hung {
+        /// Step that did not end.
+        step: String,
+    },
+}
+
+/// The family after one step. Counts are pages, cumulative since the fork.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Step {
+    /// Name of the step: `fork`, then the workload's, or `100 requests`.
+    pub name: String,
+    /// Requests served by the whole family so far, for servers.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub requests: Option<u64>,
+    /// Seconds since the fork.
+    pub seconds: f64,
+    /// One entry for each worker alive.
+    pub workers: Vec<WorkerStep>,
+    /// Broken pages by region, summed over the workers.
+    pub regions: BTreeMap<String, u64>,
+    /// Broken pages by cause, summed over the workers.
+    pub causes: BTreeMap<String, u64>,
+    /// Who pays for the private memory of zygote and workers.
+    pub ledger: Ledger,
+    /// The kernel's own totals, as a second method.
+    pub cross_check: CrossCheck,
+}
+
+/// One worker after one step, in pages since the fork.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct WorkerStep {
+    /// Index of the worker.
+    pub worker: u32,
+    /// Process id.
+    pub pid: u32,
+    /// Pages inherited at the fork.
+    pub inherited: u64,
+    /// Inherited pages no longer shared with the zygote.
+    pub broken: u64,
+    /// Of these, written by the worker (also where the zygote wrote too).
+    pub broken_by_worker: u64,
+    /// Of these, written by the zygote (also where the worker wrote too).
+    pub broken_by_zygote: u64,
+    /// Broken pages whose bytes still equal the fork-time bytes.
+    pub ghost: u64,
+    /// Broken pages whose fork-time bytes could not be read: neither ghost nor known to differ.
+    #[serde(default)]
+    pub uncompared: u64,
+    /// Private pages made after the fork.
+    pub fresh: u64,
+    /// Inherited pages no longer mapped.
+    pub gone: u64,
+    /// Bytes that differ from the fork-time bytes, in all broken pages together.
+    pub bytes_changed: u64,
+}
+
+impl WorkerStep {
+    /// Bytes copied for each byte that really differs; `None` when nothing differs.
+    #[expect(clippy::cast_precision_loss, reason = "a ratio for people")]
+    pub fn amplification(&self) -> Option<f64> {
+        (self.bytes_changed > 0).then(|| (self.broken * PAGE_SIZE) as f64 / self.bytes_changed as f64)
+    }
+
+    /// Bytes of the broken pages.
+    pub fn broken_bytes(&self) -> Bytes {
+        Bytes::of_pages(self.broken)
+    }
+}
+
+/// Totals of `smaps_rollup` beside ours, in bytes, summed over the members named.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct CrossCheck {
+    /// `Private_Dirty` of all workers, by the kernel.
+    pub workers_private_dirty: u64,
+    /// The same by our page table walk: exclusively held private pages of all workers.
+    pub workers_unique: u64,
+    /// `Pss_Anon` of every process that maps family frames, by the kernel.
+    pub family_pss_anon: u64,
+    /// The same by our frame count: distinct frames.
+    pub family_distinct: u64,
+}
+
+/// How the broken pages of the last step, summed over the workers, are accounted for.
+///
+/// `broken = explained + kernel_writes + floor + unexplained`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Reconciliation {
+    /// Broken pages.
+    pub broken: u64,
+    /// With a cause that two witnesses agree on.
+    pub explained: u64,
+    /// Written by the kernel on the worker's behalf.
+    pub kernel_writes: u64,
+    /// Already broken when the workers first stood still after the fork.
+    pub floor: u64,
+    /// The rest.
+    pub unexplained: u64,
+    /// Break events the kernel counted but did not deliver.
+    pub lost_samples: u64,
+}
+
+/// A coded remark with its evidence and its fix.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// `FP001`…
+    pub code: String,
+    /// One line.
+    pub title: String,
+    /// What was measured or read.
+    pub evidence: String,
+    /// The least change that helps.
+    pub fix: String,
+}
+
+/// The fate of every inherited page in every worker.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PageHistory {
+    /// Names of the regions; runs refer to them by index.
+    pub regions: Vec<String>,
+    /// Inherited pages in address order; disjoint.
+    pub runs: Vec<PageRun>,
+    /// One entry for each worker, in worker order.
+    pub workers: Vec<WorkerPages>,
+}
+
+impl PageHistory {
+    /// Number of inherited pages.
+    pub fn len(&self) -> usize {
+        self.runs.iter().map(|run| run.len as usize).sum()
+    }
+
+    /// Whether there is no page.
+    pub fn is_empty(&self) -> bool {
+        self.runs.is_empty()
+    }
+}
+
+/// Consecutive inherited pages of one region.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageRun {
+    /// First virtual page number.
+    pub first: u64,
+    /// Pages.
+    pub len: u32,
+    /// Index in [`PageHistory::regions`].
+    pub region: u32,
+}
+
+/// The inherited pages of one worker.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct WorkerPages {
+    /// Index of the worker.
+    pub worker: u32,
+    /// One cell for each inherited page, in page order.
+    pub cells: Vec<PageCell>,
+    /// Pages made after the fork: (first page, pages).
+    pub fresh: Vec<(u64, u32)>,
+}
+
+/// One inherited page in one worker, at the end of the recording.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageCell {
+    /// What became of it.
+    pub state: PageState,
+    /// Index in [`Recording::steps`] at which it was first seen broken or gone; [`NO_STEP`] if never.
+    pub step: u8,
+    /// Whether the copy bought anything.
+    pub content: Content,
+    /// Bytes that differ from the fork-time bytes.
+    pub bytes_changed: u16,
+}
+
+/// A page that was never seen broken or gone. Steps beyond this number share the last one.
+pub const NO_STEP: u8 = u8::MAX;
+
+impl Default for PageCell {
+    fn default() -> Self {
+        Self { state: PageState::Shared, step: NO_STEP, content: Content::NotCompared, bytes_changed: 0 }
+    }
+}
+
+/// The bytes of a broken page against its fork-time bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Content {
+    /// Not broken, or the fork-time bytes were not to be had.
+    NotCompared = 0,
+    /// A ghost: every byte is equal.
+    Equal = 1,
+    /// At least one byte differs.
+    Differs = 2,
+}
