@@ -3,6 +3,7 @@
 use crate::error::Result;
 use serde::{Deserialize, Serialize};
 
+pub mod python;
 pub mod toy;
 
 /// A stretch of memory that a runtime owns and can name.
