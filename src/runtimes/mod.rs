@@ -4,6 +4,7 @@ use crate::error::Result;
 pub use crate::family::Region;
 use serde::{Deserialize, Serialize};
 
+pub mod python;
 pub mod toy;
 
 /// Why a step did not finish, in the runtime's own words.
