@@ -17,7 +17,7 @@ pub fn is_running() -> bool {
 /// linked library, else as the Python that forkprint was built with, so that `sys.prefix`, the
 /// standard library and `site-packages` are theirs and not those of the first `python3` on PATH.
 ///
-/// Call it on the main thread: CPython takes the thread that starts it for its main thread.
+/// Call it on the main thread: `CPython` takes the thread that starts it for its main thread.
 pub fn start() -> bool {
     if is_running() {
         return false;
@@ -58,7 +58,7 @@ fn executable_to_present() -> Option<PathBuf> {
     environment.into_iter().chain([PathBuf::from(BUILT_WITH)]).find(|executable| executable.exists())
 }
 
-/// Whether a virtual environment is of the linked CPython's minor version.
+/// Whether a virtual environment is of the linked `CPython`'s minor version.
 #[cfg(feature = "embed")]
 fn fits_library(environment: &Path) -> bool {
     let configuration = std::fs::read_to_string(environment.join("pyvenv.cfg")).unwrap_or_default();
