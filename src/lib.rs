@@ -5,6 +5,9 @@
 pub mod cpython;
 pub mod error;
 pub mod family;
+pub mod interrupt;
+pub mod kernel;
+pub mod observe;
 pub mod record;
 pub mod runtimes;
 pub mod units;
