@@ -8,6 +8,7 @@ pub mod family;
 pub mod interrupt;
 pub mod kernel;
 pub mod observe;
+mod pyext;
 pub mod record;
 pub mod runtimes;
 pub mod units;

@@ -2,3 +2,4 @@
 
 pub mod lifecycle;
 pub mod pymalloc;
+pub mod version;

@@ -4,7 +4,7 @@ mod evidence;
 pub mod measure;
 mod pages;
 pub mod recording;
-mod regions;
+pub(crate) mod regions;
 
 pub use measure::{Baseline, MeasureOptions, Measurement};
 pub use recording::Recording;
