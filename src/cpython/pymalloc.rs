@@ -267,7 +267,8 @@ mod tests {
 
     #[test]
     fn a_header_with_one_wrong_field_is_none() {
-        let wrong: [(&str, fn(&mut PoolHeader)); 8] = [
+        type Change = fn(&mut PoolHeader);
+        let wrong: [(&str, Change); 8] = [
             ("size class", |h| h.size_index = 32),
             ("last offset", |h| h.max_next_offset += 16),
             ("offset between blocks", |h| h.next_offset += 16),

@@ -27,9 +27,6 @@ struct Member {
     page_table_bytes: u64,
 }
 
-/// family(pid)
-/// --
-///
 /// Who pays for the private memory of a process and its descendants, as JSON text.
 #[pyfunction]
 pub(super) fn family(py: Python<'_>, pid: u32) -> PyResult<String> {

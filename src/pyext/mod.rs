@@ -3,6 +3,7 @@
 //! What it measures crosses as JSON text; the package turns it into typed values.
 
 mod family;
+mod run;
 mod snapshot;
 
 use crate::error::Error;
@@ -24,6 +25,8 @@ mod _native {
     use super::ForkprintError;
     #[pymodule_export]
     use super::family::family;
+    #[pymodule_export]
+    use super::run::{NativeRecording, main, run};
     #[pymodule_export]
     use super::snapshot::snapshot;
 

@@ -1,10 +1,9 @@
 //! One process at one moment.
 
 use super::json;
-use crate::cpython::{pymalloc, version};
+use crate::cpython::version;
 use crate::error::Result;
 use crate::family::{Inherited, Process};
-use crate::kernel::remote::read_bytes;
 use crate::observe::rollup::read_rollup;
 use crate::observe::{ProcRoot, read_process};
 use crate::record::regions::name_regions;
@@ -23,9 +22,6 @@ struct Snapshot {
     regions: BTreeMap<String, u64>,
 }
 
-/// snapshot(pid)
-/// --
-///
 /// The private memory of one process, as JSON text.
 #[pyfunction]
 pub(super) fn snapshot(py: Python<'_>, pid: u32) -> PyResult<String> {
@@ -46,9 +42,7 @@ fn take(pid: u32) -> Result<Snapshot> {
 }
 
 fn bytes_by_region(process: &Process) -> BTreeMap<String, u64> {
-    let read = |address, buffer: &mut [u8]| read_bytes(process.pid, address, buffer).is_ok();
-    let arenas = version::of_process(process).map(|version| pymalloc::arenas(process, version, read));
-    let named = name_regions(process, arenas.unwrap_or_default(), None);
+    let named = name_regions(process, Vec::new(), version::of_process(process));
     let private = Inherited::new(process, &named, |_| false);
     let mut bytes = BTreeMap::new();
     for region in private.region_of_page() {

@@ -45,16 +45,6 @@ impl PythonRuntime {
         Python::attach(|py| load::workload(py, path, arguments, embedded))
     }
 
-    /// What the workload says of itself: its docstring, or nothing.
-    pub fn description(&self) -> &str {
-        &self.description
-    }
-
-    /// `(major, minor)` of the interpreter, which decides on the layout of its memory.
-    pub fn python_version(&self) -> (u8, u8) {
-        (self.version.0, self.version.1)
-    }
-
     fn finalize(&mut self) -> Result<(), StepFailure> {
         self.finalized = true;
         if lifecycle::finalize() {
@@ -91,6 +81,14 @@ impl Runtime for PythonRuntime {
         };
         Python::attach(|py| step.function.bind(py).call0().map(drop).map_err(|raised| describe(py, &raised)))?;
         if step.finalize { self.finalize() } else { Ok(()) }
+    }
+
+    fn description(&self) -> String {
+        self.description.clone()
+    }
+
+    fn python_version(&self) -> Option<(u8, u8)> {
+        Some((self.version.0, self.version.1))
     }
 
     /// Nothing: `CPython`'s arenas are recognised from outside, by [`crate::cpython::pymalloc`].
