@@ -9,6 +9,7 @@ pub mod family;
 pub mod interrupt;
 pub mod kernel;
 pub mod observe;
+mod pyext;
 pub mod record;
 pub mod runtimes;
 pub mod supervisor;
