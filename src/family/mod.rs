@@ -7,6 +7,8 @@ pub mod diff;
 pub mod inherited;
 pub mod ledger;
 pub mod page;
+pub mod region;
+pub mod rung;
 pub mod table;
 pub mod vma;
 
@@ -14,5 +16,7 @@ pub use diff::{Diff, Evidence, PageRanges, PageState, diff, range_pages};
 pub use inherited::Inherited;
 pub use ledger::{Ledger, LedgerShare};
 pub use page::PageEntry;
+pub use region::Region;
+pub use rung::Rung;
 pub use table::{PageTable, Process, Run};
 pub use vma::{Vma, VmaFlags};

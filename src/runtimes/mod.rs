@@ -1,20 +1,11 @@
 //! What runs in a zygote: a managed runtime with a workload, behind one trait.
 
 use crate::error::Result;
+pub use crate::family::Region;
 use serde::{Deserialize, Serialize};
 
+pub mod python;
 pub mod toy;
-
-/// A stretch of memory that a runtime owns and can name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Region {
-    /// First address, in bytes.
-    pub start: u64,
-    /// One past the last address.
-    pub end: u64,
-    /// The name people read: `object heap`, `mark bitmap`, `code cache`.
-    pub name: String,
-}
 
 /// Why a step did not finish, in the runtime's own words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
