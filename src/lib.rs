@@ -10,4 +10,5 @@ pub mod kernel;
 pub mod observe;
 pub mod record;
 pub mod runtimes;
+pub mod servers;
 pub mod units;
