@@ -7,8 +7,8 @@ pub enum Event {
     AboutToFork {
         /// Process id of the sibling frozen at the fork.
         reference: u32,
-        /// `gc.get_freeze_count()` in the master.
-        frozen: u64,
+        /// Whether `gc.freeze()` was called in the master.
+        frozen: bool,
         /// `gc.isenabled()` in the master.
         gc_enabled: bool,
     },
@@ -34,7 +34,7 @@ impl Event {
         let event = match letter {
             "f" => Self::AboutToFork {
                 reference: number()?.try_into().ok()?,
-                frozen: number()?.try_into().ok()?,
+                frozen: number()? != 0,
                 gc_enabled: number()? != 0,
             },
             "w" => Self::Forked(number()?.try_into().ok()?),
@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn every_message_of_the_runner_is_understood() {
-        assert_eq!(Event::parse("f 12 3400 1"), Some(Event::AboutToFork { reference: 12, frozen: 3400, gc_enabled: true }));
+        assert_eq!(Event::parse("f 12 0 1"), Some(Event::AboutToFork { reference: 12, frozen: false, gc_enabled: true }));
         assert_eq!(Event::parse("w 13"), Some(Event::Forked(13)));
         assert_eq!(Event::parse("r 13"), Some(Event::Ready(13)));
         assert_eq!(Event::parse("x 13 768"), Some(Event::Ended { pid: 13, status: 768 }));

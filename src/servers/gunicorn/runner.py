@@ -48,15 +48,16 @@ class Line:
 
 
 class Forks:
-    """Stands between the master and `os.fork` and `os.waitpid`."""
+    """Stands between the master and `os.fork`, `os.waitpid` and `gc.freeze`."""
 
     def __init__(self, line):
         self.line = line
         self.master = os.getpid()
         self.workers = set()
         self.spawning = False
-        self.fork, self.waitpid = os.fork, os.waitpid
-        os.fork, os.waitpid = self.on_fork, self.on_waitpid
+        self.frozen = False
+        self.fork, self.waitpid, self.freeze = os.fork, os.waitpid, gc.freeze
+        os.fork, os.waitpid, gc.freeze = self.on_fork, self.on_waitpid, self.on_freeze
 
     def on_fork(self):
         if not self.spawning or os.getpid() != self.master:
@@ -71,15 +72,19 @@ class Forks:
 
     def announce(self):
         """Makes the reference, a sibling frozen at the fork, and lets forkprint look."""
-        frozen, enabled = gc.get_freeze_count(), gc.isenabled()
         reference = self.fork()
         if not reference:
             while os.read(self.line.lifeline, 1):
                 pass
             os._exit(0)
-        self.line.tell(b"f %d %d %d\n" % (reference, frozen, enabled))
+        self.line.tell(b"f %d %d %d\n" % (reference, self.frozen, gc.isenabled()))
         self.line.wait()
         self.announce = lambda: None
+
+    def on_freeze(self):
+        # From CPython 3.12 on gc.get_freeze_count() counts immortal objects too: it cannot tell.
+        self.frozen = True
+        self.freeze()
 
     def on_waitpid(self, pid, options):
         found, status = self.waitpid(pid, options)

@@ -43,13 +43,18 @@ class Settings(WSGIApplication):
             self.app_uri = self.cfg.wsgi_app
 
 
-def gc_calls(path):
-    """Names of the functions of module gc that a configuration file calls."""
+def syntax_tree(location):
+    """The configuration's text, parsed; an empty module when it has none."""
+    path = location[len("file:") :] if location.startswith("file:") else location
     try:
         with open(path, "rb") as file:
-            tree = ast.parse(file.read())
+            return ast.parse(file.read())
     except (OSError, SyntaxError, ValueError):
-        return []
+        return ast.parse("")
+
+
+def gc_calls(tree):
+    """Names of the functions of module gc that a configuration calls."""
     modules, functions = {"gc"}, {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -80,10 +85,7 @@ except (RuntimeError, AttributeError) as error:
     print("\nError: %s" % error, file=sys.stderr)
     raise SystemExit(1)
 
-location = cfg.config or ""
-if location.startswith("file:"):
-    location = location[len("file:") :]
-
+tree = syntax_tree(cfg.config or "")
 say(
     settings={
         "python": list(sys.version_info[:3]),
@@ -105,6 +107,7 @@ say(
         "protocol": str(getattr(cfg, "protocol", "http")),
         "dirty_workers": getattr(cfg, "dirty_workers", 0),
         "raw_env_names": sorted(environment),
-        "config_gc_calls": gc_calls(location),
+        "config_gc_calls": gc_calls(tree),
+        "description": ast.get_docstring(tree) or "",
     }
 )

@@ -87,6 +87,8 @@ pub struct Settings {
     pub raw_env_names: Vec<String>,
     /// Functions of module `gc` that the configuration calls.
     pub config_gc_calls: Vec<String>,
+    /// The configuration's docstring.
+    pub description: String,
 }
 
 impl Settings {

@@ -3,5 +3,5 @@
 mod driver;
 mod plan;
 
-pub use driver::{Driver, Tally};
+pub use driver::{Driver, Failure, Tally};
 pub use plan::{Plan, Request};
