@@ -3,6 +3,7 @@
 #![allow(clippy::module_name_repetitions, clippy::must_use_candidate, clippy::missing_errors_doc)]
 
 pub mod cpython;
+pub mod cli;
 pub mod error;
 pub mod family;
 pub mod interrupt;
@@ -11,4 +12,5 @@ pub mod observe;
 pub mod record;
 pub mod runtimes;
 pub mod servers;
+pub mod supervisor;
 pub mod units;

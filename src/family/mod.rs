@@ -7,6 +7,7 @@ pub mod diff;
 pub mod inherited;
 pub mod ledger;
 pub mod page;
+pub mod recording;
 pub mod region;
 pub mod rung;
 pub mod table;

@@ -154,6 +154,21 @@ pub fn kill(pid: u32) {
     }
 }
 
+/// Leaves at once: no exit handlers, no flushing, nothing of the program runs any more.
+pub fn exit_now(code: i32) -> ! {
+    // SAFETY: ends the process.
+    unsafe { libc::_exit(code) }
+}
+
+/// Takes over a descriptor that was inherited under a known number.
+///
+/// The number must come from the process that started us, and be adopted once.
+pub fn adopt_fd(fd: RawFd) -> OwnedFd {
+    // SAFETY: the parent passed the descriptor for our use and says its number; nobody else in this
+    // process knows of it.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
 /// A copy of the calling process, frozen at this moment: it holds every frame and its bytes.
 #[derive(Debug)]
 pub struct FrozenSibling {

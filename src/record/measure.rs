@@ -2,7 +2,7 @@
 
 use super::evidence::{EvidenceSource, Moment};
 use super::pages::{ChangedBytes, PageLog};
-use super::recording::{
+use crate::family::recording::{
     About, CrossCheck, Fate, Finding, Reconciliation, Recording, Rung, Step, WorkerInfo, WorkerStep, ZygoteSummary,
 };
 use crate::error::{Error, Result};

@@ -3,8 +3,11 @@
 mod evidence;
 pub mod measure;
 mod pages;
-pub mod recording;
 mod regions;
 
 pub use measure::{Baseline, MeasureOptions, Measurement};
-pub use recording::Recording;
+pub mod progress;
+pub mod run;
+
+pub use crate::family::recording::{self, Recording};
+pub use run::{RunOptions, RunOutcome, run};

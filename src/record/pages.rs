@@ -1,6 +1,6 @@
 //! The history of every inherited page, built up snapshot by snapshot.
 
-use super::recording::{Content, NO_STEP, PageCell, PageHistory, PageRun, WorkerPages, WorkerStep};
+use crate::family::recording::{Content, NO_STEP, PageCell, PageHistory, PageRun, WorkerPages, WorkerStep};
 use crate::family::{Diff, Inherited, PageState};
 
 /// Bytes that differ from the fork-time bytes, by index of the inherited page.

@@ -100,6 +100,14 @@ impl Runtime for PythonRuntime {
         if step.finalize { self.finalize() } else { Ok(()) }
     }
 
+    fn description(&self) -> String {
+        self.description.clone()
+    }
+
+    fn python_version(&self) -> Option<(u8, u8)> {
+        Some((self.version.0, self.version.1))
+    }
+
     /// Nothing: CPython's arenas are recognised from outside, by [`crate::cpython::pymalloc`].
     fn regions(&self) -> Vec<Region> {
         Vec::new()

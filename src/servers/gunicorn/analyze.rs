@@ -5,7 +5,9 @@ use super::lint::lint;
 use super::settings::{Invocation, Settings};
 use crate::error::{Error, Result};
 use crate::record::recording::{About, Finding};
-use crate::record::{MeasureOptions, Recording};
+use crate::record::progress::Progress;
+use crate::record::run::about_this_machine;
+use crate::record::{MeasureOptions, Recording, RunOutcome};
 use crate::servers::load::{Driver, Plan, Tally};
 use crate::units::Bytes;
 use std::path::Path;
@@ -31,17 +33,6 @@ pub struct AnalyzeOptions {
     pub command: String,
 }
 
-/// What goes on, for people who wait.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Progress {
-    /// gunicorn reads its configuration and loads the application.
-    Loading,
-    /// Requests are being answered: so many of so many.
-    Driving(u64, u64),
-    /// A milestone was reached; the family is read.
-    Reading(u64),
-}
-
 /// Lints a configuration without running its application.
 pub fn lint_only(invocation: &Invocation, command: &str) -> Result<Recording> {
     let settings = Settings::load(invocation)?;
@@ -53,40 +44,41 @@ pub fn lint_only(invocation: &Invocation, command: &str) -> Result<Recording> {
 
 /// Runs a configuration's server under its load and measures its family at each milestone.
 ///
-/// Interrupted or cut short after the first look, it returns what was measured until then, with
-/// [`About::complete`] false.
-pub fn analyze(options: &AnalyzeOptions, mut progress: impl FnMut(Progress)) -> Result<Recording> {
-    progress(Progress::Loading);
+/// Errors: it could not be started, or served nothing, so that nothing was measured. What happens
+/// later ends the measurement, but keeps what it found.
+pub fn analyze(options: &AnalyzeOptions, progress: &Progress) -> Result<RunOutcome> {
+    progress.now("reading the configuration");
     let invocation = &options.invocation;
     let settings = Settings::load(invocation)?;
     check_drivable(&settings, invocation)?;
     let about = about(invocation, &settings, &options.command);
+    progress.now(format!("starting gunicorn with {} workers", settings.workers));
     let mut family = Family::boot(invocation, &settings, about, &options.measure, options.patience)?;
     let findings = lint(&settings, Some(family.at_fork()));
     family.add_findings(findings);
     family.snapshot(0)?;
 
     let mut driver = Driver::new(options.plan.clone(), family.address(), request_timeout(&settings));
-    let end = drive(&mut family, &mut driver, &options.plan, &mut progress);
+    let end = drive(&mut family, &mut driver, &options.plan, progress);
     if let Some(error) = nothing_served(driver.tally()) {
         return Err(error);
     }
     family.add_findings(failed_requests(driver.tally()));
-    let complete = end.is_ok();
-    family.add_findings(end.err().and_then(|error| cut_short(&error, driver.tally())));
-    let mut recording = family.stop(complete);
+    let error = end.err();
+    family.add_findings(error.as_ref().and_then(|error| cut_short(error, driver.tally())));
+    let mut recording = family.stop(error.is_none());
     weigh_missing_preload(&mut recording);
-    Ok(recording)
+    Ok(RunOutcome { recording, error })
 }
 
-fn drive(family: &mut Family, driver: &mut Driver, plan: &Plan, progress: &mut impl FnMut(Progress)) -> Result<()> {
+fn drive(family: &mut Family, driver: &mut Driver, plan: &Plan, progress: &Progress) -> Result<()> {
     for &milestone in &plan.milestones {
         family.enter_step(&step_name(milestone));
         driver.run_until(milestone, |tally| {
-            progress(Progress::Driving(tally.sent, plan.count));
+            progress.now(format!("{} of {} requests", tally.sent, plan.count));
             family.watch()
         })?;
-        progress(Progress::Reading(milestone));
+        progress.now(format!("reading the family after {milestone} requests"));
         family.snapshot(milestone)?;
     }
     Ok(())
@@ -115,7 +107,7 @@ fn about(invocation: &Invocation, settings: &Settings, command: &str) -> About {
             settings.gunicorn_version, settings.worker_class, settings.implementation
         ),
         notes,
-        ..About::default()
+        ..about_this_machine()
     }
 }
 
@@ -171,7 +163,7 @@ fn failed_requests(tally: &Tally) -> Option<Finding> {
         kinds.push(format!("{} without an answer", tally.unanswered));
     }
     Some(Finding {
-        code: "FP020".into(),
+        code: "FP901".into(),
         title: format!("{} of {} requests failed", tally.failed(), tally.sent),
         evidence: format!("{}; the first was {}: {}", kinds.join(", "), first.request, first.answer),
         fix: "correct the load file, or the application: pages touched by failures are counted too".into(),
@@ -181,7 +173,7 @@ fn failed_requests(tally: &Tally) -> Option<Finding> {
 /// Why a measurement ends early; the steps before it are kept.
 fn cut_short(error: &Error, tally: &Tally) -> Option<Finding> {
     (!error.is_interrupt()).then(|| Finding {
-        code: "FP022".into(),
+        code: "FP902".into(),
         title: format!("The measurement ended after {} requests", tally.sent),
         evidence: error.to_string(),
         fix: error.suggested_fix().unwrap_or("run gunicorn alone under the same load and read its error log").to_owned(),

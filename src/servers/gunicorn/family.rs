@@ -229,7 +229,7 @@ fn deaths(workers: &[Worker]) -> Option<Finding> {
         })
         .collect();
     (!told.is_empty()).then(|| Finding {
-        code: "FP021".into(),
+        code: "FP900".into(),
         title: if told.len() == 1 { "A worker died".into() } else { format!("{} workers died", told.len()) },
         evidence: told.join("; "),
         fix: "send the same requests to gunicorn alone and read its error log; a timeout is raised by: timeout = 120".into(),

@@ -13,6 +13,6 @@ mod log;
 mod master;
 mod settings;
 
-pub use analyze::{AnalyzeOptions, Progress, analyze, lint_only};
+pub use analyze::{AnalyzeOptions, analyze, lint_only};
 pub use lint::{AtFork, lint};
 pub use settings::{Invocation, Settings};

@@ -1,7 +1,7 @@
 //! What one measurement found: the value that captures store and reports draw.
 
-use crate::family::{Ledger, PageState};
-pub use crate::family::Rung;
+pub use super::rung::Rung;
+use super::{Ledger, PageState};
 use crate::units::{Bytes, PAGE_SIZE};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
