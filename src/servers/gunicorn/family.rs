@@ -26,6 +26,8 @@ pub struct Family {
     /// Pids that said they were ready; a worker may say so before the master says it forked it.
     ready: BTreeSet<u32>,
     at_fork: AtFork,
+    /// The sibling frozen at the fork.
+    reference: u32,
     wanted: usize,
     /// Name of the step under way.
     step: String,
@@ -62,6 +64,7 @@ impl Family {
             workers: Vec::new(),
             ready: BTreeSet::new(),
             at_fork,
+            reference,
             wanted: settings.workers as usize,
             step: "fork".into(),
         };
@@ -120,7 +123,9 @@ impl Family {
         if replaced > 0 {
             self.measurement.add_note(format!("{replaced} workers left by themselves and were replaced; steps after that count their successors"));
         }
-        self.master.stop();
+        let alive = self.workers.iter().filter(|worker| worker.fate.is_none()).map(|worker| worker.pid);
+        let children: Vec<u32> = alive.chain([self.reference]).collect();
+        self.master.stop(&children);
         self.measurement.finish(complete)
     }
 

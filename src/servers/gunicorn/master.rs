@@ -5,7 +5,7 @@ use super::log::quote;
 use super::settings::Invocation;
 use crate::error::{Context, Error, Result};
 use crate::interrupt;
-use crate::kernel::spawn::{ProcessGroup, describe_exit};
+use crate::kernel::spawn::{ProcessGroup, describe_exit, wait_for_exit};
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener};
@@ -145,9 +145,13 @@ impl Master {
         }
     }
 
-    /// Stops the workers and the master; what does not stop is killed.
-    pub fn stop(mut self) {
+    /// Stops the master and its `children`; what does not stop is killed. Returns when all are gone.
+    pub fn stop(mut self, children: &[u32]) {
         self.group.stop(GRACE);
+        let deadline = Instant::now() + GRACE;
+        for &child in children {
+            wait_for_exit(child, deadline);
+        }
     }
 
     fn buffered(&mut self) -> Result<Option<Event>> {

@@ -14,6 +14,7 @@ import json
 import os
 import platform
 
+STARTED_IN = os.getcwd()  # a configuration may change it
 answer = os.fdopen(os.dup(1), "w")
 os.dup2(2, 1)  # what a configuration prints is not the answer
 
@@ -47,7 +48,7 @@ def syntax_tree(location):
     """The configuration's text, parsed; an empty module when it has none."""
     path = location[len("file:") :] if location.startswith("file:") else location
     try:
-        with open(path, "rb") as file:
+        with open(os.path.join(STARTED_IN, path), "rb") as file:
             return ast.parse(file.read())
     except (OSError, SyntaxError, ValueError):
         return ast.parse("")

@@ -179,7 +179,16 @@ fn refused(invocation: &Invocation, stderr: &str) -> Error {
         .filter_map(|mark| stderr.rfind(mark))
         .min()
         .map_or(stderr, |start| &stderr[start..]);
-    error.why(quote(message)).fix("correct it until `gunicorn --check-config` accepts it")
+    error.why(in_short(message.trim())).fix("correct it until `gunicorn --check-config` accepts it")
+}
+
+/// gunicorn's own sentence; where it wraps a traceback, that one's last line too.
+fn in_short(message: &str) -> String {
+    let mut lines = message.lines().map(str::trim).filter(|line| !line.is_empty() && *line != "]");
+    match (lines.next(), lines.next_back()) {
+        (Some(first), Some(last)) if first.starts_with("Error: ") => format!("{first}\n{last}"),
+        _ => quote(message),
+    }
 }
 
 fn not_installed(module: &str, executable: &str) -> Error {
@@ -207,5 +216,8 @@ mod tests {
         let error = refused(&invocation, "noise\n\nError: Value must be positive: -3\n").to_string();
         assert!(error.contains("why:   Error: Value must be positive: -3"), "{error}");
         assert!(!error.contains("noise"), "{error}");
+        let wrapped = "\nError: class uri 'x' invalid or not found: \n\n[Traceback (most recent call last):\n  File \"a.py\", line 1\nImportError: none\n]\n";
+        let error = refused(&invocation, wrapped).to_string();
+        assert!(error.contains("invalid or not found:\n         ImportError: none\n"), "{error}");
     }
 }
