@@ -5,9 +5,9 @@ mod gunicorn_project;
 use gunicorn_project::Project;
 use serde_json::Value;
 
-/// Answers `GET /` by reading every object of a list; `/crash` kills the worker, `/fail` raises.
+/// Answers `GET /` by reading every object of a list; other paths fail in ways of their own.
 const APP: &str = r#"
-import os, signal
+import os, signal, time
 
 OBJECTS = [object() for _ in range(100_000)]
 
@@ -15,6 +15,10 @@ def app(environ, start_response):
     path = environ["PATH_INFO"]
     if path == "/crash":
         os.kill(os.getpid(), signal.SIGSEGV)
+    if path == "/orphan":
+        os.kill(os.getppid(), signal.SIGKILL)
+    if path == "/hang":
+        time.sleep(600)
     if path == "/fail":
         raise ValueError("no such thing")
     for _ in OBJECTS:
@@ -86,6 +90,56 @@ fn workers_that_reach_their_age_are_replaced_and_noted() {
     let notes = recording["about"]["notes"].to_string();
     assert!(notes.contains("left by themselves and were replaced"), "{notes}");
     assert!(!codes(&recording).contains(&"FP900"));
+}
+
+#[test]
+fn a_worker_that_hangs_is_killed_by_gunicorn_and_told() {
+    let Some(project) = project(&format!("{CONFIG}timeout = 1\n")) else { return };
+    project.write("load.toml", "[load]\ncount = 2\n[[request]]\npath = '/'\n[[request]]\npath = '/hang'\n");
+    let recording = project.analyze(&["gunicorn.conf.py", "--load", "load.toml"]).success();
+    assert!(codes(&recording).contains(&"FP900") && codes(&recording).contains(&"FP901"), "{}", recording["findings"]);
+    project.assert_nothing_left();
+}
+
+#[test]
+fn a_master_that_dies_ends_the_measurement_but_keeps_what_it_found() {
+    let Some(project) = project(CONFIG) else { return };
+    project.write("load.toml", "[load]\ncount = 100\nmilestones = [3]\n[[request]]\npath = '/'\nweight = 9\n[[request]]\npath = '/orphan'\n");
+    let outcome = project.analyze(&["gunicorn.conf.py", "--load", "load.toml"]);
+    assert_eq!(outcome.code, Some(2));
+    let recording = outcome.recording();
+    assert_eq!(recording["about"]["complete"], false);
+    assert_eq!(recording["steps"].as_array().unwrap().len(), 2);
+    assert!(codes(&recording).contains(&"FP902"), "{}", recording["findings"]);
+    project.assert_nothing_left();
+}
+
+#[test]
+fn an_application_that_takes_too_long_to_load_is_given_up() {
+    let Some(project) = project("wsgi_app = 'slow:app'\nworkers = 2\npreload_app = True\n") else { return };
+    project.write("slow.py", "import time\nprint('waiting for the database', flush=True)\ntime.sleep(600)\n");
+    let error = project.analyze(&["gunicorn.conf.py", "--timeout", "2"]).failure();
+    assert!(error.contains("did not fork a worker in time") && error.contains("waiting for the database"), "{error}");
+    project.assert_nothing_left();
+}
+
+#[test]
+fn the_shop_breaks_half_of_its_catalogue_without_changing_it() {
+    let Some(project) = Project::new() else { return };
+    let shop = concat!(env!("CARGO_MANIFEST_DIR"), "/workloads/servers/gunicorn_shop");
+    let (config, load) = (format!("{shop}/gunicorn.conf.py"), format!("{shop}/load.toml"));
+    let recording = project.analyze(&[&config, "--load", &load]).success();
+    let steps = recording["steps"].as_array().unwrap();
+    let sum = |step: &Value, field: &str| -> u64 {
+        step["workers"].as_array().unwrap().iter().map(|worker| worker[field].as_u64().unwrap()).sum()
+    };
+    let (first, last) = (&steps[0], &steps[steps.len() - 1]);
+    assert_eq!((last["requests"].as_u64(), last["workers"].as_array().unwrap().len()), (Some(100), 3));
+    assert!(sum(first, "broken") * 20 < sum(first, "inherited"), "little is broken at the fork: {first}");
+    assert!(sum(last, "broken") * 3 > sum(last, "inherited"), "a worker or more has read the catalogue: {last}");
+    assert!(sum(last, "ghost") * 10 > sum(last, "broken") * 8, "requests only read: {last}");
+    assert_eq!(recording["about"]["title"], "gunicorn_shop");
+    assert!(recording["about"]["description"].as_str().unwrap().starts_with("A production-like"));
 }
 
 #[test]

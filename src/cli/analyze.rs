@@ -31,7 +31,7 @@ running deployment is touched. A load file looks like this:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct AnalyzeArgs {
-    /// The configuration, as gunicorn -c takes it: a file, file:PATH or python:MODULE
+    /// The configuration, as gunicorn -c takes it: a file, `file:PATH` or `python:MODULE`
     config: String,
     /// Requests to send and milestones to look at (TOML) [default: 1000 times GET /]
     #[arg(long, value_name = "FILE")]

@@ -16,7 +16,7 @@ use std::time::Duration;
 /// A request may take this much longer than gunicorn's own timeout, which should strike first.
 const REQUEST_MARGIN: Duration = Duration::from_secs(10);
 /// The longest request where gunicorn has no timeout.
-const ENDLESS_REQUEST: Duration = Duration::from_mins(10);
+const ENDLESS_REQUEST: Duration = Duration::from_secs(600);
 
 /// What to analyze, and how.
 #[derive(Debug, Clone)]
@@ -186,7 +186,7 @@ fn weigh_missing_preload(recording: &mut Recording) {
     let fresh = step.workers.iter().map(|worker| worker.fresh).min().unwrap_or(0);
     for finding in recording.findings.iter_mut().filter(|finding| finding.code == "FP001") {
         let inherited = Bytes::of_pages(recording.zygote.private_pages);
-        finding.evidence += &format!("; each holds at least {} of its own, and inherited {inherited}", Bytes::of_pages(fresh));
+        finding.evidence = format!("{}; each holds at least {} of its own, and inherited {inherited}", finding.evidence, Bytes::of_pages(fresh));
     }
 }
 

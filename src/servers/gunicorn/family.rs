@@ -29,6 +29,8 @@ pub struct Family {
     /// The sibling frozen at the fork.
     reference: u32,
     wanted: usize,
+    /// Whether workers are replaced after some requests.
+    aging: bool,
     /// Name of the step under way.
     step: String,
 }
@@ -66,6 +68,7 @@ impl Family {
             at_fork,
             reference,
             wanted: settings.workers as usize,
+            aging: settings.max_requests > 0,
             step: "fork".into(),
         };
         family.wait_until_ready(deadline)?;
@@ -116,10 +119,10 @@ impl Family {
 
     /// Stops the family and returns what was measured.
     pub fn stop(mut self, complete: bool) -> Recording {
-        if let Some(finding) = deaths(&self.workers) {
+        if let Some(finding) = deaths(&self.workers, self.aging) {
             self.measurement.add_finding(finding);
         }
-        let replaced = self.workers.iter().filter(|worker| matches!(worker.fate, Some(Fate::Exited { code: 0, .. }))).count();
+        let replaced = if self.aging { self.left_by_themselves() } else { 0 };
         if replaced > 0 {
             self.measurement.add_note(format!("{replaced} workers left by themselves and were replaced; steps after that count their successors"));
         }
@@ -127,6 +130,10 @@ impl Family {
         let children: Vec<u32> = alive.chain([self.reference]).collect();
         self.master.stop(&children);
         self.measurement.finish(complete)
+    }
+
+    fn left_by_themselves(&self) -> usize {
+        self.workers.iter().filter(|worker| matches!(worker.fate, Some(Fate::Exited { code: 0, .. }))).count()
     }
 
     fn wait_until_ready(&mut self, deadline: Instant) -> Result<()> {
@@ -223,13 +230,17 @@ fn fate(pid: u32, status: i32, step: &str) -> Fate {
     }
 }
 
-/// One finding for all workers that did not leave by themselves.
-fn deaths(workers: &[Worker]) -> Option<Finding> {
+/// One finding for all workers that ended when they should not have. Status 0 is right for one that
+/// reached its age; a sync worker that gunicorn's timeout strikes leaves with it too.
+fn deaths(workers: &[Worker], aging: bool) -> Option<Finding> {
     let told: Vec<String> = workers
         .iter()
         .filter_map(|worker| match worker.fate.as_ref()? {
             Fate::Exited { code, step } if *code != 0 => Some(format!("worker {} left with status {code} before '{step}'", worker.pid)),
             Fate::Killed { signal, step } => Some(format!("worker {} was killed by {signal} before '{step}'", worker.pid)),
+            Fate::Exited { step, .. } if !aging => {
+                Some(format!("worker {} left with status 0 before '{step}', as after a timeout", worker.pid))
+            }
             _ => None,
         })
         .collect();
@@ -249,16 +260,17 @@ mod tests {
     fn wait_statuses_become_fates() {
         assert_eq!(fate(7, 3 << 8, "1 request"), Fate::Exited { code: 3, step: "1 request".into() });
         assert_eq!(fate(7, 9, "fork"), Fate::Killed { signal: "SIGKILL".into(), step: "fork".into() });
-        assert_eq!(fate(7, 11 | 0x80, "fork"), Fate::Killed { signal: "SIGSEGV".into(), step: "fork".into() });
+        assert_eq!(fate(7, 0x8b, "fork"), Fate::Killed { signal: "SIGSEGV".into(), step: "fork".into() });
     }
 
     #[test]
-    fn only_workers_that_did_not_leave_by_themselves_are_found() {
+    fn only_workers_that_ended_too_early_are_found() {
         let worker = |fate| Worker { pid: 7, fate };
         let left = Fate::Exited { code: 0, step: "fork".into() };
-        assert!(deaths(&[worker(None), worker(Some(left))]).is_none());
+        assert!(deaths(&[worker(None), worker(Some(left.clone()))], true).is_none());
+        assert!(deaths(&[worker(Some(left))], false).unwrap().evidence.contains("as after a timeout"));
         let killed = Fate::Killed { signal: "SIGSEGV".into(), step: "10 requests".into() };
-        let finding = deaths(&[worker(Some(killed))]).unwrap();
+        let finding = deaths(&[worker(Some(killed))], true).unwrap();
         assert_eq!(finding.evidence, "worker 7 was killed by SIGSEGV before '10 requests'");
     }
 }

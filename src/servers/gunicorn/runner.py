@@ -114,6 +114,8 @@ def settings_of_ours(line):
         "check_config": False,
         "print_config": False,
         "errorlog": "-",
+        "syslog": False,
+        "statsd_host": None,
         "certfile": None,
         "keyfile": None,
         "control_socket": os.path.join(os.path.dirname(os.path.abspath(__file__)), "gunicorn.ctl"),
