@@ -12,5 +12,6 @@ pub mod observe;
 mod pyext;
 pub mod record;
 pub mod runtimes;
+pub mod servers;
 pub mod supervisor;
 pub mod units;

@@ -1,5 +1,6 @@
 //! The command line: one file a verb, flags turned into plain structs.
 
+mod analyze;
 mod doctor;
 mod pages;
 mod run;
@@ -39,6 +40,7 @@ Exit codes: 0 fine, 1 a threshold was exceeded, 2 it could not be measured or th
 #[derive(Debug, Subcommand)]
 enum Verb {
     Run(run::RunArgs),
+    Analyze(analyze::AnalyzeArgs),
     Doctor(doctor::DoctorArgs),
     Completions(pages::CompletionsArgs),
     Man(pages::ManArgs),
@@ -93,6 +95,7 @@ pub fn main(arguments: Vec<OsString>, self_command: Vec<OsString>) -> i32 {
 fn dispatch(verb: Verb, invocation: &Invocation) -> Result<i32> {
     match verb {
         Verb::Run(args) => run::run(args, invocation),
+        Verb::Analyze(args) => analyze::run(args, invocation),
         Verb::Doctor(args) => doctor::run(&args),
         Verb::Completions(args) => pages::completions(&args),
         Verb::Man(args) => pages::man(&args),
