@@ -2,8 +2,11 @@
 #![warn(clippy::pedantic)]
 #![allow(clippy::module_name_repetitions, clippy::must_use_candidate, clippy::missing_errors_doc)]
 
+pub mod capture;
+pub mod cli;
 pub mod error;
 pub mod family;
 pub mod record;
+pub mod report;
 pub mod runtimes;
 pub mod units;

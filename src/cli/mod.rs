@@ -1,0 +1,1 @@
+//! The command line: flags become plain structs, one file a verb.
