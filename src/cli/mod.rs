@@ -1,1 +1,4 @@
 //! The command line: flags become plain structs, one file a verb.
+
+pub mod output;
+pub mod report;

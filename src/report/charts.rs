@@ -16,8 +16,8 @@ use plotters::style::{Color, FontStyle, IntoFont, ShapeStyle, TextStyle};
 const WIDTH: i32 = 540;
 const ROW: i32 = 30;
 const BAR: i32 = 16;
-const LABELS: i32 = 132;
-const TOTALS: i32 = 112;
+const LABELS: i32 = 138;
+const TOTALS: i32 = 126;
 
 /// One row of a bar chart.
 pub(super) struct Row {
@@ -40,7 +40,7 @@ pub(super) fn bars(title: &str, description: &str, rows: &[Row]) -> Result<Strin
         for (index, row) in (0..).zip(rows) {
             let top = index * ROW + (ROW - BAR) / 2;
             let middle = top + BAR / 2;
-            canvas.text((LABELS - 10, middle), &clipped(&row.name, 19), Role::Ink, HPos::Right)?;
+            canvas.text((LABELS - 10, middle), &clipped(&row.name, 17), Role::Ink, HPos::Right)?;
             canvas.rectangle((LABELS, top), (LABELS + pixels(row.track * scale), top + BAR), Role::Grid)?;
             let mut at = 0.0;
             for &(role, value) in &row.parts {

@@ -10,3 +10,4 @@ pub mod text;
 
 pub use palette::Role;
 pub use summary::{Split, Summary};
+pub(crate) use summary::{next_command, shell_word};

@@ -2,6 +2,7 @@
 
 use crate::record::recording::{Recording, Rung, Step, WorkerStep};
 use crate::units::{Bytes, percent};
+use std::path::Path;
 
 /// The broken pages of a worker, or of several, divided by who copied what for what.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -155,11 +156,24 @@ fn worth(summary: &Summary) -> String {
 pub fn shown_percent(part: u64, whole: u64) -> String {
     let value = percent(part, whole);
     match value {
-        _ if part == 0 => "0 %".into(),
-        v if v < 0.1 => "under 0.1 %".into(),
-        v if v < 1.0 => format!("{v:.1} %"),
-        v if v > 99.5 && part < whole => "over 99 %".into(),
-        v => format!("{v:.0} %"),
+        _ if part == 0 => "0\u{a0}%".into(),
+        v if v < 0.1 => "under\u{a0}0.1\u{a0}%".into(),
+        v if v < 1.0 => format!("{v:.1}\u{a0}%"),
+        v if v > 99.5 && part < whole => "over\u{a0}99\u{a0}%".into(),
+        v => format!("{v:.0}\u{a0}%"),
+    }
+}
+
+/// What to type next: draw the capture, or measure again into a file.
+pub fn next_command(recording: &Recording, capture: Option<&Path>) -> String {
+    let about = &recording.about;
+    let stem = about.title.rsplit_once('.').map_or(about.title.as_str(), |(stem, _)| stem);
+    let stem = stem.rsplit('/').next().filter(|stem| !stem.is_empty()).unwrap_or("report");
+    let target = shell_word(&format!("{stem}.html"));
+    match capture {
+        Some(folder) => format!("forkprint report {} -o {target}", shell_word(&folder.to_string_lossy())),
+        None if about.command.is_empty() => "forkprint --help".into(),
+        None => format!("{} -o {target}", about.command),
     }
 }
 
@@ -207,10 +221,10 @@ mod tests {
 
     #[test]
     fn percentages_never_round_to_none_or_all() {
-        assert_eq!(shown_percent(1, 100_000), "under 0.1 %");
-        assert_eq!(shown_percent(99_999, 100_000), "over 99 %");
-        assert_eq!(shown_percent(1, 1), "100 %");
-        assert_eq!(shown_percent(0, 0), "0 %");
+        assert_eq!(shown_percent(1, 100_000), "under\u{a0}0.1\u{a0}%");
+        assert_eq!(shown_percent(99_999, 100_000), "over\u{a0}99\u{a0}%");
+        assert_eq!(shown_percent(1, 1), "100\u{a0}%");
+        assert_eq!(shown_percent(0, 0), "0\u{a0}%");
     }
 
     #[test]

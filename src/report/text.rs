@@ -1,6 +1,6 @@
 //! One terminal screen: verdict, steps, regions, who pays, findings, evidence, and what to type next.
 
-use super::summary::{self, Split, grouped, shell_word, shown_percent};
+use super::summary::{self, Split, grouped, shown_percent};
 use crate::family::Ledger;
 use crate::record::recording::{CrossCheck, Fate, Finding, Reconciliation, Recording, Step};
 use crate::units::Bytes;
@@ -15,7 +15,14 @@ const MOST_REGIONS: usize = 6;
 const MOST_WORKERS: usize = 4;
 
 /// The recording as text for a terminal of `width` columns, with colours only where asked.
+///
+/// The last line is the next command to type.
 pub fn render(recording: &Recording, width: usize, color: bool) -> String {
+    render_with_next(recording, width, color, &summary::next_command(recording, None))
+}
+
+/// The same, where the caller knows the next command better.
+pub fn render_with_next(recording: &Recording, width: usize, color: bool, next: &str) -> String {
     let page = Page { width: width.clamp(40, 120), paint: Paint { color } };
     let sections = [
         page.head(recording),
@@ -26,7 +33,7 @@ pub fn render(recording: &Recording, width: usize, color: bool) -> String {
         page.fates(recording),
         page.findings(&recording.findings),
         page.evidence(recording),
-        page.next(recording),
+        page.next(next),
     ];
     sections.into_iter().filter(|section| !section.is_empty()).collect::<Vec<_>>().join("\n")
 }
@@ -145,14 +152,8 @@ impl Page {
         self.paint.dim(&text)
     }
 
-    fn next(&self, recording: &Recording) -> String {
-        let about = &recording.about;
-        let name = about.title.rsplit_once('.').map_or(about.title.as_str(), |(stem, _)| stem);
-        if about.command.is_empty() {
-            return String::new();
-        }
-        let name = if name.is_empty() { "report" } else { name };
-        format!("next: {}\n", self.paint.bold(&printable(&format!("{} -o {}", about.command, shell_word(&format!("{name}.html"))))))
+    fn next(&self, command: &str) -> String {
+        format!("next: {}\n", self.paint.bold(&printable(command)))
     }
 
     /// Breaks lines between words; continued lines are indented.
@@ -160,7 +161,7 @@ impl Page {
         let mut wrapped = String::new();
         let mut column = text.len() - text.trim_start().len();
         wrapped.push_str(&" ".repeat(column));
-        for (index, word) in text.split_whitespace().enumerate() {
+        for (index, word) in text.split(' ').filter(|word| !word.is_empty()).enumerate() {
             let len = word.chars().count();
             if index > 0 && column + 1 + len > self.width {
                 wrapped.push('\n');
@@ -237,7 +238,10 @@ pub(super) fn difference(kernel: u64, ours: u64) -> String {
         (0, 0) => "equal".into(),
         (0, _) => "not counted by the kernel".into(),
         (kernel, ours) if kernel == ours => "equal".into(),
-        (kernel, ours) => format!("{:+.2} %", (ours as f64 - kernel as f64) * 100.0 / kernel as f64),
+        (kernel, ours) => match (ours as f64 - kernel as f64) * 100.0 / kernel as f64 {
+            tiny if tiny.abs() < 0.005 => "within 0.01\u{a0}%".into(),
+            percent => format!("{percent:+.2}\u{a0}%"),
+        },
     }
 }
 
