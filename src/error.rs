@@ -1,5 +1,6 @@
 //! The one error type: what failed, where, why (measured, not guessed), and the least fix.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::PathBuf;
 
@@ -17,7 +18,7 @@ pub const EXIT_FAILED: i32 = 2;
 ///
 /// `what` could not be done, `location` says where (a path, a pid), `why` quotes what the system
 /// answered, and `fix` is the smallest thing that would make it work.
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error, Serialize, Deserialize)]
 pub struct Error {
     what: String,
     location: Option<String>,

@@ -4,9 +4,14 @@
 
 pub mod capture;
 pub mod cli;
+pub mod cpython;
 pub mod error;
 pub mod family;
+pub mod interrupt;
+pub mod kernel;
+pub mod observe;
 pub mod record;
 pub mod report;
 pub mod runtimes;
+pub mod supervisor;
 pub mod units;

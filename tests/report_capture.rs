@@ -2,9 +2,9 @@
 
 use forkprint::capture;
 use forkprint::family::PageState;
-use forkprint::record::Recording;
-use forkprint::record::recording::{Content, Fate, NO_STEP, PageCell, PageHistory, PageRun, Step, WorkerInfo, WorkerPages};
-use forkprint::record::synthetic::{Shape, recording};
+use forkprint::family::recording::Recording;
+use forkprint::family::recording::{Content, Fate, NO_STEP, PageCell, PageHistory, PageRun, Step, WorkerInfo, WorkerPages};
+use forkprint::family::synthetic::{Shape, recording};
 use proptest::prelude::*;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -2,7 +2,7 @@
 
 use super::tables::{CONTENTS, STATES, WRITERS};
 use crate::family::PageState;
-use crate::record::recording::{Content, NO_STEP, PageCell};
+use crate::family::recording::{Content, NO_STEP, PageCell};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{UInt8Type, UInt16Type, UInt32Type, UInt64Type};
 use arrow_array::{Array, ArrayRef, DictionaryArray, PrimitiveArray, RecordBatch};

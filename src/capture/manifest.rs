@@ -1,7 +1,7 @@
 //! `manifest.json`: the recording without its pages, and the stamps of the tables beside it.
 
 use crate::error::{Context, Error, Result};
-use crate::record::recording::{Recording, SCHEMA_VERSION};
+use crate::family::recording::{Recording, SCHEMA_VERSION};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;

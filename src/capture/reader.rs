@@ -4,7 +4,7 @@ use super::decode::Columns;
 use super::manifest::{Manifest, Stamp};
 use super::tables;
 use crate::error::{Error, Result};
-use crate::record::recording::{PageCell, PageHistory, PageRun, Recording, WorkerPages};
+use crate::family::recording::{PageCell, PageHistory, PageRun, Recording, WorkerPages};
 use crate::units::PAGE_SIZE;
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};

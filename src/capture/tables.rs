@@ -11,7 +11,7 @@
 //! Names are dictionaries of strings, so that a query reads `state = 'broken'`.
 
 use crate::family::PageState;
-use crate::record::recording::{Content, PageHistory, PageRun, Recording, WorkerPages, NO_STEP};
+use crate::family::recording::{Content, PageHistory, PageRun, Recording, WorkerPages, NO_STEP};
 use crate::units::PAGE_SIZE;
 use arrow_array::types::{UInt8Type, UInt32Type};
 use arrow_array::{ArrayRef, DictionaryArray, Float64Array, RecordBatch, StringArray, UInt8Array, UInt16Array, UInt32Array, UInt64Array};
@@ -101,10 +101,10 @@ pub fn processes(recording: &Recording) -> Table {
 }
 
 /// Columns: `step_index`, `step`, `requests`, `seconds`, `worker`, `pid`, and the counts of
-/// [`crate::record::recording::WorkerStep`] in pages.
+/// [`crate::family::recording::WorkerStep`] in pages.
 pub fn steps(recording: &Recording) -> Table {
     let rows: Vec<_> = (0_u32..).zip(&recording.steps).flat_map(|(index, step)| step.workers.iter().map(move |worker| (index, step, worker))).collect();
-    let count = |of: fn(&crate::record::recording::WorkerStep) -> u64| -> ArrayRef {
+    let count = |of: fn(&crate::family::recording::WorkerStep) -> u64| -> ArrayRef {
         Arc::new(UInt64Array::from_iter_values(rows.iter().map(|row| of(row.2))))
     };
     RecordBatch::try_from_iter_with_nullable([

@@ -3,7 +3,7 @@
 use super::manifest::{self, Manifest, Stamp};
 use super::tables;
 use crate::error::{Context, Error, Result};
-use crate::record::recording::{Recording, SCHEMA_VERSION};
+use crate::family::recording::{Recording, SCHEMA_VERSION};
 use arrow_array::RecordBatch;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding};

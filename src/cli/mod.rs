@@ -1,4 +1,161 @@
-//! The command line: flags become plain structs, one file a verb.
+//! The command line: one file a verb, flags turned into plain structs.
 
+mod doctor;
 pub mod output;
-pub mod report;
+mod pages;
+mod report;
+mod run;
+
+use crate::error::{EXIT_FAILED, EXIT_OK, Error, Result};
+use crate::interrupt;
+use crate::supervisor::zygote::{ZygoteSpec, serve};
+use clap::{CommandFactory, Parser, Subcommand};
+use std::ffi::OsString;
+use std::io::IsTerminal;
+
+/// See what fork() shares, who broke it, and what that costs.
+///
+/// After fork(), parent and child share every page until one of them writes. forkprint finds the
+/// pages that pre-forked workers stopped sharing, and draws them.
+#[derive(Debug, Parser)]
+#[command(name = "forkprint", version, propagate_version = true, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+    /// Say more of what is done (-vv: everything)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// Say nothing but results and errors
+    #[arg(short, long, global = true)]
+    quiet: bool,
+}
+
+const EXAMPLES: &str = "Examples:
+  forkprint demo                                    every built-in workload, a gallery in reports/
+  forkprint run workloads/python/gc_collect.py      one workload, two workers, text on the terminal
+  forkprint analyze gunicorn.conf.py -o shop.html   a real gunicorn under load
+  forkprint doctor                                  what this machine lets us see
+
+Exit codes: 0 fine, 1 a threshold was exceeded, 2 it could not be measured or the usage was wrong.";
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Run(run::RunArgs),
+    Report(report::ReportArgs),
+    Doctor(doctor::DoctorArgs),
+    Completions(pages::CompletionsArgs),
+    Man(pages::ManArgs),
+    /// The measured side of a run; started by forkprint itself.
+    #[command(name = "__zygote", hide = true)]
+    Zygote { spec: String },
+}
+
+/// What every verb may need to know of how forkprint was started.
+#[derive(Debug, Clone)]
+pub struct Invocation {
+    /// Re-executes this program.
+    pub self_command: Vec<OsString>,
+    /// The arguments, without the program.
+    pub arguments: Vec<OsString>,
+    /// Whether progress may be shown.
+    pub quiet: bool,
+}
+
+impl Invocation {
+    /// The command line as a person would type it again.
+    pub fn command_line(&self) -> String {
+        let words = self.arguments.iter().map(|argument| quote(&argument.to_string_lossy()));
+        std::iter::once("forkprint".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// Runs the command line `arguments` (without the program) and returns the exit code.
+///
+/// `self_command` is how the supervisor re-executes this program.
+pub fn main(arguments: Vec<OsString>, self_command: Vec<OsString>) -> i32 {
+    let program = OsString::from("forkprint");
+    let cli = match Cli::try_parse_from(std::iter::once(program).chain(arguments.iter().cloned())) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _closed_pipe = error.print();
+            return if error.use_stderr() { EXIT_FAILED } else { EXIT_OK };
+        }
+    };
+    if let Verb::Zygote { spec } = &cli.verb {
+        return zygote(spec);
+    }
+    init_tracing(cli.verbose);
+    let invocation = Invocation { self_command, arguments, quiet: cli.quiet };
+    let result = interrupt::install().and_then(|()| dispatch(cli.verb, &invocation));
+    result.unwrap_or_else(|error| {
+        report(&error);
+        EXIT_FAILED
+    })
+}
+
+fn dispatch(verb: Verb, invocation: &Invocation) -> Result<i32> {
+    match verb {
+        Verb::Run(args) => run::run(args, invocation),
+        Verb::Report(args) => report::run(&args),
+        Verb::Doctor(args) => doctor::run(&args),
+        Verb::Completions(args) => pages::completions(&args),
+        Verb::Man(args) => pages::man(&args),
+        Verb::Zygote { .. } => Err(Error::new("the zygote verb is for forkprint itself")),
+    }
+}
+
+/// Prints an error for people: red only on a terminal.
+pub fn report(error: &Error) {
+    let style = anstyle::AnsiColor::Red.on_default().bold();
+    anstream::eprintln!("{style}error:{style:#} {error}");
+}
+
+fn zygote(spec: &str) -> i32 {
+    match serde_json::from_str::<ZygoteSpec>(spec) {
+        Ok(spec) => serve(spec),
+        Err(error) => {
+            report(&Error::new("the zygote verb is for forkprint itself").why(error));
+            EXIT_FAILED
+        }
+    }
+}
+
+fn init_tracing(verbose: u8) {
+    let level = ["warn", "forkprint=info", "forkprint=debug"][usize::from(verbose.min(2))];
+    let filter = tracing_subscriber::EnvFilter::try_from_env("FORKPRINT_LOG").unwrap_or_else(|_| level.into());
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
+        .without_time()
+        .finish();
+    // In a host interpreter a second call finds the subscriber of the first.
+    let _already_set = tracing::subscriber::set_global_default(subscriber);
+}
+
+fn quote(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
+/// The whole command tree, for completions, the manual page and tests.
+fn command() -> clap::Command {
+    Cli::command()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_tree_is_consistent() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn a_command_line_can_be_typed_again() {
+        let arguments = ["run", "my file.py", "-w", "2"].map(OsString::from).to_vec();
+        let invocation = Invocation { self_command: Vec::new(), arguments, quiet: false };
+        assert_eq!(invocation.command_line(), "forkprint run 'my file.py' -w 2");
+    }
+}

@@ -2,7 +2,7 @@
 
 use crate::capture;
 use crate::error::{Context, Error, Result};
-use crate::record::Recording;
+use crate::family::recording::Recording;
 use crate::report::{html, json, next_command, text};
 use crate::units::Bytes;
 use anstream::AutoStream;

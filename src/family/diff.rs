@@ -68,21 +68,17 @@ pub enum Evidence<'a> {
         /// Where the fork-time bytes are.
         reference: &'a PageTable,
     },
-    /// Pages written since the fork, as userfaultfd `WP_ASYNC` tracked them (rung `scan`).
-    Written {
-        /// By the worker.
-        worker: &'a [Range<Vpn>],
-        /// By the zygote.
-        zygote: &'a [Range<Vpn>],
-    },
-    /// Bit 56 while a frozen sibling holds every fork-time frame (rung `exclusive`): whoever maps a
-    /// page exclusively cannot map the fork-time frame.
-    Exclusive {
-        /// Pages that the worker maps through a huge entry, for which bit 56 proves nothing
-        /// (Linux 6.16 and later); a copied page is never mapped so.
-        worker_huge: &'a [Range<Vpn>],
-        /// The same for the zygote.
-        zygote_huge: &'a [Range<Vpn>],
+    /// What the kernel marked, for a worker and the zygote: pages written since the fork (rung
+    /// `scan`: userfaultfd `WP_ASYNC`; nothing on rung `exclusive`) and pages mapped by huge entries.
+    ///
+    /// A frozen sibling holds every fork-time frame, so whoever maps a page exclusively (bit 56) has
+    /// a copy of its own. For a huge mapping bit 56 proves nothing (Linux 6.16 and later), but a page
+    /// copied on write is never mapped by one.
+    Marks {
+        /// (written, huge) pages of the worker.
+        worker: (&'a [Range<Vpn>], &'a [Range<Vpn>]),
+        /// (written, huge) pages of the zygote.
+        zygote: (&'a [Range<Vpn>], &'a [Range<Vpn>]),
     },
 }
 
@@ -170,21 +166,16 @@ fn entry(stretch: &Stretch<'_>, index: usize) -> PageEntry {
 /// Applies one rung's rule to ascending pages.
 enum Judge<'a> {
     Frames(super::table::Cursor<'a>),
-    Written { worker: RangeCursor<'a>, zygote: RangeCursor<'a> },
-    Exclusive { worker_huge: RangeCursor<'a>, zygote_huge: RangeCursor<'a> },
+    Marks { worker: MarkCursor<'a>, zygote: MarkCursor<'a> },
 }
 
 impl<'a> Judge<'a> {
     fn new(evidence: &Evidence<'a>) -> Self {
         match *evidence {
             Evidence::Frames { reference } => Self::Frames(reference.cursor()),
-            Evidence::Written { worker, zygote } => {
-                Self::Written { worker: RangeCursor::new(worker), zygote: RangeCursor::new(zygote) }
+            Evidence::Marks { worker, zygote } => {
+                Self::Marks { worker: MarkCursor::new(worker), zygote: MarkCursor::new(zygote) }
             }
-            Evidence::Exclusive { worker_huge, zygote_huge } => Self::Exclusive {
-                worker_huge: RangeCursor::new(worker_huge),
-                zygote_huge: RangeCursor::new(zygote_huge),
-            },
         }
     }
 
@@ -200,15 +191,28 @@ impl<'a> Judge<'a> {
                 let fork_time = reference.get(page).place();
                 PageState::of_writers(worker.place() != fork_time, zygote.place() != fork_time)
             }
-            Self::Written { worker: ours, zygote: theirs } => {
-                PageState::of_writers(ours.contains(page), theirs.contains(page) || !zygote.private())
-            }
-            Self::Exclusive { worker_huge, zygote_huge } => {
-                let worker_copied = worker.exclusive() && !worker_huge.contains(page);
-                let zygote_copied = zygote.exclusive() && !zygote_huge.contains(page);
-                PageState::of_writers(worker_copied, zygote_copied || !zygote.private())
+            Self::Marks { worker: ours, zygote: theirs } => {
+                let zygote_wrote = theirs.copied(page, zygote) || !zygote.private();
+                PageState::of_writers(ours.copied(page, worker), zygote_wrote)
             }
         }
+    }
+}
+
+/// The marks of one process, asked for ascending pages.
+struct MarkCursor<'a> {
+    written: RangeCursor<'a>,
+    huge: RangeCursor<'a>,
+}
+
+impl<'a> MarkCursor<'a> {
+    fn new((written, huge): (&'a [Range<Vpn>], &'a [Range<Vpn>])) -> Self {
+        Self { written: RangeCursor::new(written), huge: RangeCursor::new(huge) }
+    }
+
+    fn copied(&mut self, page: Vpn, entry: PageEntry) -> bool {
+        let (written, huge) = (self.written.contains(page), self.huge.contains(page));
+        written || entry.exclusive() && !huge
     }
 }
 

@@ -72,7 +72,8 @@ fn a_huge_mapping_is_not_believed_to_be_exclusive() {
     let fork = process(vec![anon(0), anon(0)]);
     let inherited = Inherited::new(&fork, &[], |_| false);
     let worker = process(vec![exclusive(0), exclusive(0)]);
-    let evidence = Evidence::Exclusive { worker_huge: std::slice::from_ref(&(Vpn(16)..Vpn(17))), zygote_huge: &[] };
+    let huge = [Vpn(16)..Vpn(17)];
+    let evidence = Evidence::Marks { worker: (&[], &huge), zygote: (&[], &[]) };
     let diff = diff(&inherited, &fork, &worker, &evidence);
     assert_eq!(diff.states, [PageState::Shared, PageState::BrokenByWorker]);
 }
@@ -135,8 +136,8 @@ proptest! {
         let (ours, theirs) = (ranges(&fates, |f| f.worker_writes), ranges(&fates, |f| f.zygote_writes));
         for evidence in [
             Evidence::Frames { reference: &fork.pages },
-            Evidence::Written { worker: &ours, zygote: &theirs },
-            Evidence::Exclusive { worker_huge: &[], zygote_huge: &[] },
+            Evidence::Marks { worker: (&ours, &[]), zygote: (&theirs, &[]) },
+            Evidence::Marks { worker: (&[], &[]), zygote: (&[], &[]) },
         ] {
             let diff = diff(&inherited, &zygote, &worker, &evidence);
             prop_assert_eq!(&diff.states, &truth);

@@ -1,7 +1,7 @@
 //! What a worker inherits: the zygote's private pages at the fork, cut into named regions.
 
+use super::region::Region;
 use super::table::{PageTable, Process, Run};
-use crate::runtimes::Region;
 use crate::units::Vpn;
 
 /// The private pages of the zygote at the fork, in address order.

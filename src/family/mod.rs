@@ -7,6 +7,11 @@ pub mod diff;
 pub mod inherited;
 pub mod ledger;
 pub mod page;
+pub mod recording;
+pub mod region;
+pub mod rung;
+#[doc(hidden)]
+pub mod synthetic;
 pub mod table;
 pub mod vma;
 
@@ -14,5 +19,7 @@ pub use diff::{Diff, Evidence, PageRanges, PageState, diff, range_pages};
 pub use inherited::Inherited;
 pub use ledger::{Ledger, LedgerShare};
 pub use page::PageEntry;
+pub use region::Region;
+pub use rung::Rung;
 pub use table::{PageTable, Process, Run};
 pub use vma::{Vma, VmaFlags};

@@ -1,7 +1,13 @@
 //! Runs a family through its steps and keeps what was measured.
 
-pub mod recording;
-#[doc(hidden)]
-pub mod synthetic;
+mod evidence;
+pub mod measure;
+mod pages;
+mod regions;
 
-pub use recording::Recording;
+pub use measure::{Baseline, MeasureOptions, Measurement};
+pub mod progress;
+pub mod run;
+
+pub use crate::family::recording::{self, Recording};
+pub use run::{RunOptions, RunOutcome, run};

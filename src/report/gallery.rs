@@ -4,7 +4,7 @@ use super::html::{page, style};
 use super::palette::Role;
 use super::summary::{Summary, shown_percent, verdict};
 use crate::error::Result;
-use crate::record::Recording;
+use crate::family::recording::Recording;
 use crate::units::{Bytes, percent};
 use minijinja::{Value, context};
 use minijinja::value::Serde;

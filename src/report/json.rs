@@ -1,7 +1,7 @@
 //! The stable JSON output: fields are added, never removed or renamed.
 
 use crate::family::Ledger;
-use crate::record::recording::{About, CrossCheck, Finding, Reconciliation, Recording, Rung, SCHEMA_VERSION, Step, WorkerInfo, WorkerStep, ZygoteSummary};
+use crate::family::recording::{About, CrossCheck, Finding, Reconciliation, Recording, Rung, SCHEMA_VERSION, Step, WorkerInfo, WorkerStep, ZygoteSummary};
 use serde::Serialize;
 use std::collections::BTreeMap;
 

@@ -1,6 +1,6 @@
 //! The numbers and sentences that every output opens with.
 
-use crate::record::recording::{Recording, Rung, Step, WorkerStep};
+use crate::family::recording::{Recording, Rung, Step, WorkerStep};
 use crate::units::{Bytes, percent};
 use std::path::Path;
 
@@ -199,7 +199,7 @@ pub fn shell_word(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::synthetic::{Shape, recording};
+    use crate::family::synthetic::{Shape, recording};
 
     #[test]
     fn the_parts_add_up_to_the_broken_pages() {

@@ -2,7 +2,7 @@
 
 use super::summary::{self, Split, grouped, shown_percent};
 use crate::family::Ledger;
-use crate::record::recording::{CrossCheck, Fate, Finding, Reconciliation, Recording, Step};
+use crate::family::recording::{CrossCheck, Fate, Finding, Reconciliation, Recording, Step};
 use crate::units::Bytes;
 use anstyle::{AnsiColor, Style};
 use std::fmt::Write;

@@ -1,19 +1,31 @@
 //! What runs in a zygote: a managed runtime with a workload, behind one trait.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
+pub use crate::family::Region;
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
+pub mod python;
 pub mod toy;
 
-/// A stretch of memory that a runtime owns and can name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Region {
-    /// First address, in bytes.
-    pub start: u64,
-    /// One past the last address.
-    pub end: u64,
-    /// The name people read: `object heap`, `mark bitmap`, `code cache`.
-    pub name: String,
+/// A workload and the options of the runtime it needs.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Workload {
+    /// The file: `.py` or `.toy`.
+    pub path: PathBuf,
+}
+
+/// Loads a workload into the runtime that its ending names.
+///
+/// Errors: no such file, an unknown ending, or what the runtime says of the program.
+pub fn load(workload: &Workload) -> Result<Box<dyn Runtime>> {
+    match workload.path.extension().and_then(|ending| ending.to_str()) {
+        Some("py") => Ok(Box::new(python::PythonRuntime::load(&workload.path, &[])?)),
+        _ => Err(Error::new("cannot tell which runtime this workload needs")
+            .path(&workload.path)
+            .why("its name ends neither in .py nor in .toy")
+            .fix("rename the file")),
+    }
 }
 
 /// Why a step did not finish, in the runtime's own words.
@@ -53,6 +65,16 @@ pub trait Runtime {
 
     /// The memory that the runtime can name. Disjoint, in any order.
     fn regions(&self) -> Vec<Region>;
+
+    /// What the workload says of itself: its docstring or header comment.
+    fn description(&self) -> String {
+        String::new()
+    }
+
+    /// `(major, minor)` of the CPython inside, where there is one.
+    fn python_version(&self) -> Option<(u8, u8)> {
+        None
+    }
 
     /// Remarks for the reader of the report, such as a missing JIT back end.
     fn notes(&self) -> Vec<String> {

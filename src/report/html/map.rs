@@ -6,7 +6,7 @@
 
 use super::json_for_script;
 use crate::family::PageState;
-use crate::record::recording::{Content, PageCell, PageHistory, Recording, WorkerPages};
+use crate::family::recording::{Content, PageCell, PageHistory, Recording, WorkerPages};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;

@@ -9,7 +9,7 @@ mod sections;
 use super::palette::css_variables;
 use super::summary;
 use crate::error::{Context, Result};
-use crate::record::Recording;
+use crate::family::recording::Recording;
 use minijinja::{Environment, Value, context};
 use minijinja::value::Serde;
 

@@ -5,7 +5,7 @@ use super::super::palette::Role;
 use super::super::summary::{Split, Summary, grouped, shown_percent};
 use super::super::text::{difference, equation, fate};
 use crate::error::Result;
-use crate::record::recording::{Fate, Recording, Step};
+use crate::family::recording::{Fate, Recording, Step};
 use crate::units::Bytes;
 use minijinja::{Value, context};
 use minijinja::value::Serde;

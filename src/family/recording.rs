@@ -1,48 +1,13 @@
 //! What one measurement found: the value that captures store and reports draw.
 
-use crate::family::{Ledger, PageState};
+pub use super::rung::Rung;
+use super::{Ledger, PageState};
 use crate::units::{Bytes, PAGE_SIZE};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Version of the JSON output and of captures. Fields are added, never removed or renamed.
 pub const SCHEMA_VERSION: u32 = 1;
-
-/// The strength of the evidence a measurement rests on, best first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "snake_case")]
-pub enum Rung {
-    /// Frames of worker and zygote against the fork-time frames: exact.
-    Pfn,
-    /// Pages written since the fork, tracked by userfaultfd `WP_ASYNC`: exact, no frames.
-    Scan,
-    /// Exclusively mapped pages against a frozen sibling: exact for small folios.
-    Exclusive,
-    /// Totals of `smaps_rollup` alone.
-    Rollup,
-}
-
-impl Rung {
-    /// The name used in options and outputs.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Pfn => "pfn",
-            Self::Scan => "scan",
-            Self::Exclusive => "exclusive",
-            Self::Rollup => "rollup",
-        }
-    }
-
-    /// One line for the reader of a report: what the verdicts rest on.
-    pub const fn explanation(self) -> &'static str {
-        match self {
-            Self::Pfn => "page frame numbers of zygote and worker, compared with a sibling frozen at the fork (exact)",
-            Self::Scan => "pages written since the fork, tracked by the kernel with userfaultfd WP_ASYNC (exact; frames hidden)",
-            Self::Exclusive => "exclusively mapped pages, while a sibling frozen at the fork holds every fork-time frame (exact for small folios)",
-            Self::Rollup => "totals of smaps_rollup (no page detail)",
-        }
-    }
-}
 
 /// A whole measurement.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -4,7 +4,7 @@ use super::recording::{
     About, Content, CrossCheck, Fate, Finding, NO_STEP, PageCell, PageHistory, PageRun, Reconciliation, Recording, Rung, Step,
     WorkerInfo, WorkerPages, WorkerStep, ZygoteSummary,
 };
-use crate::family::{Diff, Ledger, PageState};
+use super::{Diff, Ledger, PageState};
 use crate::units::{PAGE_SIZE, Vpn};
 use std::collections::BTreeMap;
 

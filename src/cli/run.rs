@@ -1,0 +1,59 @@
+//! `forkprint run`: one workload under the supervisor.
+
+use super::Invocation;
+use crate::error::{EXIT_FAILED, EXIT_OK, Result};
+use crate::family::Rung;
+use crate::record::progress::Progress;
+use crate::record::{RunOptions, RunOutcome, run as measure};
+use crate::runtimes::Workload;
+use clap::Args;
+use std::path::PathBuf;
+use std::time::Duration;
+
+const EXAMPLES: &str = "Examples:
+  forkprint run workloads/python/refcount_iteration.py
+  forkprint run workloads/python/gc_collect.py -w 4 -o gc.html
+  forkprint run workloads/toy/gc_marks.toy --gc mark-header --format json -o -
+
+A Python workload is a module: its top level builds the data in the zygote, and every function
+marked @forkprint.step runs in each worker, in order. A toy workload has 'step' blocks.";
+
+/// Run one workload in a zygote and its forked workers, and see which pages they stop sharing
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct RunArgs {
+    /// The program; its ending names the runtime (.py, .toy)
+    workload: PathBuf,
+    /// Workers to fork
+    #[arg(short, long, default_value_t = 2, value_name = "N")]
+    workers: usize,
+    /// Longest wait for the load and for each step, in seconds
+    #[arg(long, default_value_t = 300, value_name = "SECONDS")]
+    timeout: u64,
+    /// Evidence to use: pfn, scan, exclusive [default: the best that works here]
+    #[arg(long)]
+    rung: Option<Rung>,
+}
+
+/// Runs the verb.
+pub fn run(args: RunArgs, invocation: &Invocation) -> Result<i32> {
+    let options = RunOptions {
+        workload: Workload { path: args.workload },
+        workers: args.workers,
+        timeout: Duration::from_secs(args.timeout),
+        rung: args.rung,
+        self_command: invocation.self_command.clone(),
+        command: invocation.command_line(),
+    };
+    let progress = if invocation.quiet { Progress::silent() } else { Progress::terminal() };
+    let RunOutcome { recording, error } = measure(&options, &progress)?;
+    progress.done();
+    println!("{}", serde_json::to_string_pretty(&recording).unwrap_or_default());
+    match error {
+        None => Ok(EXIT_OK),
+        Some(error) => {
+            super::report(&error);
+            Ok(EXIT_FAILED)
+        }
+    }
+}

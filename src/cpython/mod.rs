@@ -1,0 +1,4 @@
+//! What is known of CPython from outside its API: memory layouts and the interpreter's life cycle.
+
+pub mod lifecycle;
+pub mod pymalloc;

@@ -1,0 +1,13 @@
+//! The raw ABI: `/proc` page tables, `PAGEMAP_SCAN`, userfaultfd, remote memory, process creation.
+//!
+//! Each file wraps one kernel interface in a safe function; policy lives above.
+#![allow(unsafe_code)]
+
+pub mod caps;
+pub mod pagemap;
+pub mod remote;
+pub mod scan;
+pub mod spawn;
+pub mod uffd;
+
+pub use caps::Caps;

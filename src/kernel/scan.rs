@@ -1,0 +1,152 @@
+//! `PAGEMAP_SCAN` (Linux 6.7, `include/uapi/linux/fs.h`): ranges of pages of some category.
+
+use crate::error::{Error, Result};
+use crate::family::PageRanges;
+use crate::units::{PAGE_SIZE, Vpn};
+use nix::errno::Errno;
+use std::ops::Range;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+/// A set of `PAGE_IS_*` bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Category(u64);
+
+impl Category {
+    /// Written since it was write-protected in a `WP_ASYNC` registration.
+    pub const WRITTEN: Self = Self(1 << 1);
+    /// In memory or in swap.
+    pub const POPULATED: Self = Self((1 << 3) | (1 << 4));
+    /// The shared page of zeros.
+    pub const ZERO: Self = Self(1 << 5);
+    /// Mapped by a huge (PMD) entry.
+    pub const HUGE: Self = Self(1 << 6);
+}
+
+/// Write-protect the pages that match, while scanning.
+const PM_SCAN_WP_MATCHING: u64 = 1;
+
+#[repr(C)]
+#[derive(Default)]
+struct ScanArgs {
+    size: u64,
+    flags: u64,
+    start: u64,
+    end: u64,
+    walk_end: u64,
+    vec: u64,
+    vec_len: u64,
+    max_pages: u64,
+    category_inverted: u64,
+    category_mask: u64,
+    category_anyof_mask: u64,
+    return_mask: u64,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct PageRegion {
+    start: u64,
+    end: u64,
+    categories: u64,
+}
+
+/// The raw call.
+mod raw {
+    nix::ioctl_readwrite!(pagemap_scan, b'f', 16, super::ScanArgs);
+}
+
+/// Ranges the kernel fills in one call.
+const REGIONS_PER_CALL: usize = 1024;
+
+/// Appends the pages of `range` that are in any of the categories, in address order.
+///
+/// Written pages are asked for alone: mixed with other categories some kernels misreport them.
+pub fn scan(pagemap: BorrowedFd<'_>, range: &Range<Vpn>, category: Category, found: &mut PageRanges) -> Result<()> {
+    let mut regions = [PageRegion::default(); REGIONS_PER_CALL];
+    let mut start = range.start.address();
+    let end = range.end.address();
+    while start < end {
+        let (mask, any_of) = if category == Category::WRITTEN { (category.0, 0) } else { (0, category.0) };
+        let mut args = ScanArgs {
+            size: size_of::<ScanArgs>() as u64,
+            start,
+            end,
+            vec: regions.as_mut_ptr() as u64,
+            vec_len: REGIONS_PER_CALL as u64,
+            category_mask: mask,
+            category_anyof_mask: any_of,
+            return_mask: category.0,
+            ..ScanArgs::default()
+        };
+        // SAFETY: `args` points at `regions` with its true length; both outlive the call.
+        let filled = unsafe { raw::pagemap_scan(pagemap.as_raw_fd(), &raw mut args) }.map_err(|errno| refused(errno, range))?;
+        for region in &regions[..usize::try_from(filled).unwrap_or(0)] {
+            push(found, Vpn(region.start / PAGE_SIZE)..Vpn(region.end / PAGE_SIZE));
+        }
+        if args.walk_end <= start {
+            break;
+        }
+        start = args.walk_end;
+    }
+    Ok(())
+}
+
+/// Write-protects every page of `range` of the calling process, so that later writes are tracked.
+///
+/// The range must be registered with a `WP_ASYNC` userfaultfd. Allocates nothing.
+pub fn protect(own_pagemap: BorrowedFd<'_>, range: &Range<Vpn>) -> Result<(), Errno> {
+    let mut args = ScanArgs {
+        size: size_of::<ScanArgs>() as u64,
+        flags: PM_SCAN_WP_MATCHING,
+        start: range.start.address(),
+        end: range.end.address(),
+        category_mask: Category::WRITTEN.0,
+        return_mask: Category::WRITTEN.0,
+        ..ScanArgs::default()
+    };
+    // SAFETY: no output vector is passed; `args` outlives the call.
+    unsafe { raw::pagemap_scan(own_pagemap.as_raw_fd(), &raw mut args) }.map(|_| ())
+}
+
+fn refused(errno: Errno, range: &Range<Vpn>) -> Error {
+    let error = Error::new("PAGEMAP_SCAN was refused").location(format!("{}-{}", range.start, range.end)).why(errno);
+    if errno == Errno::ENOTTY { error.fix("use Linux 6.7 or later, or a rung that does without") } else { error }
+}
+
+fn push(ranges: &mut PageRanges, next: Range<Vpn>) {
+    match ranges.last_mut() {
+        Some(last) if last.end == next.start => last.end = next.end,
+        _ => ranges.push(next),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::pagemap::Pagemap;
+    use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
+    use std::num::NonZeroUsize;
+    use std::os::fd::AsFd;
+    use std::path::Path;
+
+    #[test]
+    fn finds_exactly_the_populated_pages_of_a_sparse_mapping() {
+        let pages = 5_000;
+        let size = NonZeroUsize::new(pages * 4096).unwrap();
+        // SAFETY: a new private mapping, used only through the pointer below and never unmapped.
+        let memory = unsafe { mmap_anonymous(None, size, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_PRIVATE) }.unwrap();
+        let first = Vpn::of_address(memory.as_ptr() as u64);
+        for page in (0..pages).step_by(2) {
+            // SAFETY: inside the mapping just made.
+            unsafe { memory.as_ptr().cast::<u8>().add(page * 4096).write_volatile(1) };
+        }
+        let map = Pagemap::open(Path::new("/proc"), std::process::id()).unwrap();
+        let mut found = Vec::new();
+        if let Err(error) = scan(map.as_fd(), &(first..Vpn(first.0 + pages as u64)), Category::POPULATED, &mut found) {
+            eprintln!("skipped: {error}");
+            return;
+        }
+        assert_eq!(crate::family::range_pages(&found), pages as u64 / 2);
+        assert_eq!(found[1], Vpn(first.0 + 2)..Vpn(first.0 + 3));
+    }
+}

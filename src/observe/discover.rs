@@ -1,0 +1,52 @@
+//! Which processes form a family.
+
+use super::process::ProcRoot;
+use crate::error::{Error, Result};
+use std::collections::BTreeMap;
+
+/// A process and all its descendants, parents before children, by pid within a generation.
+///
+/// Errors: no such process.
+pub fn descendants(root: &ProcRoot, zygote: u32) -> Result<Vec<u32>> {
+    let mut children: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+    let processes = procfs::process::all_processes_with_root(root.path())
+        .map_err(|error| Error::new("cannot list processes").path(root.path()).why(error))?;
+    for stat in processes.flatten().filter_map(|process| process.stat().ok()) {
+        if let (Ok(parent), Ok(pid)) = (u32::try_from(stat.ppid), u32::try_from(stat.pid)) {
+            children.entry(parent).or_default().push(pid);
+        }
+    }
+    root.process(zygote)?;
+    let mut family = vec![zygote];
+    let mut next = 0;
+    while let Some(parent) = family.get(next) {
+        family.extend(children.remove(parent).unwrap_or_default());
+        next += 1;
+    }
+    Ok(family)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::{Command, Stdio};
+
+    #[test]
+    fn finds_children_and_grandchildren() {
+        let mut child = Command::new("sh").args(["-c", "cat & wait"]).stdin(Stdio::piped()).spawn().unwrap();
+        let mut family = Vec::new();
+        while family.len() < 2 {
+            family = descendants(&ProcRoot::system(), child.id()).unwrap();
+        }
+        assert_eq!(family[0], child.id());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let grandchild = i32::try_from(family[1]).unwrap();
+        let _ended_already = nix::sys::signal::kill(nix::unistd::Pid::from_raw(grandchild), nix::sys::signal::SIGKILL);
+    }
+
+    #[test]
+    fn a_process_that_does_not_exist_has_no_family() {
+        assert!(descendants(&ProcRoot::system(), u32::MAX / 4).is_err());
+    }
+}

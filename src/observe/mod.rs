@@ -1,0 +1,10 @@
+//! Live processes read from `/proc` into the pure model of [`crate::family`].
+
+pub mod contents;
+pub mod discover;
+pub mod maps;
+pub mod process;
+pub mod rollup;
+pub mod sections;
+
+pub use process::{ProcRoot, read_process, read_processes};

@@ -1,0 +1,213 @@
+//! A process with every page of its copy-on-write memory.
+
+use super::maps::{read_identity, unreadable};
+use crate::error::{Error, Result};
+use crate::family::{PageEntry, PageRanges, PageTable, Process, Run, Vma};
+use crate::kernel::pagemap::Pagemap;
+use crate::kernel::scan::{Category, scan};
+use crate::kernel::Caps;
+use crate::units::Vpn;
+use std::ops::Range;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Where `/proc` is mounted. Tests use trees of their own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProcRoot(PathBuf);
+
+impl ProcRoot {
+    /// The running kernel's.
+    pub fn system() -> Self {
+        Self("/proc".into())
+    }
+
+    /// Any other tree of the same shape.
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// One process below it.
+    pub fn process(&self, pid: u32) -> Result<procfs::process::Process> {
+        let dir = self.0.join(pid.to_string());
+        procfs::process::Process::new_with_root(dir).map_err(|error| unreadable(self, pid, &error))
+    }
+}
+
+/// Areas above this many pages may be mostly reserved: only their populated parts are read.
+const SPARSE_PAGES: u64 = (64 << 20) / crate::units::PAGE_SIZE;
+
+/// One past the last page of user space (47 bits, x86-64 four-level page tables).
+const USER_END: Vpn = Vpn(0x7fff_ffff_f000 / crate::units::PAGE_SIZE);
+
+/// Reads a process with its pages: eight bytes a page, one bulk read an area.
+///
+/// Mappings of the shared page of zeros are left out: reading them costs nobody anything.
+pub fn read_process(root: &ProcRoot, pid: u32) -> Result<Process> {
+    let mut process = read_identity(root, pid)?;
+    let pagemap = Pagemap::open(root.path(), pid)?;
+    process.pages = read_pages(&pagemap, &process.vmas)?;
+    ensure_same_process(root, &process)?;
+    Ok(process)
+}
+
+/// Reads several processes, in order, on all processors.
+pub fn read_processes(root: &ProcRoot, pids: &[u32]) -> Vec<Result<Process>> {
+    let next = AtomicUsize::new(0);
+    let slots: Vec<Mutex<Option<Result<Process>>>> = pids.iter().map(|_| Mutex::new(None)).collect();
+    let work = || {
+        while let Some((slot, &pid)) = { let i = next.fetch_add(1, Ordering::Relaxed); slots.get(i).zip(pids.get(i)) } {
+            let process = read_process(root, pid);
+            *slot.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(process);
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(pids.len());
+    std::thread::scope(|scope| {
+        for _ in 1..threads {
+            scope.spawn(work);
+        }
+        work();
+    });
+    let unread = || Err(Error::new("a process was not read"));
+    slots
+        .into_iter()
+        .map(|slot| slot.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).unwrap_or_else(unread))
+        .collect()
+}
+
+/// A pid may be given to another process between two reads; its start time tells.
+fn ensure_same_process(root: &ProcRoot, process: &Process) -> Result<()> {
+    let stat = root.process(process.pid)?.stat().map_err(|error| unreadable(root, process.pid, &error))?;
+    if stat.starttime == process.start_time {
+        return Ok(());
+    }
+    Err(Error::new("a process ended while it was read").pid(process.pid).why("its pid belongs to a newer process"))
+}
+
+fn read_pages(pagemap: &Pagemap, vmas: &[Vma]) -> Result<PageTable> {
+    let mut table = PageTable::default();
+    let expected: u64 = vmas.iter().filter(|vma| vma.copy_on_write() && vma.pages() <= SPARSE_PAGES).map(Vma::pages).sum();
+    table.entries.reserve(usize::try_from(expected).unwrap_or(0));
+    for (index, vma) in vmas.iter().enumerate().filter(|(_, vma)| vma.copy_on_write()) {
+        for range in populated(pagemap, vma)? {
+            let len = usize::try_from(range.end.0 - range.start.0).unwrap_or(0);
+            let offset = table.entries.len();
+            pagemap.read_into(range.start, len, &mut table.entries)?;
+            table.runs.push(Run { first: range.start, len, offset, vma: index });
+        }
+    }
+    drop_zero_pages(pagemap, &mut table)?;
+    Ok(table)
+}
+
+/// The ranges of an area worth reading: all of it, or its populated parts when it is large.
+fn populated(pagemap: &Pagemap, vma: &Vma) -> Result<PageRanges> {
+    let whole = vma.start..vma.end;
+    if vma.pages() <= SPARSE_PAGES || Caps::get().pagemap_scan.is_err() {
+        return Ok(vec![whole]);
+    }
+    let mut ranges = PageRanges::new();
+    scan(pagemap.as_fd(), &whole, Category::POPULATED, &mut ranges)?;
+    Ok(join_close(ranges))
+}
+
+/// Joins ranges with small gaps, so that a checkerboard does not become a million runs.
+fn join_close(ranges: PageRanges) -> PageRanges {
+    const GAP: u64 = 512;
+    let mut joined = PageRanges::new();
+    for range in ranges {
+        match joined.last_mut() {
+            Some(last) if range.start.0 - last.end.0 <= GAP => last.end = range.end,
+            _ => joined.push(range),
+        }
+    }
+    joined
+}
+
+/// Empties the entries of pages that map the page of zeros.
+fn drop_zero_pages(pagemap: &Pagemap, table: &mut PageTable) -> Result<()> {
+    if Caps::get().pagemap_scan.is_err() {
+        return Ok(());
+    }
+    let mut zeros = PageRanges::new();
+    scan(pagemap.as_fd(), &(Vpn(0)..USER_END), Category::ZERO, &mut zeros)?;
+    for range in zeros {
+        clear(table, &range);
+    }
+    Ok(())
+}
+
+fn clear(table: &mut PageTable, range: &Range<Vpn>) {
+    let first = table.runs.partition_point(|run| run.end() <= range.start);
+    for run in table.runs[first..].iter().take_while(|run| run.first < range.end) {
+        let from = run.first.max(range.start).0 - run.first.0;
+        let to = run.end().min(range.end).0 - run.first.0;
+        let (from, to) = (usize::try_from(from).unwrap_or(0), usize::try_from(to).unwrap_or(0));
+        table.entries[run.offset + from..run.offset + to].fill(PageEntry::default());
+    }
+}
+
+/// The pages of `ranges` that a process maps by huge entries.
+pub fn huge_pages(root: &ProcRoot, pid: u32) -> Result<PageRanges> {
+    let mut huge = PageRanges::new();
+    if Caps::get().pagemap_scan.is_ok() {
+        scan(Pagemap::open(root.path(), pid)?.as_fd(), &(Vpn(0)..USER_END), Category::HUGE, &mut huge)?;
+    }
+    Ok(huge)
+}
+
+/// The pages of `ranges` that a process wrote since it began to track its writes.
+pub fn written_pages(root: &ProcRoot, pid: u32, ranges: &[Range<Vpn>]) -> Result<PageRanges> {
+    let pagemap = Pagemap::open(root.path(), pid)?;
+    let mut written = PageRanges::new();
+    for range in ranges {
+        scan(pagemap.as_fd(), range, Category::WRITTEN, &mut written)?;
+    }
+    Ok(written)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_our_own_pages() {
+        let memory = vec![1_u8; 100 * 4096];
+        let own = read_process(&ProcRoot::system(), std::process::id()).unwrap();
+        let first = Vpn::of_address(memory.as_ptr() as u64).0 + 1;
+        assert!((first..first + 99).all(|page| own.pages.get(Vpn(page)).private()));
+        assert_eq!(memory[0], 1);
+        assert!(own.private_bytes() <= own.rss_bytes + (64 << 10));
+    }
+
+    #[test]
+    fn pages_of_zeros_are_nobodys() {
+        let memory: Vec<u8> = vec![0; 64 << 20];
+        let sum: u64 = memory.iter().step_by(4096).map(|&byte| u64::from(byte)).sum();
+        let own = read_process(&ProcRoot::system(), std::process::id()).unwrap();
+        let page = Vpn::of_address(memory.as_ptr() as u64 + (8 << 20));
+        assert_eq!((sum, own.pages.get(page).private()), (0, Caps::get().pagemap_scan.is_err()));
+    }
+
+    #[test]
+    fn several_processes_come_back_in_order() {
+        let own = std::process::id();
+        let read = read_processes(&ProcRoot::system(), &[own, u32::MAX, own]);
+        assert!(read[0].is_ok() && read[1].is_err() && read[2].is_ok());
+    }
+
+    #[test]
+    fn clearing_reaches_over_runs() {
+        let runs = vec![Run { first: Vpn(10), len: 4, offset: 0, vma: 0 }, Run { first: Vpn(14), len: 4, offset: 4, vma: 1 }];
+        let mut table = PageTable { runs, entries: vec![PageEntry(1); 8] };
+        clear(&mut table, &(Vpn(12)..Vpn(15)));
+        let left: Vec<_> = table.iter().filter(|(_, entry)| entry.0 == 1).map(|(page, _)| page.0).collect();
+        assert_eq!(left, [10, 11, 15, 16, 17]);
+    }
+}

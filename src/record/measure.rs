@@ -1,0 +1,304 @@
+//! Snapshots of a family, turned step by step into a [`Recording`].
+
+use super::evidence::{EvidenceSource, Moment};
+use super::pages::{ChangedBytes, PageLog};
+use crate::family::recording::{
+    About, CrossCheck, Fate, Finding, Reconciliation, Recording, Rung, Step, WorkerInfo, WorkerStep, ZygoteSummary,
+};
+use crate::error::{Error, Result};
+use crate::family::{Diff, Inherited, Ledger, PageRanges, PageState, Process, Region, diff};
+use crate::kernel::Caps;
+use crate::observe::contents;
+use crate::observe::rollup::{Rollup, read_rollup};
+use crate::observe::{ProcRoot, read_process, read_processes};
+use crate::units::{PAGE_SIZE, Vpn};
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+/// The zygote at the moment of the fork, before the first worker exists.
+#[derive(Debug, Clone, Default)]
+pub struct Baseline {
+    /// The process that forks.
+    pub zygote_pid: u32,
+    /// A process forked from it that has been frozen since.
+    pub reference_pid: Option<u32>,
+    /// Memory the runtime can name. Disjoint, in any order.
+    pub regions: Vec<Region>,
+    /// Pages that exist only for the measurement.
+    pub instrument: PageRanges,
+    /// Version of the CPython inside, for the names of its arenas.
+    pub python: Option<(u8, u8)>,
+}
+
+/// How to measure.
+#[derive(Debug, Clone, Default)]
+pub struct MeasureOptions {
+    /// Evidence to use; the best one otherwise.
+    pub rung: Option<Rung>,
+    /// The workers run our code after the fork and track their own writes.
+    pub code_in_worker: bool,
+}
+
+impl MeasureOptions {
+    /// The rung that will be used, and a remark when it is not the best there is.
+    ///
+    /// Errors: the rung asked for does not work here (says what forbids it, and what would allow it).
+    pub fn choose_rung(&self, caps: &Caps) -> Result<Rung> {
+        let Some(rung) = self.rung else { return Ok(caps.best_rung(self.code_in_worker)) };
+        let refuse = |why: String| {
+            let error = Error::new(format!("rung '{}' does not work here", rung.name())).why(why);
+            Err(caps.raise(rung).map_or(error.clone(), |fix| error.fix(fix)))
+        };
+        if rung == Rung::Scan && !self.code_in_worker {
+            return refuse("these workers do not track their own writes".into());
+        }
+        if rung == Rung::Rollup {
+            return refuse("totals alone give no pages".into());
+        }
+        caps.supports(rung).map_or_else(refuse, |()| Ok(rung))
+    }
+}
+
+/// A measurement under way.
+#[derive(Debug)]
+pub struct Measurement {
+    root: ProcRoot,
+    recording: Recording,
+    inherited: Inherited,
+    evidence: EvidenceSource,
+    zygote: u32,
+    reference: Option<u32>,
+    members: Vec<Member>,
+    log: PageLog,
+    forked: Instant,
+}
+
+/// A worker of the family and whether it still lives.
+#[derive(Debug)]
+struct Member {
+    pid: u32,
+    alive: bool,
+}
+
+impl Measurement {
+    /// Reads the zygote at the fork. Call it while the zygote stands still and has no worker yet.
+    pub fn begin(about: About, baseline: Baseline, options: &MeasureOptions) -> Result<Self> {
+        let root = ProcRoot::system();
+        let rung = options.choose_rung(Caps::get())?;
+        let process = read_process(&root, baseline.zygote_pid)?;
+        let regions = super::regions::name_regions(&process, baseline.regions, baseline.python);
+        let mut instrument = baseline.instrument;
+        instrument.sort_by_key(|range| range.start);
+        let is_instrument = |page: Vpn| instrument.iter().any(|range| range.contains(&page));
+        let inherited = Inherited::new(&process, &regions, is_instrument);
+        let evidence = EvidenceSource::new(rung, &root, &inherited, baseline.reference_pid)?;
+        let mut recording = Recording {
+            about: About { rung, page_size: PAGE_SIZE, ..about },
+            zygote: ZygoteSummary {
+                pid: process.pid,
+                private_pages: inherited.len() as u64,
+                rss_bytes: process.rss_bytes,
+            },
+            ..Recording::default()
+        };
+        recording.about.notes.extend(evidence.notes());
+        Ok(Self {
+            root,
+            log: PageLog::new(&inherited),
+            recording,
+            inherited,
+            evidence,
+            zygote: baseline.zygote_pid,
+            reference: baseline.reference_pid,
+            members: Vec::new(),
+            forked: Instant::now(),
+        })
+    }
+
+    /// Adds the next worker; its index is the number of workers before it.
+    pub fn add_worker(&mut self, pid: u32) {
+        let worker = u32::try_from(self.members.len()).unwrap_or(u32::MAX);
+        self.members.push(Member { pid, alive: true });
+        self.recording.workers.push(WorkerInfo { worker, pid, fate: Fate::Finished });
+        self.log.add_worker(worker);
+    }
+
+    /// Notes how a worker ended. One whose step failed lives on and is still measured.
+    pub fn worker_ended(&mut self, index: u32, fate: Fate) {
+        let index = index as usize;
+        if let Some(member) = self.members.get_mut(index) {
+            member.alive = matches!(fate, Fate::Finished | Fate::Failed { .. });
+        }
+        if let Some(info) = self.recording.workers.get_mut(index) {
+            info.fate = fate;
+        }
+    }
+
+    /// Workers that are still measured.
+    pub fn workers_alive(&self) -> usize {
+        self.members.iter().filter(|member| member.alive).count()
+    }
+
+    /// Adds a finding to the recording.
+    pub fn add_finding(&mut self, finding: Finding) {
+        self.recording.findings.push(finding);
+    }
+
+    /// Adds a remark on how it was measured.
+    pub fn add_note(&mut self, note: impl Into<String>) {
+        self.recording.about.notes.push(note.into());
+    }
+
+    /// Reads the whole family, which must stand still, and appends a step.
+    pub fn snapshot(&mut self, name: &str, requests: Option<u64>) -> Result<()> {
+        let seconds = self.forked.elapsed().as_secs_f64();
+        let alive: Vec<(usize, u32)> =
+            self.members.iter().enumerate().filter(|(_, member)| member.alive).map(|(i, member)| (i, member.pid)).collect();
+        let moment = self.read_family(&alive)?;
+        let diffs = self.diffs(&moment)?;
+        let step_index = u8::try_from(self.recording.steps.len()).unwrap_or(u8::MAX - 1);
+        let mut step = Step { name: name.into(), requests, seconds, ..Step::default() };
+        for (position, &(index, pid)) in alive.iter().enumerate() {
+            let diff = &diffs[position];
+            let bytes = self.compare_contents(pid, diff)?;
+            self.log.update(index, step_index, diff, &bytes);
+            let worker = u32::try_from(index).unwrap_or(u32::MAX);
+            step.workers.push(self.log.summary(worker, pid, diff));
+        }
+        self.count_regions(&diffs, &mut step);
+        step.ledger = self.ledger(&moment, &diffs);
+        step.cross_check = self.cross_check(&moment, &diffs)?;
+        self.recording.steps.push(step);
+        Ok(())
+    }
+
+    /// Ends the measurement. `complete` is false when it was cut short.
+    pub fn finish(mut self, complete: bool) -> Recording {
+        self.recording.about.complete = complete;
+        self.recording.reconciliation = reconcile(&self.recording.steps);
+        self.recording.pages = self.log.finish(&self.inherited);
+        self.recording
+    }
+
+    fn read_family(&self, alive: &[(usize, u32)]) -> Result<Moment> {
+        let workers = alive.iter().map(|&(_, pid)| pid);
+        let pids: Vec<u32> = std::iter::once(self.zygote).chain(self.reference).chain(workers).collect();
+        let mut processes = read_processes(&self.root, &pids).into_iter();
+        let mut next = || processes.next().unwrap_or_else(|| Err(Error::new("a process was not read")));
+        let zygote = next()?;
+        let reference = self.reference.map(|_| next()).transpose()?;
+        let workers = processes.collect::<Result<Vec<Process>>>()?;
+        Ok(Moment { zygote, reference, workers })
+    }
+
+    fn diffs(&self, moment: &Moment) -> Result<Vec<Diff>> {
+        let judge = self.evidence.at(moment)?;
+        moment
+            .workers
+            .iter()
+            .enumerate()
+            .map(|(index, worker)| Ok(diff(&self.inherited, &moment.zygote, worker, &judge.for_worker(index))))
+            .collect()
+    }
+
+    /// Bytes that differ in each broken page, in page order of the broken pages.
+    ///
+    /// A page that only the zygote wrote still has its fork-time bytes in the worker: there the
+    /// zygote's copy is the one to weigh.
+    fn compare_contents(&self, pid: u32, diff: &Diff) -> Result<ChangedBytes> {
+        let Some(reference) = self.reference else { return self.compare_with_zygote(pid, diff) };
+        let frozen = |index: usize| !self.evidence.is_unfrozen(index);
+        let mut bytes = ChangedBytes::new();
+        self.compare_pages(diff, |i, state| state.by_worker() && frozen(i), reference, pid, &mut bytes)?;
+        self.compare_pages(diff, |i, state| state == PageState::BrokenByZygote && frozen(i), reference, self.zygote, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Without a frozen sibling the zygote has the fork-time bytes of all pages it did not write.
+    fn compare_with_zygote(&self, pid: u32, diff: &Diff) -> Result<ChangedBytes> {
+        let mut bytes = ChangedBytes::new();
+        self.compare_pages(diff, |_, state| state == PageState::BrokenByWorker, self.zygote, pid, &mut bytes)?;
+        self.compare_pages(diff, |_, state| state == PageState::BrokenByZygote, pid, self.zygote, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn compare_pages(
+        &self,
+        diff: &Diff,
+        which: impl Fn(usize, PageState) -> bool,
+        reference: u32,
+        process: u32,
+        bytes: &mut ChangedBytes,
+    ) -> Result<()> {
+        let chosen: Vec<(usize, Vpn)> = self
+            .inherited
+            .table
+            .iter()
+            .zip(&diff.states)
+            .enumerate()
+            .filter(|(index, (_, state))| which(*index, **state))
+            .map(|(index, ((page, _), _))| (index, page))
+            .collect();
+        let pages: Vec<Vpn> = chosen.iter().map(|&(_, page)| page).collect();
+        let counts = contents::compare(&pages, reference, process)?;
+        bytes.extend(chosen.iter().zip(counts).filter_map(|(&(index, _), count)| Some((index, count?))));
+        Ok(())
+    }
+
+    fn count_regions(&self, diffs: &[Diff], step: &mut Step) {
+        let mut broken = vec![0_u64; self.inherited.regions.len()];
+        for diff in diffs {
+            for (region, state) in self.inherited.region_of_page().zip(&diff.states) {
+                broken[region as usize] += u64::from(state.broken());
+            }
+        }
+        let named = self.inherited.regions.iter().cloned().zip(broken);
+        step.regions = named.filter(|&(_, count)| count > 0).collect();
+        let total: u64 = step.workers.iter().map(|worker| worker.broken).sum();
+        step.causes = BTreeMap::from([("unexplained".to_owned(), total)]);
+    }
+
+    fn ledger(&self, moment: &Moment, diffs: &[Diff]) -> Ledger {
+        let members: Vec<_> = std::iter::once(&moment.zygote)
+            .chain(&moment.workers)
+            .map(|process| (process.pid, process.page_table_bytes, &process.pages))
+            .collect();
+        Ledger::of_frames(&members).unwrap_or_else(|| {
+            let zygote = (moment.zygote.pid, moment.zygote.page_table_bytes);
+            let workers: Vec<_> =
+                moment.workers.iter().zip(diffs).map(|(worker, diff)| (worker.pid, worker.page_table_bytes, diff)).collect();
+            let inherited_left = self.inherited.len() as u64;
+            Ledger::of_states(zygote, moment.zygote.private_pages().saturating_sub(inherited_left), &workers)
+        })
+    }
+
+    /// Our totals and the kernel's, over every process that maps family frames: the frozen sibling too.
+    fn cross_check(&self, moment: &Moment, diffs: &[Diff]) -> Result<CrossCheck> {
+        let all: Vec<&Process> =
+            std::iter::once(&moment.zygote).chain(&moment.reference).chain(&moment.workers).collect();
+        let totals = all.iter().map(|process| read_rollup(&self.root, process.pid)).collect::<Result<Vec<Rollup>>>()?;
+        let of_workers = &totals[totals.len() - moment.workers.len()..];
+        let members: Vec<_> = all.iter().map(|process| (process.pid, 0, &process.pages)).collect();
+        let (unique, distinct): (u64, u64) = match Ledger::of_frames(&members) {
+            Some(ledger) => {
+                let workers = &ledger.shares[ledger.shares.len() - moment.workers.len()..];
+                (workers.iter().map(|share| share.unique_frames).sum(), ledger.distinct_frames)
+            }
+            None => (diffs.iter().map(|diff| diff.count(PageState::by_worker) + diff.fresh_pages()).sum(), 0),
+        };
+        Ok(CrossCheck {
+            workers_private_dirty: of_workers.iter().map(|rollup| rollup.private_dirty).sum(),
+            workers_unique: unique * PAGE_SIZE,
+            family_pss_anon: totals.iter().map(|rollup| rollup.pss_anon).sum(),
+            family_distinct: distinct * PAGE_SIZE,
+        })
+    }
+}
+
+/// What is known of the broken pages: until causes are explained, all but the floor is unexplained.
+fn reconcile(steps: &[Step]) -> Reconciliation {
+    let broken = |step: &Step| step.workers.iter().map(|worker: &WorkerStep| worker.broken).sum::<u64>();
+    let total = steps.last().map_or(0, broken);
+    let floor = steps.first().map_or(0, broken).min(total);
+    Reconciliation { broken: total, floor, unexplained: total - floor, ..Reconciliation::default() }
+}

@@ -1,0 +1,149 @@
+//! One workload under the supervisor: load, fork, then one snapshot after each step.
+
+use super::measure::{Baseline, MeasureOptions, Measurement};
+use super::progress::Progress;
+use crate::error::{Error, Result};
+use crate::family::Rung;
+use crate::family::recording::{About, Fate, Finding, Recording};
+use crate::kernel::caps::{Caps, kernel_release, machine};
+use crate::runtimes::Workload;
+use crate::supervisor::Family;
+use crate::supervisor::family::{StepOutcome, tell};
+use crate::supervisor::protocol::Loaded;
+use std::ffi::OsString;
+use std::time::{Duration, SystemTime};
+
+/// What to run, and how.
+#[derive(Debug, Clone)]
+pub struct RunOptions {
+    /// The program and the options of its runtime.
+    pub workload: Workload,
+    /// Number of workers to fork, at least one.
+    pub workers: usize,
+    /// Longest wait for the load, a fork, or a step.
+    pub timeout: Duration,
+    /// Evidence to use; the best one otherwise.
+    pub rung: Option<Rung>,
+    /// Re-executes this program.
+    pub self_command: Vec<OsString>,
+    /// The command line that repeats the measurement, for the report.
+    pub command: String,
+}
+
+/// What was measured, and why it ended early if it did.
+#[derive(Debug)]
+pub struct RunOutcome {
+    /// Everything up to the end or the failure.
+    pub recording: Recording,
+    /// The failure.
+    pub error: Option<Error>,
+}
+
+/// Runs a workload to its end.
+///
+/// Errors: it could not be loaded or forked, so that nothing was measured. What happens later ends
+/// the measurement, but keeps what it found.
+pub fn run(options: &RunOptions, progress: &Progress) -> Result<RunOutcome> {
+    if options.workers == 0 {
+        return Err(Error::new("cannot measure a family without workers").fix("use -w 1 or more"));
+    }
+    let measure = MeasureOptions { rung: options.rung, code_in_worker: true };
+    let rung = measure.choose_rung(Caps::get())?;
+    progress.now(format!("loading {}", options.workload.path.display()));
+    let (mut family, loaded) =
+        Family::start(&options.self_command, &options.workload, options.workers, options.timeout)?;
+    let frozen = family.freeze(rung == Rung::Scan)?;
+    if let Some(why) = frozen.untracked {
+        return Err(Error::new("the zygote cannot track its writes").why(why).fix("choose another rung"));
+    }
+    let baseline = Baseline {
+        zygote_pid: family.zygote_pid(),
+        reference_pid: Some(frozen.pid),
+        regions: loaded.regions.clone(),
+        instrument: frozen.instrument,
+        python: loaded.python,
+    };
+    progress.now("reading the zygote");
+    let mut measurement = Measurement::begin(about(options, &loaded, rung), baseline, &measure)?;
+    for _ in 0..options.workers {
+        measurement.add_worker(family.fork()?);
+    }
+    let error = measure_steps(&mut family, &mut measurement, &loaded.steps, progress).err();
+    family.stop();
+    Ok(RunOutcome { recording: measurement.finish(error.is_none()), error })
+}
+
+/// Snapshots at the fork and after each step; a worker that fails is a finding, and an error at the
+/// end, but does not keep the others from being measured.
+fn measure_steps(family: &mut Family, measurement: &mut Measurement, steps: &[String], progress: &Progress) -> Result<()> {
+    measurement.snapshot("fork", None)?;
+    let mut first_failure = None;
+    for (index, name) in steps.iter().enumerate() {
+        progress.now(format!("step {name} ({} of {})", index + 1, steps.len()));
+        for (worker, outcome) in family.run_step(index, name)? {
+            if let Some(error) = note_outcome(measurement, worker, outcome, name) {
+                first_failure.get_or_insert(error);
+            }
+        }
+        if measurement.workers_alive() == 0 {
+            break;
+        }
+        measurement.snapshot(name, None)?;
+    }
+    first_failure.map_or(Ok(()), Err)
+}
+
+fn note_outcome(measurement: &mut Measurement, worker: usize, outcome: StepOutcome, step: &str) -> Option<Error> {
+    let (fate, detail) = match outcome {
+        StepOutcome::Done => return None,
+        StepOutcome::Ended(fate) => (fate.clone(), tell(&fate)),
+        StepOutcome::Failed(failure) => {
+            let fate = Fate::Failed { message: failure.message.clone(), step: step.into() };
+            (fate, failure.traceback.unwrap_or(failure.message))
+        }
+    };
+    let title = match &fate {
+        Fate::Failed { .. } => format!("step '{step}' raised in worker {worker}"),
+        Fate::Hung { .. } => format!("worker {worker} hung in step '{step}'"),
+        _ => format!("worker {worker} died in step '{step}'"),
+    };
+    let fix = match &fate {
+        Fate::Hung { .. } => "raise --timeout if the step is only slow",
+        _ => "run the step by itself in a plain interpreter first",
+    };
+    measurement.worker_ended(u32::try_from(worker).unwrap_or(u32::MAX), fate);
+    measurement.add_finding(Finding { code: "FP900".into(), title: title.clone(), evidence: detail.clone(), fix: fix.into() });
+    Some(Error::new(title).why(detail).fix(fix))
+}
+
+fn about(options: &RunOptions, loaded: &Loaded, rung: Rung) -> About {
+    let file = options.workload.path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    let mut notes = loaded.notes.clone();
+    let best = Rung::Pfn;
+    if rung != best && options.rung.is_none() {
+        let why = Caps::get().supports(best).err().unwrap_or_default();
+        let raise = Caps::get().raise(best).unwrap_or("nothing");
+        notes.push(format!("rung '{}' and not '{}': {why}; to raise it: {raise}", rung.name(), best.name()));
+    }
+    About {
+        title: file.unwrap_or_default(),
+        description: loaded.description.clone(),
+        command: options.command.clone(),
+        runtime: loaded.runtime.clone(),
+        runtime_version: loaded.version.clone(),
+        notes,
+        ..about_this_machine()
+    }
+}
+
+/// The parts of [`About`] that every measurement on this machine shares.
+pub fn about_this_machine() -> About {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    About {
+        created_unix: now.map_or(0, |elapsed| elapsed.as_secs()),
+        kernel: kernel_release(),
+        machine: machine(),
+        uid: nix::unistd::geteuid().as_raw(),
+        ..About::default()
+    }
+}

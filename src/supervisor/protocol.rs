@@ -1,0 +1,227 @@
+//! What supervisor, zygote and workers tell each other: length-prefixed JSON over Unix sockets.
+
+use crate::error::Error;
+use crate::interrupt;
+use crate::runtimes::{Region, StepFailure};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::time::Instant;
+
+/// No message is longer: a traceback and a region table fit many times.
+const MAX_MESSAGE: u32 = 64 << 20;
+
+/// The supervisor's commands to the zygote.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum ToZygote {
+    /// Clone the frozen sibling; with `track`, also start to track the zygote's own writes.
+    Freeze {
+        /// Use userfaultfd `WP_ASYNC`, in the workers too.
+        track: bool,
+    },
+    /// Fork the worker that talks over the socket of this index.
+    Fork {
+        /// Index of the worker.
+        worker: usize,
+    },
+    /// Wait for a worker that has ended.
+    Reap {
+        /// Its process id.
+        pid: u32,
+    },
+    /// End.
+    Exit,
+}
+
+/// The zygote's answers.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum FromZygote {
+    /// The workload is loaded. Sent once, unasked.
+    Loaded(Loaded),
+    /// The sibling sleeps.
+    Frozen {
+        /// Its process id.
+        pid: u32,
+        /// Pages of the zygote (first, end) that exist only for it.
+        instrument: Vec<(u64, u64)>,
+        /// Why the zygote's writes cannot be tracked, when that was asked for.
+        untracked: Option<String>,
+    },
+    /// A worker was forked.
+    Forked {
+        /// Its process id.
+        pid: u32,
+    },
+    /// A worker was reaped.
+    Reaped(Ending),
+    /// The command could not be carried out.
+    Failed(Error),
+}
+
+/// What a loaded workload says of itself.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Loaded {
+    /// Name of the runtime.
+    pub runtime: String,
+    /// Version of the runtime.
+    pub version: String,
+    /// Docstring or header comment.
+    pub description: String,
+    /// Names of the steps, in order.
+    pub steps: Vec<String>,
+    /// Memory that the runtime can name.
+    pub regions: Vec<Region>,
+    /// Remarks for the reader.
+    pub notes: Vec<String>,
+    /// Version of the CPython inside.
+    pub python: Option<(u8, u8)>,
+}
+
+/// How a worker ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ending {
+    /// By itself, with a status.
+    Exited(i32),
+    /// By a signal of this number.
+    Killed(i32),
+    /// Somebody else reaped it.
+    Unknown,
+}
+
+/// The supervisor's commands to a worker.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum ToWorker {
+    /// Run one step.
+    Run {
+        /// Its index.
+        step: usize,
+    },
+    /// End.
+    Exit,
+}
+
+/// A worker's answers.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum FromWorker {
+    /// Forked and standing still. Sent once, unasked.
+    Ready {
+        /// Why its writes cannot be tracked, when that was asked for.
+        untracked: Option<String>,
+    },
+    /// The step ended well.
+    Done,
+    /// The step raised.
+    Failed(StepFailure),
+}
+
+/// Why nothing was received.
+#[derive(Debug)]
+pub enum Silence {
+    /// The peer has closed the socket: it ended.
+    Closed,
+    /// It did not answer in time.
+    Deadline,
+    /// The user interrupted us.
+    Interrupted,
+    /// It said something we do not understand.
+    Garbage(String),
+}
+
+/// One end of a socket on which messages travel.
+#[derive(Debug)]
+pub struct Channel {
+    stream: UnixStream,
+}
+
+impl Channel {
+    /// Speaks over a connected socket.
+    pub fn new(stream: UnixStream) -> Self {
+        Self { stream }
+    }
+
+    /// The number of the socket, for a child that inherits it.
+    pub fn fd(&self) -> RawFd {
+        self.stream.as_raw_fd()
+    }
+
+    /// Closes our end for both directions of this process only.
+    pub fn close(&mut self) {
+        if let Ok((closed, _)) = UnixStream::pair() {
+            self.stream = closed;
+        }
+    }
+
+    /// Sends one message.
+    pub fn send(&mut self, message: &impl Serialize) -> io::Result<()> {
+        let body = serde_json::to_vec(message)?;
+        let length = u32::try_from(body.len()).ok().filter(|&length| length <= MAX_MESSAGE);
+        let length = length.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "message too long"))?;
+        self.stream.write_all(&length.to_le_bytes())?;
+        self.stream.write_all(&body)
+    }
+
+    /// Receives one message, however long it takes.
+    pub fn receive<T: DeserializeOwned>(&mut self) -> Result<T, Silence> {
+        let mut length = [0; 4];
+        self.stream.read_exact(&mut length).map_err(|_| Silence::Closed)?;
+        let length = u32::from_le_bytes(length);
+        if length > MAX_MESSAGE {
+            return Err(Silence::Garbage(format!("a message of {length} bytes")));
+        }
+        let mut body = vec![0; length as usize];
+        self.stream.read_exact(&mut body).map_err(|_| Silence::Closed)?;
+        serde_json::from_slice(&body).map_err(|error| Silence::Garbage(error.to_string()))
+    }
+
+    /// Receives one message before a deadline, looking at [`interrupt`] while it waits.
+    pub fn receive_by<T: DeserializeOwned>(&mut self, deadline: Instant) -> Result<T, Silence> {
+        while !self.readable()? {
+            if Instant::now() >= deadline {
+                return Err(Silence::Deadline);
+            }
+        }
+        self.receive()
+    }
+
+    /// Whether a message or the peer's end is there; waits for one [`interrupt::POLL`] at most.
+    fn readable(&self) -> Result<bool, Silence> {
+        interrupt::check().map_err(|_| Silence::Interrupted)?;
+        let timeout = PollTimeout::try_from(interrupt::POLL).unwrap_or(PollTimeout::ZERO);
+        match poll(&mut [PollFd::new(self.stream.as_fd(), PollFlags::POLLIN)], timeout) {
+            Ok(ready) => Ok(ready > 0),
+            Err(Errno::EINTR) => Ok(false),
+            Err(errno) => Err(Silence::Garbage(errno.to_string())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn messages_arrive_whole_and_in_order() {
+        let (a, b) = UnixStream::pair().unwrap();
+        let (mut a, mut b) = (Channel::new(a), Channel::new(b));
+        a.send(&ToWorker::Run { step: 3 }).unwrap();
+        a.send(&ToWorker::Exit).unwrap();
+        assert!(matches!(b.receive(), Ok(ToWorker::Run { step: 3 })));
+        assert!(matches!(b.receive(), Ok(ToWorker::Exit)));
+    }
+
+    #[test]
+    fn silence_has_a_reason() {
+        let (a, b) = UnixStream::pair().unwrap();
+        let (mut a, mut b) = (Channel::new(a), Channel::new(b));
+        assert!(matches!(b.receive_by::<ToWorker>(Instant::now()), Err(Silence::Deadline)));
+        a.send(&"nonsense").unwrap();
+        assert!(matches!(b.receive::<ToWorker>(), Err(Silence::Garbage(_))));
+        drop(a);
+        assert!(matches!(b.receive_by::<ToWorker>(Instant::now() + Duration::from_secs(5)), Err(Silence::Closed)));
+    }
+}

@@ -1,0 +1,23 @@
+//! A worker: runs the steps it is told to, and stands still in between.
+
+use super::protocol::{Channel, FromWorker, ToWorker};
+use crate::kernel::spawn::exit_now;
+use crate::kernel::uffd::WriteTracker;
+use crate::runtimes::Runtime;
+use nix::errno::Errno;
+
+/// Runs steps until told to end; then leaves without running the program's exit handlers.
+pub fn serve(runtime: &mut dyn Runtime, mut channel: Channel, tracker: Option<Result<WriteTracker, Errno>>) -> ! {
+    let untracked = tracker.as_ref().and_then(|armed| armed.as_ref().err()).map(Errno::to_string);
+    let mut answer = FromWorker::Ready { untracked };
+    while channel.send(&answer).is_ok() {
+        answer = match channel.receive() {
+            Ok(ToWorker::Run { step }) => match runtime.run_step(step) {
+                Ok(()) => FromWorker::Done,
+                Err(failure) => FromWorker::Failed(failure),
+            },
+            Ok(ToWorker::Exit) | Err(_) => break,
+        };
+    }
+    exit_now(0)
+}

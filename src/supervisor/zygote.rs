@@ -1,0 +1,121 @@
+//! The measured side: loads a workload, then forks on command.
+
+use super::protocol::{Channel, Ending, FromZygote, Loaded, ToZygote};
+use super::worker;
+use crate::error::{Error, Result};
+use crate::family::PageRanges;
+use crate::kernel::spawn::{die_with_parent, exit_now, freeze_sibling};
+use crate::kernel::uffd::WriteTracker;
+use crate::observe::maps::read_identity;
+use crate::observe::ProcRoot;
+use crate::runtimes::{self, ForkSide, Runtime, Workload};
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{Pid, getppid};
+use serde::{Deserialize, Serialize};
+use std::os::fd::RawFd;
+use std::os::unix::net::UnixStream;
+
+/// What the supervisor tells its re-executed self on the command line.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ZygoteSpec {
+    /// What to load.
+    pub workload: Workload,
+    /// Number of the inherited control socket.
+    pub control: RawFd,
+    /// Numbers of the inherited sockets of the workers.
+    pub workers: Vec<RawFd>,
+}
+
+/// Serves as a zygote until told to end. Returns the exit status.
+pub fn serve(spec: ZygoteSpec) -> i32 {
+    let mut control = Channel::new(adopt(spec.control));
+    let mut runtime = match runtimes::load(&spec.workload) {
+        Ok(runtime) => runtime,
+        Err(error) => return i32::from(control.send(&FromZygote::Failed(error)).is_err()),
+    };
+    let mut zygote = Zygote { workers: spec.workers.into_iter().map(|fd| Some(adopt(fd))).collect(), tracked: None, tracker: None };
+    if control.send(&FromZygote::Loaded(describe(runtime.as_ref()))).is_err() {
+        return 1;
+    }
+    loop {
+        let answer = match control.receive() {
+            Ok(ToZygote::Freeze { track }) => zygote.freeze(track),
+            Ok(ToZygote::Fork { worker }) => zygote.fork(&mut runtime, worker, &mut control),
+            Ok(ToZygote::Reap { pid }) => Ok(FromZygote::Reaped(reap(pid))),
+            Ok(ToZygote::Exit) | Err(_) => return 0,
+        };
+        if control.send(&answer.unwrap_or_else(FromZygote::Failed)).is_err() {
+            return 1;
+        }
+    }
+}
+
+fn describe(runtime: &dyn Runtime) -> Loaded {
+    Loaded {
+        runtime: runtime.name().into(),
+        version: runtime.version(),
+        description: runtime.description(),
+        steps: runtime.steps(),
+        regions: runtime.regions(),
+        notes: runtime.notes(),
+        python: runtime.python_version(),
+    }
+}
+
+/// The zygote's own state between commands.
+struct Zygote {
+    workers: Vec<Option<UnixStream>>,
+    /// Areas whose writes are tracked in every worker.
+    tracked: Option<PageRanges>,
+    tracker: Option<WriteTracker>,
+}
+
+impl Zygote {
+    fn freeze(&mut self, track: bool) -> Result<FromZygote> {
+        let own = read_identity(&ProcRoot::system(), std::process::id())?;
+        let areas = own.vmas.iter().filter(|vma| vma.copy_on_write() && vma.flags.write);
+        let areas: PageRanges = areas.map(|vma| vma.start..vma.end).collect();
+        let sibling = freeze_sibling()?;
+        let mut untracked = None;
+        if track {
+            match WriteTracker::arm(&areas) {
+                Ok(tracker) => self.tracker = Some(tracker),
+                Err(errno) => untracked = Some(errno.to_string()),
+            }
+            self.tracked = Some(areas);
+        }
+        let instrument = sibling.instrument.iter().map(|range| (range.start.0, range.end.0)).collect();
+        Ok(FromZygote::Frozen { pid: sibling.pid, instrument, untracked })
+    }
+
+    /// Forks; the worker never returns from here.
+    fn fork(&mut self, runtime: &mut Box<dyn Runtime>, index: usize, control: &mut Channel) -> Result<FromZygote> {
+        let socket = self.workers.get_mut(index).and_then(Option::take);
+        let socket = socket.ok_or_else(|| Error::new(format!("there is no worker {index} to fork")))?;
+        let zygote = Pid::this();
+        match runtime.fork()? {
+            ForkSide::Zygote(pid) => Ok(FromZygote::Forked { pid }),
+            ForkSide::Worker => {
+                let tracker = self.tracked.as_ref().map(|areas| WriteTracker::arm(areas));
+                if die_with_parent().is_err() || getppid() != zygote {
+                    exit_now(1);
+                }
+                self.workers.clear();
+                control.close();
+                worker::serve(runtime.as_mut(), Channel::new(socket), tracker)
+            }
+        }
+    }
+}
+
+fn reap(pid: u32) -> Ending {
+    match waitpid(Pid::from_raw(pid.cast_signed()), None) {
+        Ok(WaitStatus::Exited(_, code)) => Ending::Exited(code),
+        Ok(WaitStatus::Signaled(_, signal, _)) => Ending::Killed(signal as i32),
+        _ => Ending::Unknown,
+    }
+}
+
+fn adopt(fd: RawFd) -> UnixStream {
+    crate::kernel::spawn::adopt_fd(fd).into()
+}
