@@ -167,7 +167,7 @@ fn any_history() -> impl Strategy<Value = PageHistory> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(96))]
     #[test]
     fn every_history_survives(pages in any_history(), names in prop::collection::vec(".{0,6}", 0..4), seconds in 0.0..1e9_f64) {
         let folder = tempfile::tempdir().unwrap();

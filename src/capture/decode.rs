@@ -74,14 +74,14 @@ impl<'a> Columns<'a> {
         let values = array.values().as_string_opt::<i32>().ok_or_else(|| format!("column {name} holds no strings"))?;
         let mut index_of = [u8::MAX; 256];
         for (slot, value) in index_of.iter_mut().zip(values) {
-            let found = (0_u8..).zip(known).find(|(_, known)| Some(**known) == value);
-            *slot = found.map(|(index, _)| index).ok_or_else(|| format!("column {name} holds an unknown {}", value.unwrap_or("null")))?;
+            // A dictionary may hold a filler that only null rows refer to.
+            *slot = (0_u8..).zip(known).find(|(_, known)| Some(**known) == value).map_or(u8::MAX, |(index, _)| index);
         }
         let keys = array.keys();
         for (row, (cell, &key)) in cells.iter_mut().zip(keys.values()).enumerate() {
             if keys.is_valid(row) {
                 match index_of[usize::from(key)] {
-                    u8::MAX => return Err(format!("column {name} has a key out of range")),
+                    u8::MAX => return Err(format!("column {name} holds an unknown name")),
                     index => set(cell, index),
                 }
             }

@@ -66,10 +66,12 @@ impl OutputArgs {
 impl DocumentArgs {
     /// Refuses what [`emit_document`] would refuse.
     pub fn check(&self) -> Result<()> {
+        if let Some(folder) = self.file().filter(|path| path.is_dir()) {
+            return Err(Error::new("cannot write the output").path(folder).why("it is a folder").fix("name a file, like -o report.html"));
+        }
         self.form()?;
         let Some(path) = self.file() else { return Ok(()) };
         match fs::metadata(path) {
-            Ok(found) if found.is_dir() => Err(Error::new("cannot write the output").path(path).why("it is a folder").fix("name a file, like -o report.html")),
             Ok(found) if found.is_file() && !self.force => {
                 Err(Error::new("refusing to overwrite a file").path(path).fix("add --force to replace it, or name another file"))
             }

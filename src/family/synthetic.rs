@@ -105,7 +105,7 @@ fn history(shape: Shape, random: &mut Random) -> PageHistory {
     let mut address = 0x5555_5555_0000 / PAGE_SIZE;
     for (region, (_, share, _, _)) in (0_u32..).zip(REGIONS) {
         let is_last = region as usize == REGIONS.len() - 1;
-        let mut wanted = if is_last { left } else { (shape.pages / 100 * share).clamp(3, left.saturating_sub(24).max(1)) };
+        let mut wanted = if is_last { left } else { (shape.pages / 100 * share).max(3).min(left.saturating_sub(8).max(1)) };
         left -= wanted;
         while wanted > 0 {
             let len = wanted.min(256 + u32::try_from(random.below(4096)).unwrap_or(0));
