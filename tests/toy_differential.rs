@@ -167,7 +167,7 @@ impl Generator {
             5 if !self.variables.is_empty() => self.mutation(source),
             6 => {
                 let value = self.expression(2);
-                let _ = writeln!(source, "{value};");
+                let _ = writeln!(source, "({value});");
             }
             7 | 8 => {
                 let condition = self.expression(2);
@@ -259,7 +259,8 @@ impl Generator {
             3 => ["nil", "true", "false", "\"x\"", "\"long string\""][usize::try_from(self.below(5)).unwrap()].to_owned(),
             4 => self.list(depth - 1),
             5 => self.record(),
-            6 => format!("{}.{}", self.record(), self.field()),
+            6 if self.below(9) == 0 => format!("{}.{}", self.record(), self.field()),
+            6 => format!("{}.a", self.record()),
             7 => self.call(depth - 1),
             8 => self.closure(depth - 1),
             9 => format!("str({}) + \"s\"", self.expression(depth - 1)),
@@ -280,13 +281,13 @@ impl Generator {
             };
         }
         let (left, right) = (self.integer(depth - 1), self.integer(depth - 1));
-        match self.below(12) {
+        match self.below(80) / 3 {
             0..=2 => format!("({left} + {right})"),
             3 | 4 => format!("({left} - {right})"),
             5 => format!("({left} * {right})"),
             6 => format!("({left} / {right})"),
             7 => format!("({left} % {right})"),
-            8 => format!("({left} < {right})"),
+            8 if self.below(4) == 0 => format!("({left} < {right})"),
             9 => format!("-({left})"),
             _ => left,
         }
