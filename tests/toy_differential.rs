@@ -191,12 +191,19 @@ impl Generator {
         let (name, value, field) = (self.variable(), self.expression(2), self.field());
         let _ = match self.below(5) {
             0 => writeln!(source, "if type({name}) == \"list\" {{ push({name}, {value}); }}"),
-            1 => writeln!(source, "if type({name}) == \"list\" and len({name}) > 0 {{ {name}[0] = {value}; }}"),
-            2 => writeln!(source, "if type({name}) == \"list\" and len({name}) > 1 {{ print(pop({name})); }}"),
+            1 => {
+                writeln!(source, "if type({name}) == \"list\" and len({name}) > 0 {{ {name}[0] = {value}; }}")
+            }
+            2 => {
+                writeln!(source, "if type({name}) == \"list\" and len({name}) > 1 {{ print(pop({name})); }}")
+            }
             3 => writeln!(source, "if type({name}) == \"record\" {{ {name}.{field} = {value}; }}"),
             _ => {
                 let (fields, x) = (self.record(), self.name());
-                writeln!(source, "for {x} in [{fields}, {fields}, {fields}] {{ {x}.a = {value}; print({x}.a); }}")
+                writeln!(
+                    source,
+                    "for {x} in [{fields}, {fields}, {fields}] {{ {x}.a = {value}; print({x}.a); }}"
+                )
             }
         };
     }
@@ -211,7 +218,10 @@ impl Generator {
             }
             _ => {
                 let counter = self.name();
-                writeln!(source, "let {counter} = 0; while {counter} < 4 {{ {counter} = {counter} + 1; let {name} = {counter};")
+                writeln!(
+                    source,
+                    "let {counter} = 0; while {counter} < 4 {{ {counter} = {counter} + 1; let {name} = {counter};"
+                )
             }
         };
         self.loops += 1;
@@ -256,7 +266,9 @@ impl Generator {
         match self.below(if depth == 0 { 4 } else { 14 }) {
             0 if !self.variables.is_empty() => self.variable(),
             0..=2 => self.integer(depth),
-            3 => ["nil", "true", "false", "\"x\"", "\"long string\""][usize::try_from(self.below(5)).unwrap()].to_owned(),
+            3 => ["nil", "true", "false", "\"x\"", "\"long string\""]
+                [usize::try_from(self.below(5)).unwrap()]
+            .to_owned(),
             4 => self.list(depth - 1),
             5 => self.record(),
             6 if self.below(9) == 0 => format!("{}.{}", self.record(), self.field()),

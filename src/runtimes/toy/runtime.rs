@@ -21,8 +21,8 @@ impl ToyRuntime {
     pub fn load(path: &Path, options: ToyOptions) -> Result<Self> {
         let bytes = std::fs::read(path).at("cannot read the toy program", path)?;
         let source = String::from_utf8(bytes).map_err(|refused| {
-            let valid = refused.utf8_error().valid_up_to();
-            let line = refused.as_bytes()[..valid].iter().filter(|byte| **byte == b'\n').count() + 1;
+            let valid = &refused.as_bytes()[..refused.utf8_error().valid_up_to()];
+            let line = valid.split(|byte| *byte == b'\n').count();
             Error::new("cannot read the toy program")
                 .path(path)
                 .why(format!("line {line} is not UTF-8"))

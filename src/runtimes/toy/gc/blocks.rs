@@ -93,13 +93,12 @@ impl Blocks {
     }
 
     fn next_block(&mut self, class: usize) -> Option<usize> {
-        let block = match self.available[class].pop() {
-            Some(block) => block as usize,
-            None => {
-                let block = self.free_run(1)?;
-                self.table[block] = State::Cells { class: u8::try_from(class).ok()?, cursor: 0 };
-                block
-            }
+        let block = if let Some(block) = self.available[class].pop() {
+            block as usize
+        } else {
+            let block = self.free_run(1)?;
+            self.table[block] = State::Cells { class: u8::try_from(class).ok()?, cursor: 0 };
+            block
         };
         self.current[class] = u32::try_from(block).ok();
         Some(block)
@@ -238,7 +237,7 @@ impl Blocks {
     /// Whether an object begins at the word.
     pub(super) fn is_taken(&self, word: usize) -> bool {
         let (index, bit) = bit_of(word);
-        word % 2 == 0 && word < self.used_words() && self.taken.get(index) & bit != 0
+        word.is_multiple_of(2) && word < self.used_words() && self.taken.get(index) & bit != 0
     }
 
     /// First words of all objects, live or not yet swept, in address order.
@@ -277,7 +276,7 @@ mod tests {
         assert_eq!(words.len(), 64 * (16384 / 96));
         let distinct: HashSet<_> = words.iter().collect();
         assert_eq!(distinct.len(), words.len());
-        assert!(words.iter().all(|word| word % 2 == 0 && blocks.is_taken(*word)));
+        assert!(words.iter().all(|word| word.is_multiple_of(2) && blocks.is_taken(*word)));
     }
 
     #[test]

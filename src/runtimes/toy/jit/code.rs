@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Functions begin at multiples of this.
 const FUNCTION_ALIGNMENT: usize = 16;
+#[expect(clippy::cast_possible_truncation, reason = "4096")]
 const PAGE: usize = PAGE_SIZE as usize;
 
 /// One private anonymous mapping that code fills from its start.
@@ -79,7 +80,7 @@ impl CodeArena {
     /// An operand that is there already is left alone, and its page with it.
     pub(super) fn patch(&mut self, address: usize, value: u32) -> bool {
         let Some(offset) = address.checked_sub(self.start.as_ptr().addr()) else { return false };
-        if offset % 4 != 0 || offset + 4 > self.used {
+        if !offset.is_multiple_of(4) || offset + 4 > self.used {
             return false;
         }
         // SAFETY: the operand is aligned and inside of written code, which is always readable. Only

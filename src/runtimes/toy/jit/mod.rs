@@ -10,10 +10,10 @@
 
 mod code;
 mod native;
-#[cfg(target_arch = "x86_64")]
-mod x64;
 #[cfg(not(target_arch = "x86_64"))]
 mod no_back_end;
+#[cfg(target_arch = "x86_64")]
+mod x64;
 
 #[cfg(not(target_arch = "x86_64"))]
 use no_back_end as back_end;
@@ -62,13 +62,19 @@ pub(crate) struct Jit {
 
 impl Jit {
     pub(crate) fn new(mode: JitMode, functions: usize) -> Result<Self> {
-        let mut jit =
-            Self { arena: None, missing: None, trampoline: 0, entries: vec![0; functions], sites: Vec::new() };
+        let mut jit = Self {
+            arena: None,
+            missing: None,
+            trampoline: 0,
+            entries: vec![0; functions],
+            sites: Vec::new(),
+        };
         if mode == JitMode::Off {
             return Ok(jit);
         }
         let Some(trampoline) = back_end::trampoline() else {
-            jit.missing = Some("the toy compiler has no back end for this processor; everything is interpreted");
+            jit.missing =
+                Some("the toy compiler has no back end for this processor; everything is interpreted");
             return Ok(jit);
         };
         let mut arena = CodeArena::map(CODE_BYTES)?;

@@ -25,7 +25,7 @@ pub(super) const GLOBALS_WORD: usize = 5;
 /// What a helper or a compiled function answers: zero, or one with an error in [`Vm::failure`].
 type Status = u64;
 
-type Trampoline = extern "sysv64" fn(context: *mut u64, base: u64, entry: u64) -> Status;
+type Trampoline = extern "C" fn(context: *mut u64, base: u64, entry: u64) -> Status;
 
 impl Vm {
     /// Runs a compiled function to its end.
@@ -160,13 +160,13 @@ unsafe fn machine<'a>(context: *mut u64) -> &'a mut Vm {
     // SAFETY: the context word holds the address of the machine that entered compiled code last and
     // waits in `run_compiled` for it, using nothing of itself until the helper has returned.
     unsafe {
-        let address = context.add(MACHINE_WORD).read();
-        &mut *std::ptr::with_exposed_provenance_mut::<Vm>(address as usize)
+        let address = context.add(MACHINE_WORD).cast::<usize>().read();
+        &mut *std::ptr::with_exposed_provenance_mut::<Vm>(address)
     }
 }
 
 /// Does one instruction for compiled code.
-extern "sysv64" fn operate(context: *mut u64, registers: u64, pc: u32, function: u32) -> Status {
+extern "C" fn operate(context: *mut u64, registers: u64, pc: u32, function: u32) -> Status {
     // SAFETY: only compiled code calls this, with its own context.
     let vm = unsafe { machine(context) };
     let frame = vm.frame_of(registers, function, pc);
@@ -175,7 +175,7 @@ extern "sysv64" fn operate(context: *mut u64, registers: u64, pc: u32, function:
 }
 
 /// Makes a call for compiled code, and patches the place so that it can make the next one itself.
-extern "sysv64" fn call(context: *mut u64, callee_registers: u64, site: u32) -> Status {
+extern "C" fn call(context: *mut u64, callee_registers: u64, site: u32) -> Status {
     // SAFETY: only compiled code calls this, with its own context.
     let vm = unsafe { machine(context) };
     let result = vm.call_at(site as usize, callee_registers);
@@ -183,7 +183,7 @@ extern "sysv64" fn call(context: *mut u64, callee_registers: u64, site: u32) -> 
 }
 
 /// Reads or writes a field for compiled code, and patches the place for records of this shape.
-extern "sysv64" fn access_field(context: *mut u64, registers: u64, site: u32) -> Status {
+extern "C" fn access_field(context: *mut u64, registers: u64, site: u32) -> Status {
     // SAFETY: only compiled code calls this, with its own context.
     let vm = unsafe { machine(context) };
     let result = vm.access_field_at(site as usize, registers);

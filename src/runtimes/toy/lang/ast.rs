@@ -65,12 +65,29 @@ pub(crate) enum ExpressionKind {
     Function(Box<Function>),
     Negate(Box<Expression>),
     Not(Box<Expression>),
-    Binary { operator: Binary, left: Box<Expression>, right: Box<Expression> },
+    Binary {
+        operator: Binary,
+        left: Box<Expression>,
+        right: Box<Expression>,
+    },
     /// `and` and `or`, which may leave the right side out.
-    Shortcut { and: bool, left: Box<Expression>, right: Box<Expression> },
-    Call { callee: Box<Expression>, arguments: Vec<Expression> },
-    Index { object: Box<Expression>, index: Box<Expression> },
-    Field { object: Box<Expression>, name: Rc<str> },
+    Shortcut {
+        and: bool,
+        left: Box<Expression>,
+        right: Box<Expression>,
+    },
+    Call {
+        callee: Box<Expression>,
+        arguments: Vec<Expression>,
+    },
+    Index {
+        object: Box<Expression>,
+        index: Box<Expression>,
+    },
+    Field {
+        object: Box<Expression>,
+        name: Rc<str>,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,56 +10,171 @@ pub(crate) type Register = u8;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Op {
     /// A value that is no object: a tagged word, sign extended.
-    Immediate { to: Register, bits: i32 },
-    Constant { to: Register, index: u32 },
-    Move { to: Register, from: Register },
-    GetGlobal { to: Register, index: u32 },
-    SetGlobal { from: Register, index: u32 },
+    Immediate {
+        to: Register,
+        bits: i32,
+    },
+    Constant {
+        to: Register,
+        index: u32,
+    },
+    Move {
+        to: Register,
+        from: Register,
+    },
+    GetGlobal {
+        to: Register,
+        index: u32,
+    },
+    SetGlobal {
+        from: Register,
+        index: u32,
+    },
     /// A new cell for a variable that closures capture. `to` may equal `from`.
-    NewCell { to: Register, from: Register },
-    GetCell { to: Register, cell: Register },
-    SetCell { cell: Register, from: Register },
+    NewCell {
+        to: Register,
+        from: Register,
+    },
+    GetCell {
+        to: Register,
+        cell: Register,
+    },
+    SetCell {
+        cell: Register,
+        from: Register,
+    },
     /// The value in the running closure's captured cell.
-    GetCapture { to: Register, index: u8 },
-    SetCapture { index: u8, from: Register },
+    GetCapture {
+        to: Register,
+        index: u8,
+    },
+    SetCapture {
+        index: u8,
+        from: Register,
+    },
     /// The captured cell itself, to hand it to a closure inside this one.
-    CaptureCell { to: Register, index: u8 },
+    CaptureCell {
+        to: Register,
+        index: u8,
+    },
     /// A closure over the cells that stand in the registers from `first` on.
-    NewClosure { to: Register, first: Register, function: u32 },
-    Arithmetic { operator: Arithmetic, to: Register, left: Register, right: Register },
-    Compare { operator: Comparison, to: Register, left: Register, right: Register },
-    Negate { to: Register, from: Register },
-    Not { to: Register, from: Register },
-    Jump { target: u32 },
+    NewClosure {
+        to: Register,
+        first: Register,
+        function: u32,
+    },
+    Arithmetic {
+        operator: Arithmetic,
+        to: Register,
+        left: Register,
+        right: Register,
+    },
+    Compare {
+        operator: Comparison,
+        to: Register,
+        left: Register,
+        right: Register,
+    },
+    Negate {
+        to: Register,
+        from: Register,
+    },
+    Not {
+        to: Register,
+        from: Register,
+    },
+    Jump {
+        target: u32,
+    },
     /// A jump back to the head of a loop.
-    Loop { target: u32 },
-    JumpIfFalse { condition: Register, target: u32 },
-    JumpIfTrue { condition: Register, target: u32 },
+    Loop {
+        target: u32,
+    },
+    JumpIfFalse {
+        condition: Register,
+        target: u32,
+    },
+    JumpIfTrue {
+        condition: Register,
+        target: u32,
+    },
     /// Calls the value in `slot` with the arguments after it; the result replaces the value.
-    Call { slot: Register, arguments: u8 },
+    Call {
+        slot: Register,
+        arguments: u8,
+    },
     /// Calls a named function of the file; nothing can change which one that is.
-    CallFunction { slot: Register, function: u32 },
-    CallBuiltin { slot: Register, arguments: u8, builtin: u8 },
-    Return { from: Register },
+    CallFunction {
+        slot: Register,
+        function: u32,
+    },
+    CallBuiltin {
+        slot: Register,
+        arguments: u8,
+        builtin: u8,
+    },
+    Return {
+        from: Register,
+    },
     /// An empty list with room for so many items.
-    NewList { to: Register, room: u32 },
-    Append { list: Register, from: Register },
+    NewList {
+        to: Register,
+        room: u32,
+    },
+    Append {
+        list: Register,
+        from: Register,
+    },
     /// A record of the shape, its fields standing in the registers from `first` on.
-    NewRecord { to: Register, first: Register, shape: u32 },
-    GetField { to: Register, object: Register, name: u32 },
-    SetField { object: Register, from: Register, name: u32 },
-    GetIndex { to: Register, object: Register, index: Register },
-    SetIndex { object: Register, index: Register, from: Register },
+    NewRecord {
+        to: Register,
+        first: Register,
+        shape: u32,
+    },
+    GetField {
+        to: Register,
+        object: Register,
+        name: u32,
+    },
+    SetField {
+        object: Register,
+        from: Register,
+        name: u32,
+    },
+    GetIndex {
+        to: Register,
+        object: Register,
+        index: Register,
+    },
+    SetIndex {
+        object: Register,
+        index: Register,
+        from: Register,
+    },
     /// Checks that the register holds a list.
-    CheckList { list: Register },
+    CheckList {
+        list: Register,
+    },
     /// The next item of the list in `state`, counted by the integer after it, or a jump.
-    NextItem { to: Register, state: Register, exit: u32 },
+    NextItem {
+        to: Register,
+        state: Register,
+        exit: u32,
+    },
     /// Checks that the register and the one after it hold integers a loop can count.
-    CheckRange { state: Register },
+    CheckRange {
+        state: Register,
+    },
     /// Counts the register `state` up to the bound after it, or jumps.
-    NextNumber { to: Register, state: Register, exit: u32 },
+    NextNumber {
+        to: Register,
+        state: Register,
+        exit: u32,
+    },
     /// Fails with the message in the register.
-    FailAssertion { message: Register },
+    FailAssertion {
+        message: Register,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -105,13 +105,12 @@ impl Compiler {
 
     pub(super) fn emit_int(&mut self, at: Position, to: Register, value: i64) {
         let short = Value::small_int(value).and_then(Value::short_bits);
-        match short {
-            Some(bits) => self.emit(at, Op::Immediate { to, bits }),
-            None => {
-                let index = self.constant(Constant::Int(value));
-                self.emit(at, Op::Constant { to, index })
-            }
+        let op = if let Some(bits) = short {
+            Op::Immediate { to, bits }
+        } else {
+            Op::Constant { to, index: self.constant(Constant::Int(value)) }
         };
+        self.emit(at, op);
     }
 
     fn list(&mut self, items: &[Expression], at: Position, to: Register) -> Result<(), Diagnostic> {

@@ -61,8 +61,8 @@ const KEYWORDS: [(&str, Keyword); 18] = [
 
 /// Longer symbols stand before their prefixes.
 const SYMBOLS: [&str; 23] = [
-    "==", "!=", "<=", ">=", "..", "(", ")", "[", "]", "{", "}", ",", ";", ":", ".", "=", "<", ">",
-    "+", "-", "*", "/", "%",
+    "==", "!=", "<=", ">=", "..", "(", ")", "[", "]", "{", "}", ",", ";", ":", ".", "=", "<", ">", "+", "-",
+    "*", "/", "%",
 ];
 
 impl fmt::Display for Token {
@@ -151,9 +151,10 @@ impl<'a> Lexer<'a> {
         if plain.chars().any(|c| !c.is_ascii_digit()) {
             return Err(Diagnostic::new(at, "a number has only digits and '_'"));
         }
-        plain.parse().map(Token::Int).map_err(|_| {
-            Diagnostic::new(at, format!("the number is too large; the largest is {}", i64::MAX))
-        })
+        plain
+            .parse()
+            .map(Token::Int)
+            .map_err(|_| Diagnostic::new(at, format!("the number is too large; the largest is {}", i64::MAX)))
     }
 
     fn text(&mut self) -> Result<Token, Diagnostic> {

@@ -2,10 +2,11 @@
 
 pub(crate) mod ast;
 pub(crate) mod bytecode;
+mod codegen;
 pub(crate) mod compiler;
 pub(crate) mod diagnostic;
-mod codegen;
 mod expressions;
 pub(crate) mod lexer;
 pub(crate) mod parser;
 mod scope;
+mod statements;

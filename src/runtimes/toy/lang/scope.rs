@@ -50,7 +50,9 @@ struct Walk {
 
 impl Walk {
     fn block(&mut self, block: &Block) {
-        block.statements.iter().for_each(|statement| self.statement(statement));
+        for statement in &block.statements {
+            self.statement(statement);
+        }
     }
 
     fn function(&mut self, function: &Function) {
@@ -61,7 +63,9 @@ impl Walk {
 
     fn statement(&mut self, statement: &Statement) {
         match &statement.kind {
-            StatementKind::Let { value, .. } | StatementKind::Expression(value) => self.expression(value),
+            StatementKind::Let { value, .. }
+            | StatementKind::Expression(value)
+            | StatementKind::Return(Some(value)) => self.expression(value),
             StatementKind::Function { function, .. } => self.function(function),
             StatementKind::Assign { target, value } => {
                 self.expression(target);
@@ -71,7 +75,9 @@ impl Walk {
             StatementKind::If { condition, then, otherwise } => {
                 self.expression(condition);
                 self.block(then);
-                otherwise.iter().for_each(|block| self.block(block));
+                if let Some(otherwise) = otherwise {
+                    self.block(otherwise);
+                }
             }
             StatementKind::While { condition, body } => {
                 self.expression(condition);
@@ -86,12 +92,13 @@ impl Walk {
                 self.expression(to);
                 self.block(body);
             }
-            StatementKind::Return(value) => value.iter().for_each(|value| self.expression(value)),
+            StatementKind::Return(None) | StatementKind::Break | StatementKind::Continue => {}
             StatementKind::Assert { condition, message } => {
                 self.expression(condition);
-                message.iter().for_each(|message| self.expression(message));
+                if let Some(message) = message {
+                    self.expression(message);
+                }
             }
-            StatementKind::Break | StatementKind::Continue => {}
         }
     }
 
@@ -118,7 +125,9 @@ impl Walk {
             }
             ExpressionKind::Call { callee, arguments } => {
                 self.expression(callee);
-                arguments.iter().for_each(|argument| self.expression(argument));
+                for argument in arguments {
+                    self.expression(argument);
+                }
             }
             ExpressionKind::Field { object, .. } => self.expression(object),
         }

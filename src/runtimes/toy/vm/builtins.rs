@@ -38,7 +38,10 @@ impl Vm {
             "list" => {
                 let count = argument(self, 0);
                 let Some(count) = self.int(count) else {
-                    return Err(Trap::error(format!("'list' counts with an int, not {}", self.a_type(count))));
+                    return Err(Trap::error(format!(
+                        "'list' counts with an int, not {}",
+                        self.a_type(count)
+                    )));
                 };
                 self.filled_list(count, argument(self, 1))
             }
@@ -64,11 +67,11 @@ impl Vm {
     }
 
     fn pop(&mut self, list: u64) -> Result<Value, Trap> {
-        let Some(last) = self.heap.list_len(list).checked_sub(1) else {
+        let Some(rest) = self.heap.list_len(list).checked_sub(1) else {
             return Err(Trap::error("cannot pop from an empty list"));
         };
-        let item = self.heap.list_item(list, last);
-        self.heap.store(list, LIST_COUNT, last);
+        let item = self.heap.list_item(list, rest);
+        self.heap.store(list, LIST_COUNT, rest);
         Ok(item)
     }
 

@@ -16,8 +16,15 @@ const NESTING_LIMIT: u32 = 48;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Callee {
     /// Runs with its registers from this stack index on.
-    Function { function: u32, base: usize },
-    Builtin { builtin: u8, slot: u8, arguments: u8 },
+    Function {
+        function: u32,
+        base: usize,
+    },
+    Builtin {
+        builtin: u8,
+        slot: u8,
+        arguments: u8,
+    },
 }
 
 impl Vm {
@@ -98,19 +105,12 @@ impl Vm {
                         frame.pc = exit;
                     }
                 }
-                Op::Call { .. } | Op::CallFunction { .. } => match self.callee(site, op)? {
-                    Callee::Function { function, base } => match self.compiled(function) {
-                        Some(entry) => self.run_compiled(entry, base)?,
-                        None => {
-                            self.stack.set(DEPTH_WORD, self.stack.get(DEPTH_WORD) + 1);
-                            self.frames.push(frame);
-                            frame = Frame { function, pc: 0, base };
-                        }
-                    },
-                    Callee::Builtin { builtin, slot, arguments } => {
-                        self.operate_as(site, Op::CallBuiltin { slot, arguments, builtin })?;
+                Op::Call { .. } | Op::CallFunction { .. } => {
+                    if let Some(callee) = self.begin_call(site, op)? {
+                        self.frames.push(frame);
+                        frame = callee;
                     }
-                },
+                }
                 Op::Return { from } => {
                     self.stack.set(site.base - 1, self.register(site, from).0);
                     self.stack.set(DEPTH_WORD, self.stack.get(DEPTH_WORD) - 1);
@@ -120,6 +120,24 @@ impl Vm {
                     frame = self.frames.pop().unwrap_or(start);
                 }
                 _ => self.operate_as(site, op)?,
+            }
+        }
+    }
+
+    /// Makes the call, or returns the frame in which to interpret it.
+    fn begin_call(&mut self, site: Frame, op: Op) -> Result<Option<Frame>, Diagnostic> {
+        match self.callee(site, op)? {
+            Callee::Builtin { builtin, slot, arguments } => {
+                self.operate_as(site, Op::CallBuiltin { slot, arguments, builtin })?;
+                Ok(None)
+            }
+            Callee::Function { function, base } => {
+                if let Some(entry) = self.compiled(function) {
+                    self.run_compiled(entry, base)?;
+                    return Ok(None);
+                }
+                self.stack.set(DEPTH_WORD, self.stack.get(DEPTH_WORD) + 1);
+                Ok(Some(Frame { function, pc: 0, base }))
             }
         }
     }

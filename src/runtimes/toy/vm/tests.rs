@@ -1,7 +1,7 @@
 //! What programs print, in every way of running them.
 
-use crate::runtimes::toy::{GcPolicy, JitMode, ToyOptions, ToyRuntime};
 use crate::runtimes::Runtime;
+use crate::runtimes::toy::{GcPolicy, JitMode, ToyOptions, ToyRuntime};
 use std::cell::RefCell;
 use std::io::Write;
 use std::rc::Rc;
@@ -25,7 +25,13 @@ fn run(source: &str, options: ToyOptions) -> String {
     let captured = Captured::default();
     let loaded = ToyRuntime::load_with_output("t", source, options, Box::new(captured.clone()));
     let failure = match loaded {
-        Err(error) => error.to_string().lines().skip(1).map(|line| line.trim_start()[7..].to_owned()).collect::<Vec<_>>().join(" "),
+        Err(error) => error
+            .to_string()
+            .lines()
+            .skip(1)
+            .map(|line| line.trim_start()[7..].to_owned())
+            .collect::<Vec<_>>()
+            .join(" "),
         Ok(mut runtime) => (0..runtime.steps().len())
             .find_map(|step| runtime.run_step(step).err())
             .map(|failure| failure.message)
@@ -58,10 +64,19 @@ fn check(source: &str, expected: &str) {
 #[test]
 fn integers_are_64_bits_and_checked() {
     check("print(7 / -2, 7 % -2, -7 % 2, 2 + 3 * 4 - -1);", "-3 1 -1 15\n");
-    check("print(9223372036854775807 - 1 + 1, -9223372036854775807 - 1);", "9223372036854775807 -9223372036854775808\n");
-    check("let a = 4611686018427387904; print(a - 1, a, a == a + 1 - 1, -a - 1 < -a);", "4611686018427387903 4611686018427387904 true true\n");
+    check(
+        "print(9223372036854775807 - 1 + 1, -9223372036854775807 - 1);",
+        "9223372036854775807 -9223372036854775808\n",
+    );
+    check(
+        "let a = 4611686018427387904; print(a - 1, a, a == a + 1 - 1, -a - 1 < -a);",
+        "4611686018427387903 4611686018427387904 true true\n",
+    );
     check("let a = 9223372036854775807;\nprint(a + 1);", "t:2:9 the result does not fit into 64 bits");
-    check("fn f(a) { return a * a; } print(f(3037000499)); print(f(3037000500));", "9223372030926249001\nt:1:20 the result does not fit into 64 bits");
+    check(
+        "fn f(a) { return a * a; } print(f(3037000499)); print(f(3037000500));",
+        "9223372030926249001\nt:1:20 the result does not fit into 64 bits",
+    );
     check("print((-9223372036854775807 - 1) / -1);", "t:1:34 the result does not fit into 64 bits");
     check("print(1 / 0);", "t:1:9 division by zero");
 }
@@ -72,7 +87,10 @@ fn values_are_shown_as_people_write_them() {
         r#"let r = {a: 1, b: ["x\n", nil, true]}; print(r, "x", [], {}, print, fn() {});"#,
         "{a: 1, b: [\"x\\n\", nil, true]} x [] {} <builtin print> <fn fn at 1:69>\n",
     );
-    check("let a = [1]; push(a, a); print(len(str(a)) < 100, type(a), type(a[0]), type(nil));", "true list int nil\n");
+    check(
+        "let a = [1]; push(a, a); print(len(str(a)) < 100, type(a), type(a[0]), type(nil));",
+        "true list int nil\n",
+    );
 }
 
 #[test]
@@ -107,7 +125,10 @@ fn steps_see_globals_and_functions_are_values() {
         "5\n6 <fn add>\n",
     );
     check("print(twice(4)); fn twice(n) { return n * 2; }", "8\n");
-    check("fn f() { return later; } print(f()); let later = 1;", "t:1:17 'later' is used before its 'let' has run");
+    check(
+        "fn f() { return later; } print(f()); let later = 1;",
+        "t:1:17 'later' is used before its 'let' has run",
+    );
 }
 
 #[test]
@@ -175,8 +196,11 @@ fn endless_recursion_and_endless_allocation_end() {
     );
     for options in every_way().filter(|options| options.collect_every == 0) {
         let full = "out of memory: the heap limit of 16.0 MiB is reached";
-        assert_eq!(run("let a = [];\nwhile true { push(a, [1]); }", options.clone()), format!("t:2:18 {full}"));
-        assert_eq!(run("let s = \"x\";\nwhile true { s = s + s; }", options), format!("t:2:21 {full}"));
+        assert_eq!(
+            run("let a = [];\nwhile true { push(a, [1]); }", options.clone()),
+            format!("t:2:18 {full}")
+        );
+        assert_eq!(run("let s = \"x\";\nwhile true { s = s + s; }", options), format!("t:2:20 {full}"));
     }
 }
 

@@ -45,7 +45,7 @@ impl Value {
 
     /// The address, if the word is one.
     pub(crate) const fn as_address(self) -> Option<u64> {
-        if self.0 & 7 == 0 && self.0 != 0 { Some(self.0) } else { None }
+        if self.0.trailing_zeros() >= 3 && self.0 != 0 { Some(self.0) } else { None }
     }
 
     /// Everything but nil and false counts as true.

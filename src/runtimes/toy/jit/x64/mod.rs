@@ -5,31 +5,35 @@
 //! global. Compiled functions take the address of register 0 in `rdi` and answer a status in `eax`;
 //! a result goes into the word before register 0, where the callee stood.
 
-use super::native::{CALL_WORD, FIELD_WORD, GLOBALS_WORD, OPERATE_WORD};
-use super::{Assembled, NEVER, Site};
+mod sites;
+
+use super::native::{GLOBALS_WORD, OPERATE_WORD};
+use super::{Assembled, Site};
 use crate::runtimes::toy::gc::object::{BODY, LIST_ARRAY, LIST_COUNT};
 use crate::runtimes::toy::lang::bytecode::{Arithmetic, Comparison, Function, Op};
 use crate::runtimes::toy::vm::CALL_DEPTH_LIMIT;
 use crate::runtimes::toy::vm::value::Value;
 use dynasmrt::x64::X64Relocation;
-use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, VecAssembler, dynasm};
+use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, VecAssembler};
+use sites::Aside;
 
 type Assembler = VecAssembler<X64Relocation>;
 
 macro_rules! asm {
-    ($assembler:expr, $($code:tt)*) => { dynasm!($assembler ; .arch x64 ; $($code)*) };
+    ($assembler:expr, $($code:tt)*) => { dynasmrt::dynasm!($assembler ; .arch x64 ; $($code)*) };
 }
+use asm;
 
-const NIL: i32 = Value::NIL.0 as i32;
-const FALSE: i32 = Value::FALSE.0 as i32;
-const TRUE: i32 = Value::TRUE.0 as i32;
-const UNSET: i32 = Value::UNSET.0 as i32;
+const NIL: i32 = immediate(Value::NIL.0);
+const FALSE: i32 = immediate(Value::FALSE.0);
+const TRUE: i32 = immediate(Value::TRUE.0);
+const UNSET: i32 = immediate(Value::UNSET.0);
 /// The one bit in which nil and false differ.
 const NIL_OR_FALSE: i32 = NIL ^ FALSE;
-const DEPTH_LIMIT: i32 = CALL_DEPTH_LIMIT as i32;
-const BODY_OFFSET: i32 = BODY as i32;
-const COUNT_OFFSET: i32 = LIST_COUNT as i32;
-const ARRAY_OFFSET: i32 = LIST_ARRAY as i32;
+const DEPTH_LIMIT: i32 = immediate(CALL_DEPTH_LIMIT);
+const BODY_OFFSET: i32 = immediate(BODY);
+const COUNT_OFFSET: i32 = immediate(LIST_COUNT);
+const ARRAY_OFFSET: i32 = immediate(LIST_ARRAY);
 
 /// Enters compiled code from Rust: `(context, registers, entry) -> status`.
 pub(super) fn trampoline() -> Option<Vec<u8>> {
@@ -59,8 +63,17 @@ pub(super) fn compile(
     let failed = ops.new_dynamic_label();
     let constants = i32::try_from(constants).ok()?;
     let address = usize::try_from(address).ok()?;
-    let mut compiler =
-        Compiler { ops, index, constants, address, first_site, labels, failed, sites: Vec::new(), aside: Vec::new() };
+    let mut compiler = Compiler {
+        ops,
+        index,
+        constants,
+        address,
+        first_site,
+        labels,
+        failed,
+        sites: Vec::new(),
+        aside: Vec::new(),
+    };
     compiler.function(function)?;
     let code = compiler.ops.finalize().ok()?;
     Some(Assembled { code, sites: compiler.sites })
@@ -81,18 +94,6 @@ struct Compiler {
     aside: Vec<Aside>,
 }
 
-/// Code out of the way of the fast one.
-enum Aside {
-    /// Lets the machine do the instruction, then goes on.
-    Operate { from: DynamicLabel, back: DynamicLabel, pc: u32 },
-    /// Lets the machine access a field.
-    Field { from: DynamicLabel, back: DynamicLabel, site: u32 },
-    /// Lets the machine make the call that a call instruction led here.
-    CallStub { from: DynamicLabel, site: u32 },
-    /// Calls the stub, then goes on.
-    CallSlowly { from: DynamicLabel, back: DynamicLabel, stub: DynamicLabel, callee: i32 },
-}
-
 impl Compiler {
     fn function(&mut self, function: &Function) -> Option<()> {
         asm!(self.ops, push rbx; mov rbx, rdi; inc QWORD [r12]);
@@ -110,11 +111,12 @@ impl Compiler {
             ; ret
         );
         for aside in std::mem::take(&mut self.aside) {
-            self.aside(&aside)?;
+            self.slow_way(&aside);
         }
         Some(())
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm for every instruction")]
     fn instruction(&mut self, pc: u32, op: Op) -> Option<()> {
         match op {
             Op::Immediate { to, bits } => asm!(self.ops, mov QWORD [rbx + slot(to)], bits),
@@ -157,7 +159,7 @@ impl Compiler {
             }
             Op::CaptureCell { to, index } => {
                 self.load_captured_cell(index);
-                asm!(self.ops, mov [rbx + slot(to)], rax);
+                asm!(self.ops, mov[rbx + slot(to)], rax);
             }
             Op::Arithmetic { operator, to, left, right } => self.arithmetic(pc, operator, to, left, right),
             Op::Compare { operator, to, left, right } => self.compare(pc, operator, to, left, right),
@@ -234,7 +236,7 @@ impl Compiler {
             Arithmetic::Sub => asm!(self.ops, sub rax, rcx; jo =>slow; inc rax),
             _ => asm!(self.ops, sar rax, 1; dec rcx; imul rax, rcx; jo =>slow; inc rax),
         }
-        asm!(self.ops, mov [rbx + slot(to)], rax);
+        asm!(self.ops, mov[rbx + slot(to)], rax);
     }
 
     fn compare(&mut self, pc: u32, operator: Comparison, to: u8, left: u8, right: u8) {
@@ -266,10 +268,9 @@ impl Compiler {
 
     /// Makes a boolean of `al`.
     fn store_flag(&mut self, to: u8) {
-        const SHIFT: i8 = (TRUE - FALSE).trailing_zeros() as i8;
         asm!(self.ops,
             movzx eax, al
-            ; shl eax, SHIFT
+            ; imul eax, eax, TRUE - FALSE
             ; add eax, FALSE
             ; mov [rbx + slot(to)], rax
         );
@@ -299,83 +300,6 @@ impl Compiler {
         );
     }
 
-    fn get_field(&mut self, pc: u32, to: u8, object: u8) -> Option<()> {
-        let (slow, back) = (self.ops.new_dynamic_label(), self.ops.new_dynamic_label());
-        let guard = self.guarded_object(object, slow);
-        // mov rax, [rax + offset]
-        let operand = self.patchable(&[0x48, 0x8b, 0x80], 0);
-        asm!(self.ops, mov [rbx + slot(to)], rax; =>back);
-        let site = self.site(pc, Some(guard), operand)?;
-        self.aside.push(Aside::Field { from: slow, back, site });
-        Some(())
-    }
-
-    fn set_field(&mut self, pc: u32, object: u8, from: u8) -> Option<()> {
-        let (slow, back) = (self.ops.new_dynamic_label(), self.ops.new_dynamic_label());
-        let guard = self.guarded_object(object, slow);
-        asm!(self.ops, mov rcx, [rbx + slot(from)]);
-        // mov [rax + offset], rcx
-        let operand = self.patchable(&[0x48, 0x89, 0x88], 0);
-        asm!(self.ops, =>back);
-        let site = self.site(pc, Some(guard), operand)?;
-        self.aside.push(Aside::Field { from: slow, back, site });
-        Some(())
-    }
-
-    /// Loads an object into `rax` if the upper half of its header equals the guard.
-    fn guarded_object(&mut self, object: u8, slow: DynamicLabel) -> usize {
-        asm!(self.ops,
-            mov rax, [rbx + slot(object)]
-            ; test al, 7
-            ; jnz =>slow
-        );
-        // cmp dword [rax + 4], guard
-        let guard = self.patchable(&[0x81, 0x78, 0x04], NEVER);
-        asm!(self.ops, jne =>slow);
-        guard
-    }
-
-    fn call_function(&mut self, pc: u32, callee: u8) -> Option<()> {
-        let stub = self.ops.new_dynamic_label();
-        let operand = self.direct_call(callee, stub);
-        let site = self.site(pc, None, operand)?;
-        self.aside.push(Aside::CallStub { from: stub, site });
-        Some(())
-    }
-
-    fn call_value(&mut self, pc: u32, callee: u8) -> Option<()> {
-        let (slow, back) = (self.ops.new_dynamic_label(), self.ops.new_dynamic_label());
-        let stub = self.ops.new_dynamic_label();
-        let guard = self.guarded_object(callee, slow);
-        let operand = self.direct_call(callee, stub);
-        asm!(self.ops, =>back);
-        let site = self.site(pc, Some(guard), operand)?;
-        self.aside.push(Aside::CallStub { from: stub, site });
-        self.aside.push(Aside::CallSlowly { from: slow, back, stub, callee: slot(callee) + 8 });
-        Some(())
-    }
-
-    /// Calls the stub until the call is patched. Calls nested too deeply always go to the stub.
-    fn direct_call(&mut self, callee: u8, stub: DynamicLabel) -> usize {
-        let (too_deep, done) = (self.ops.new_dynamic_label(), self.ops.new_dynamic_label());
-        self.aside.push(Aside::CallSlowly { from: too_deep, back: done, stub, callee: slot(callee) + 8 });
-        let failed = self.failed;
-        asm!(self.ops,
-            cmp QWORD [r12], DEPTH_LIMIT
-            ; jae =>too_deep
-            ; lea rdi, [rbx + slot(callee) + 8]
-        );
-        self.pad(1);
-        let operand = self.here() + 1;
-        asm!(self.ops,
-            call =>stub
-            ; test eax, eax
-            ; jnz =>failed
-            ; =>done
-        );
-        operand
-    }
-
     /// The whole instruction, done by the machine.
     fn operate(&mut self, pc: u32) {
         let failed = self.failed;
@@ -401,68 +325,6 @@ impl Compiler {
         from
     }
 
-    fn aside(&mut self, aside: &Aside) -> Option<()> {
-        let failed = self.failed;
-        match *aside {
-            Aside::Operate { from, back, pc } => {
-                asm!(self.ops, =>from);
-                self.call_operate(pc);
-                asm!(self.ops, test eax, eax; jnz =>failed; jmp =>back);
-            }
-            Aside::Field { from, back, site } => asm!(self.ops,
-                =>from
-                ; mov rdi, r12
-                ; mov rsi, rbx
-                ; mov edx, site.cast_signed()
-                ; call QWORD [r12 + context(FIELD_WORD)]
-                ; test eax, eax
-                ; jnz =>failed
-                ; jmp =>back
-            ),
-            Aside::CallStub { from, site } => asm!(self.ops,
-                =>from
-                ; sub rsp, 8
-                ; mov rsi, rdi
-                ; mov rdi, r12
-                ; mov edx, site.cast_signed()
-                ; call QWORD [r12 + context(CALL_WORD)]
-                ; add rsp, 8
-                ; ret
-            ),
-            Aside::CallSlowly { from, back, stub, callee } => asm!(self.ops,
-                =>from
-                ; lea rdi, [rbx + callee]
-                ; call =>stub
-                ; test eax, eax
-                ; jnz =>failed
-                ; jmp =>back
-            ),
-        }
-        Some(())
-    }
-
-    fn site(&mut self, pc: u32, guard: Option<usize>, operand: usize) -> Option<u32> {
-        let number = u32::try_from(self.first_site + self.sites.len()).ok()?;
-        self.sites.push(Site { function: self.index, pc, guard, operand });
-        Some(number)
-    }
-
-    /// An instruction whose last four bytes are patched; returns their address.
-    fn patchable(&mut self, opcode: &[u8], operand: u32) -> usize {
-        self.pad(opcode.len());
-        self.ops.extend(opcode);
-        let address = self.here();
-        self.ops.push_u32(operand);
-        address
-    }
-
-    /// Makes the operand after so many bytes of opcode aligned.
-    fn pad(&mut self, opcode: usize) {
-        while (self.here() + opcode) % 4 != 0 {
-            asm!(self.ops, nop);
-        }
-    }
-
     fn here(&self) -> usize {
         self.address + self.ops.offset().0
     }
@@ -475,5 +337,12 @@ fn slot(register: u8) -> i32 {
 
 /// Offset of a context word, in bytes.
 const fn context(word: usize) -> i32 {
-    8 * word as i32
+    8 * immediate(word as u64)
+}
+
+/// A small constant as an operand of an instruction.
+#[expect(clippy::cast_possible_truncation, reason = "checked when the constants are evaluated")]
+const fn immediate(small: u64) -> i32 {
+    assert!(small < 1 << 24);
+    small as i32
 }
