@@ -12,6 +12,9 @@ use crate::runtimes::toy::vm::value::Value;
 /// Bytes allocated between two collections, at least.
 const QUIET_BYTES: u64 = 32 << 20;
 
+/// More than any heap can be; asking for it is refused when it is mapped.
+const ADDRESS_SPACE: u64 = 1 << 48;
+
 /// No room for an object, even though nothing else was wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct HeapFull;
@@ -29,7 +32,7 @@ pub(crate) struct Heap {
 
 impl Heap {
     pub(crate) fn new(options: &ToyOptions) -> Result<Self> {
-        let bytes = options.heap_limit.next_multiple_of(BLOCK).max(BLOCK);
+        let bytes = options.heap_limit.clamp(BLOCK, ADDRESS_SPACE).next_multiple_of(BLOCK);
         Ok(Self {
             objects: Words::map(bytes, "object heap")?,
             blocks: Blocks::new(bytes)?,

@@ -101,23 +101,27 @@ impl Vm {
         true
     }
 
-    fn call_at(&mut self, index: usize, callee_registers: u64) -> Result<(), Diagnostic> {
+    /// Makes the call, unless the callee is compiled: then returns where the caller has to go, so
+    /// that compiled code calling compiled code never takes room for the machine on the native stack.
+    fn call_at(&mut self, index: usize, callee_registers: u64) -> Result<Option<u64>, Diagnostic> {
         let site = self.jit.sites[index];
         let op = self.program.functions[site.function as usize].code[site.pc as usize];
-        let (Op::Call { slot, .. } | Op::CallFunction { slot, .. }) = op else { return Ok(()) };
+        let (Op::Call { slot, .. } | Op::CallFunction { slot, .. }) = op else { return Ok(None) };
         let registers = callee_registers - 8 * (u64::from(slot) + 1);
         let frame = self.frame_of(registers, site.function, site.pc);
         match self.callee(frame, op)? {
             Callee::Builtin { builtin, slot, arguments } => {
-                self.operate_as(frame, Op::CallBuiltin { slot, arguments, builtin })
+                self.operate_as(frame, Op::CallBuiltin { slot, arguments, builtin })?;
+                Ok(None)
             }
-            Callee::Function { function, base } => match self.compiled(function) {
-                Some(entry) => {
-                    self.patch_call(index, site, function, entry);
-                    self.run_compiled(entry, base)
+            Callee::Function { function, base } => {
+                let entry = self.compiled(function);
+                match entry {
+                    Some(entry) => self.patch_call(index, site, function, entry),
+                    None => self.interpret(function, base)?,
                 }
-                None => self.interpret(function, base),
-            },
+                Ok(entry)
+            }
         }
     }
 
@@ -175,11 +179,16 @@ extern "C" fn operate(context: *mut u64, registers: u64, pc: u32, function: u32)
 }
 
 /// Makes a call for compiled code, and patches the place so that it can make the next one itself.
-extern "C" fn call(context: *mut u64, callee_registers: u64, site: u32) -> Status {
+///
+/// Answers a status, or the address of the callee's code, which the caller enters in its place.
+extern "C" fn call(context: *mut u64, callee_registers: u64, site: u32) -> u64 {
     // SAFETY: only compiled code calls this, with its own context.
     let vm = unsafe { machine(context) };
-    let result = vm.call_at(site as usize, callee_registers);
-    vm.status(result)
+    match vm.call_at(site as usize, callee_registers) {
+        Ok(Some(entry)) => entry,
+        Ok(None) => vm.status(Ok(())),
+        Err(diagnostic) => vm.status(Err(diagnostic)),
+    }
 }
 
 /// Reads or writes a field for compiled code, and patches the place for records of this shape.

@@ -200,7 +200,7 @@ impl Vm {
             return false;
         }
         self.set_register(site, to, number);
-        self.set_register(site, state, Value(number.0 + 2));
+        self.set_register(site, state, Value(number.0.wrapping_add(2)));
         true
     }
 }

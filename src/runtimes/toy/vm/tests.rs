@@ -99,8 +99,10 @@ fn control_flow_goes_where_it_should() {
         "let out = []; for i in 0..10 { if i == 3 { continue; } if i > 5 { break; } push(out, i); } print(out);
          let n = 5; while n > 0 { n = n - 1; if n == 2 { break; } } print(n);
          for x in [1, 2] { for y in [x, x * 10] { push(out, y); } } print(out);
+         let sum = 0; for i in -3..3 { sum = sum * 10 + i; } print(sum);
+         for i in 4611686018427387902..4611686018427387903 { print(i); }
          print(nil or 3, false and 1, 0 and 2, not nil, not not 0);",
-        "[0, 1, 2, 4, 5]\n2\n[0, 1, 2, 4, 5, 1, 10, 2, 20]\n3 false 2 true true\n",
+        "[0, 1, 2, 4, 5]\n2\n[0, 1, 2, 4, 5, 1, 10, 2, 20]\n-320988\n4611686018427387902\n3 false 2 true true\n",
     );
 }
 
@@ -194,6 +196,12 @@ fn endless_recursion_and_endless_allocation_end() {
         "fn even(n) { return odd(n + 1); }\nfn odd(n) { let f = even; return f(n + 1); } even(0);",
         &format!("t:1:24 {too_deep}"),
     );
+    check(
+        "fn a(n) { return go(n); } fn b(n) { return go(n); } fn c(n) { return go(n); } fn d(n) { return go(n); }
+         fn e(n) { return go(n); } fn f(n) { return go(n); } let all = [a, b, c, d, e, f];
+         fn go(n) { return all[n % 6](n + 1); }\ngo(0);",
+        &format!("t:3:38 {too_deep}"),
+    );
     for options in every_way().filter(|options| options.collect_every == 0) {
         let full = "out of memory: the heap limit of 16.0 MiB is reached";
         assert_eq!(
@@ -202,6 +210,14 @@ fn endless_recursion_and_endless_allocation_end() {
         );
         assert_eq!(run("let s = \"x\";\nwhile true { s = s + s; }", options), format!("t:2:20 {full}"));
     }
+}
+
+#[test]
+fn a_heap_larger_than_the_address_space_is_refused() {
+    let options = ToyOptions { heap_limit: u64::MAX, ..ToyOptions::default() };
+    assert!(ToyRuntime::load_source("t", "", options).is_err());
+    let options = ToyOptions { heap_limit: 0, ..ToyOptions::default() };
+    assert!(ToyRuntime::load_source("t", "", options).is_ok());
 }
 
 #[test]

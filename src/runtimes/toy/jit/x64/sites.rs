@@ -11,7 +11,7 @@ pub(super) enum Aside {
     Operate { from: DynamicLabel, back: DynamicLabel, pc: u32 },
     /// Lets the machine access a field.
     Field { from: DynamicLabel, back: DynamicLabel, site: u32 },
-    /// Lets the machine make the call that a call instruction led here.
+    /// Lets the machine make the call that a call instruction led here, or goes on to the callee.
     CallStub { from: DynamicLabel, site: u32 },
     /// Calls the stub, then goes on.
     CallSlowly { from: DynamicLabel, back: DynamicLabel, stub: DynamicLabel, callee: i32 },
@@ -115,12 +115,16 @@ impl Compiler {
             ),
             Aside::CallStub { from, site } => asm!(self.ops,
                 =>from
-                ; sub rsp, 8
+                ; push rdi
                 ; mov rsi, rdi
                 ; mov rdi, r12
                 ; mov edx, site.cast_signed()
                 ; call QWORD [r12 + context(CALL_WORD)]
-                ; add rsp, 8
+                ; pop rdi
+                ; cmp rax, 1
+                ; jbe >made
+                ; jmp rax
+                ; made:
                 ; ret
             ),
             Aside::CallSlowly { from, back, stub, callee } => asm!(self.ops,
