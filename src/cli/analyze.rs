@@ -1,7 +1,8 @@
 //! `forkprint analyze`: a real server under load, from its own configuration.
 
 use super::Invocation;
-use crate::error::{EXIT_FAILED, EXIT_OK, Result};
+use super::output::OutputArgs;
+use crate::error::Result;
 use crate::family::Rung;
 use crate::record::progress::Progress;
 use crate::record::{MeasureOptions, RunOutcome};
@@ -51,6 +52,8 @@ pub struct AnalyzeArgs {
     /// Evidence to use: pfn, exclusive [default: the best that works here]
     #[arg(long)]
     rung: Option<Rung>,
+    #[command(flatten)]
+    output: OutputArgs,
     /// More arguments of gunicorn
     #[arg(last = true, value_name = "GUNICORN ARGUMENTS")]
     extra: Vec<String>,
@@ -58,6 +61,7 @@ pub struct AnalyzeArgs {
 
 /// Runs the verb.
 pub fn run(args: AnalyzeArgs, invocation: &Invocation) -> Result<i32> {
+    args.output.check()?;
     let plan = args.load.as_deref().map(Plan::read).transpose()?.unwrap_or_default();
     let workers = args.workers.map(|workers| format!("--workers={workers}"));
     let target = gunicorn::Invocation {
@@ -81,14 +85,7 @@ pub fn run(args: AnalyzeArgs, invocation: &Invocation) -> Result<i32> {
         progress.done();
         outcome
     };
-    println!("{}", serde_json::to_string_pretty(&recording).unwrap_or_default());
-    match error {
-        None => Ok(EXIT_OK),
-        Some(error) => {
-            super::report(&error);
-            Ok(EXIT_FAILED)
-        }
-    }
+    super::conclude(&recording, error, &args.output)
 }
 
 /// Leaves out the values of `--env NAME=VALUE`, which is how gunicorn is given passwords.

@@ -2,13 +2,14 @@
 
 use crate::cpython::pymalloc;
 use crate::family::{Process, Region};
-use crate::kernel::remote::read_bytes;
+use crate::kernel::remote::SharedMemory;
 use crate::observe::sections::sections;
 
 /// Disjoint, sorted regions. Where two sources overlap the better informed one wins: the runtime,
 /// then the allocator, then the linker.
 pub fn name_regions(process: &Process, runtime: Vec<Region>, python: Option<(u8, u8)>) -> Vec<Region> {
-    let read = |address, buffer: &mut [u8]| read_bytes(process.pid, address, buffer).is_ok();
+    let memory = SharedMemory::open(process.pid).ok();
+    let read = |address, buffer: &mut [u8]| memory.as_ref().is_some_and(|memory| memory.read_bytes(address, buffer).is_ok());
     let arenas = python.map(|version| pymalloc::arenas(process, version, read)).unwrap_or_default();
     let mut named = sorted(runtime);
     for source in [arenas, sections(process)] {
