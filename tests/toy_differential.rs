@@ -301,6 +301,10 @@ impl Generator {
             7 => self.call(depth - 1),
             8 => self.closure(depth - 1),
             9 => format!("str({}) + \"s\"", self.expression(depth - 1)),
+            10 if self.below(2) == 0 => {
+                let operator = ["<", "<=", ">", ">=", "==", "!="][usize::try_from(self.below(6)).unwrap()];
+                format!("({} {operator} {})", self.integer(1), self.integer(1))
+            }
             10 => format!("({} == {})", self.expression(depth - 1), self.expression(depth - 1)),
             11 => format!("({} or {})", self.expression(depth - 1), self.expression(depth - 1)),
             12 => format!("(not {} and {})", self.expression(depth - 1), self.expression(depth - 1)),
