@@ -368,8 +368,10 @@ mod tests {
             assert_eq!(function.code.len(), function.positions.len());
             for op in &function.code {
                 let target = match op {
-                    Op::Jump { target } | Op::Loop { target } => *target,
-                    Op::JumpIfFalse { target, .. } | Op::JumpIfTrue { target, .. } => *target,
+                    Op::Jump { target }
+                    | Op::Loop { target }
+                    | Op::JumpIfFalse { target, .. }
+                    | Op::JumpIfTrue { target, .. } => *target,
                     Op::NextItem { exit, .. } | Op::NextNumber { exit, .. } => *exit,
                     _ => 1,
                 };
@@ -386,13 +388,15 @@ mod tests {
 
     #[test]
     fn functions_that_are_too_large_are_errors() {
-        let variables: String = (0..300).map(|number| format!("let v{number} = 0; ")).collect();
+        let declare =
+            |count: usize| (0..count).map(|number| format!("let v{number} = 0; ")).collect::<Vec<_>>();
+        let variables = declare(300).concat();
         let refused = compiled(&format!("fn f() {{ {variables} }}")).unwrap_err();
         assert!(refused.contains("needs more than 250 variables"), "{refused}");
         let arguments = "1, ".repeat(300);
         assert!(compiled(&format!("print({arguments});")).is_err());
-        let (declared, used): (String, String) =
-            (0..70).map(|number| (format!("let v{number} = 0; "), format!("v{number}; "))).unzip();
+        let declared = declare(70).concat();
+        let used = declared.replace("let ", "").replace(" = 0", "");
         let refused = compiled(&format!("fn f() {{ {declared} let g = fn() {{ {used} }}; }}")).unwrap_err();
         assert!(refused.contains("captures more than 64 variables"), "{refused}");
     }
