@@ -8,6 +8,7 @@ use crate::units::Bytes;
 use anstream::AutoStream;
 use anstream::ColorChoice;
 use clap::{Args, ValueEnum};
+use std::ffi::OsString;
 use std::fs;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -101,6 +102,22 @@ impl DocumentArgs {
                 .fix("add --format html, json or text")),
         }
     }
+}
+
+/// The words of a command line without those that say where its output goes, so that it can be
+/// typed again without being refused.
+pub fn without_outputs(words: &[OsString]) -> impl Iterator<Item = &OsString> {
+    let mut skip_value = false;
+    words.iter().filter(move |word| {
+        if std::mem::take(&mut skip_value) {
+            return false;
+        }
+        let text = word.to_string_lossy();
+        skip_value = ["-o", "--output", "--format", "--capture"].contains(&text.as_ref());
+        let joined = ["--output=", "--format=", "--capture="].iter().any(|start| text.starts_with(start));
+        let short = text.starts_with("-o") && !text.starts_with("--");
+        !(skip_value || joined || short || text == "--force")
+    })
 }
 
 /// Fails where no file can be made beside `path`, so that no measurement is lost at its end.

@@ -1,6 +1,7 @@
 //! `forkprint run`: one workload under the supervisor.
 
 use super::Invocation;
+use super::output::{OutputArgs, emit};
 use crate::error::{EXIT_FAILED, EXIT_OK, Result};
 use crate::family::Rung;
 use crate::record::progress::Progress;
@@ -33,10 +34,13 @@ pub struct RunArgs {
     /// Evidence to use: pfn, scan, exclusive [default: the best that works here]
     #[arg(long)]
     rung: Option<Rung>,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 /// Runs the verb.
 pub fn run(args: RunArgs, invocation: &Invocation) -> Result<i32> {
+    args.output.check()?;
     let options = RunOptions {
         workload: Workload { path: args.workload },
         workers: args.workers,
@@ -48,7 +52,7 @@ pub fn run(args: RunArgs, invocation: &Invocation) -> Result<i32> {
     let progress = if invocation.quiet { Progress::silent() } else { Progress::terminal() };
     let RunOutcome { recording, error } = measure(&options, &progress)?;
     progress.done();
-    println!("{}", serde_json::to_string_pretty(&recording).unwrap_or_default());
+    emit(&recording, &args.output)?;
     match error {
         None => Ok(EXIT_OK),
         Some(error) => {

@@ -4,6 +4,7 @@
 //! one scale, and the total stands at the end of each bar.
 
 use super::palette::{Role, themed};
+use super::summary::clipped;
 use crate::error::{Context, Result};
 use plotters::backend::SVGBackend;
 use plotters::coord::Shift;
@@ -135,10 +136,6 @@ fn labelled(svg: &str, title: &str, description: &str) -> String {
 
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
-}
-
-fn clipped(name: &str, most: usize) -> String {
-    if name.chars().count() <= most { name.to_owned() } else { name.chars().take(most - 1).chain(['…']).collect() }
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "within the width of a chart")]

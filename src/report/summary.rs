@@ -32,12 +32,18 @@ impl Split {
 
     /// The parts of all workers of a step together.
     pub fn of_step(step: &Step) -> Self {
-        step.workers.iter().map(Self::of).fold(Self::default(), |sum, part| Self {
-            ghost: sum.ghost + part.ghost,
-            differs: sum.differs + part.differs,
-            uncompared: sum.uncompared + part.uncompared,
-            zygote: sum.zygote + part.zygote,
-        })
+        step.workers.iter().map(Self::of).fold(Self::default(), Self::plus)
+    }
+
+    /// The parts of both.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            ghost: self.ghost + other.ghost,
+            differs: self.differs + other.differs,
+            uncompared: self.uncompared + other.uncompared,
+            zygote: self.zygote + other.zygote,
+        }
     }
 
     /// Pages that workers copied.
@@ -177,6 +183,17 @@ pub fn next_command(recording: &Recording, capture: Option<&Path>) -> String {
     }
 }
 
+/// A name of at most `most` characters; the middle of a longer one is left out.
+pub fn clipped(name: &str, most: usize) -> String {
+    let characters: Vec<char> = name.chars().collect();
+    if characters.len() <= most {
+        return name.to_owned();
+    }
+    let tail = most.saturating_sub(1) / 2;
+    let head = most.saturating_sub(1) - tail;
+    characters[..head].iter().chain(&['…']).chain(&characters[characters.len() - tail..]).collect()
+}
+
 /// A count with its thousands set apart.
 pub fn grouped(count: u64) -> String {
     let digits = count.to_string();
@@ -233,5 +250,12 @@ mod tests {
         assert_eq!(shell_word("it's"), r"'it'\''s'");
         assert_eq!(grouped(1_234_567), "1,234,567");
         assert_eq!(grouped(12), "12");
+    }
+
+    #[test]
+    fn long_names_keep_both_ends() {
+        assert_eq!(clipped("libpython3.12.so.1.0 .data", 12), "libpyt….data");
+        assert_eq!(clipped("größe", 5), "größe");
+        assert_eq!(clipped("größer", 1), "…");
     }
 }

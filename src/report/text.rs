@@ -1,6 +1,6 @@
 //! One terminal screen: verdict, steps, regions, who pays, findings, evidence, and what to type next.
 
-use super::summary::{self, Split, grouped, shown_percent};
+use super::summary::{self, Split, clipped, grouped, shown_percent};
 use crate::family::Ledger;
 use crate::family::recording::{CrossCheck, Fate, Finding, Reconciliation, Recording, Step};
 use crate::units::Bytes;
@@ -249,13 +249,6 @@ fn bar(part: u64, whole: u64, width: usize) -> String {
     let eighths = usize::try_from(part.saturating_mul(width as u64 * 8) / whole.max(1)).unwrap_or(0).max(1);
     let rest = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"][eighths % 8];
     "█".repeat(eighths / 8) + rest
-}
-
-fn clipped(text: &str, width: usize) -> String {
-    if text.chars().count() <= width {
-        return text.to_owned();
-    }
-    text.chars().take(width - 1).chain(['…']).collect()
 }
 
 /// Text of measured programs without control characters, which could steer a terminal.

@@ -10,7 +10,7 @@ use super::palette::css_variables;
 use super::summary;
 use crate::error::{Context, Result};
 use crate::family::recording::Recording;
-use minijinja::{Environment, Value, context};
+use minijinja::{Environment, HtmlEscape, Value, context};
 use minijinja::value::Serde;
 
 const TEMPLATE: &str = include_str!("report.html");
@@ -36,9 +36,23 @@ pub fn render(recording: &Recording) -> Result<String> {
 /// Renders a template with escaping.
 pub(super) fn page(name: &str, template: &str, view: Value) -> Result<String> {
     let mut environment = Environment::new();
+    environment.add_filter("grouped", summary::grouped);
+    environment.add_filter("prose", prose);
     environment.add_template(name, template).doing("cannot read the report's template")?;
     let template = environment.get_template(name).doing("cannot read the report's template")?;
     template.render(view).doing("cannot render the report")
+}
+
+/// Text in which `backquoted` words are code, as docstrings write them.
+fn prose(text: &str) -> Value {
+    let parts = text.split('`').map(|part| HtmlEscape(part).to_string());
+    let closed = text.matches('`').count().is_multiple_of(2);
+    let html: String = if closed {
+        parts.enumerate().map(|(index, part)| if index % 2 == 1 { format!("<code>{part}</code>") } else { part }).collect()
+    } else {
+        HtmlEscape(text).to_string()
+    };
+    Value::from_safe_string(html)
 }
 
 /// A style sheet with the colours of the palette before it.

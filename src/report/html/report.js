@@ -32,7 +32,7 @@ if ($('copy') && navigator.clipboard) {
 let before = [];
 let beforeTheme = 0;
 addEventListener('beforeprint', () => {
-  before = [...document.querySelectorAll('details:not([open])')].filter(d => d.querySelectorAll('tr').length <= 40);
+  before = [...document.querySelectorAll('details:not([open])')].filter(d => d.querySelectorAll('tr').length <= 30);
   before.forEach(d => { d.open = true; });
   beforeTheme = theme;
   setTheme(1);
@@ -180,7 +180,7 @@ function paintImage() {
 let scale = 1, left = 0, top = 0, fitScale = 1, cursor = -1, hovered = -1;
 function fit() {
   const width = canvas.clientWidth - gutter();
-  const tallest = Math.min(640, Math.max(260, innerHeight * .72));
+  const tallest = Math.min(640, Math.max(360, innerHeight * .72));
   fitScale = Math.min(width / columns, tallest / rows, 26);
   canvas.style.height = Math.max(90, Math.ceil(rows * fitScale) + 16) + 'px';
   scale = fitScale;
@@ -271,9 +271,10 @@ function drawLabels(edge, height) {
 }
 function clipped(text, width) {
   if (context.measureText(text).width <= width) return text;
-  let end = text.length;
-  while (end > 1 && context.measureText(text.slice(0, end) + '…').width > width) end--;
-  return text.slice(0, end) + '…';
+  const shortened = keep => text.slice(0, Math.ceil(keep / 2)) + '…' + text.slice(text.length - Math.floor(keep / 2));
+  let keep = text.length - 1;
+  while (keep > 1 && context.measureText(shortened(keep)).width > width) keep--;
+  return shortened(keep);
 }
 
 /* Words: status, legend, one cell */

@@ -111,29 +111,35 @@ fn used_roles(rows: &[Row]) -> Vec<Value> {
     names.into_iter().filter(|(role, _)| used(*role)).map(|(role, name)| context! { role => role.css_name(), name }).collect()
 }
 
-#[expect(clippy::cast_precision_loss, reason = "lengths of bars")]
 fn by_region(recording: &Recording, step: &Step) -> Result<Value> {
     let classes = region_splits(recording);
     let mut regions: Vec<(&String, u64)> = step.regions.iter().map(|(name, &pages)| (name, pages)).collect();
     regions.sort_by_key(|(_, pages)| std::cmp::Reverse(*pages));
-    let mut rows: Vec<Row> = regions.iter().take(MOST_ROWS).map(|(name, pages)| {
-        let split = classes.get(name.as_str()).filter(|(split, _)| split.broken() == *pages);
-        let whole = split.map_or(*pages, |(_, whole)| *whole);
-        let share = split.map_or_else(String::new, |_| format!(" · {}", shown_percent(*pages, whole)));
-        Row {
-            name: (*name).clone(),
-            parts: split.map_or_else(|| vec![(Role::Copies, *pages as f64)], |(split, _)| parts(split)),
-            track: whole as f64,
-            total: format!("{}{share}", Bytes::of_pages(*pages)),
-        }
-    }).collect();
-    if regions.len() > MOST_ROWS {
-        let rest: u64 = regions[MOST_ROWS..].iter().map(|(_, pages)| pages).sum();
-        rows.push(Row { name: format!("{} more", regions.len() - MOST_ROWS), parts: vec![(Role::Copies, rest as f64)], track: rest as f64, total: Bytes::of_pages(rest).to_string() });
+    let (shown, rest) = regions.split_at(regions.len().min(MOST_ROWS));
+    let mut rows: Vec<Row> = shown.iter().map(|region| region_row(region.0.clone(), std::slice::from_ref(region), &classes)).collect();
+    if !rest.is_empty() {
+        rows.push(region_row(format!("{} more", rest.len()), rest, &classes));
     }
     let table: Vec<Value> = regions.iter().map(|(name, pages)| context! { name => (*name).clone(), pages => grouped(*pages), size => Bytes::of_pages(*pages).to_string() }).collect();
     let svg = charts::bars("Broken pages by region", "Bytes no longer shared in each region, all workers together, against all that was inherited there.", &rows)?;
     Ok(context! { svg => Value::from_safe_string(svg), rows => table, roles => used_roles(&rows) })
+}
+
+/// One row for regions with (name, broken pages); split only where the cells account for all of it.
+#[expect(clippy::cast_precision_loss, reason = "lengths of bars")]
+fn region_row(name: String, regions: &[(&String, u64)], classes: &BTreeMap<&str, (Split, u64)>) -> Row {
+    let broken: u64 = regions.iter().map(|(_, pages)| pages).sum();
+    let (mut split, mut whole) = (Split::default(), 0);
+    for (part, pages) in regions.iter().filter_map(|(name, _)| classes.get(name.as_str())) {
+        split = split.plus(*part);
+        whole += pages;
+    }
+    let size = Bytes::of_pages(broken);
+    if split.broken() == broken {
+        Row { name, parts: parts(&split), track: whole as f64, total: format!("{size} · {}", shown_percent(broken, whole)) }
+    } else {
+        Row { name, parts: vec![(Role::Copies, broken as f64)], track: broken as f64, total: size.to_string() }
+    }
 }
 
 /// The final split of each region and its inherited pages, over all workers.
