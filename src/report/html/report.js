@@ -47,7 +47,7 @@ const STATES = [
   { css: 'shared', name: 'shared' },
   { css: 'ghost', name: 'identical copy (ghost)' },
   { css: 'differs', name: 'copy with new data' },
-  { css: 'uncompared', name: 'copy, not compared' },
+  { css: 'uncompared', name: 'copy not compared' },
   { css: 'zygote', name: 'written by the zygote' },
   { css: 'gone', name: 'unmapped' },
 ];
@@ -283,7 +283,7 @@ const who = () => selected < 0 ? 'All ' + workers.length + ' workers' : 'Worker 
 function tell() {
   const parts = STATES.map((state, cls) => [counts[cls], state.name]).filter(([count], cls) => count > 0 || cls === 0);
   const total = counts.reduce((sum, count) => sum + count, 0);
-  $('map-status').textContent = who() + ' after “' + stepName(step) + '”: ' + group(total) + ' inherited pages: ' + parts.map(([count, name]) => group(count) + ' ' + name).join(', ') + '.';
+  $('map-status').textContent = who() + ' after “' + stepName(step) + '”: ' + group(total) + ' inherited pages: ' + parts.map(([count, name]) => group(count) + ' ' + name).join(' · ');
   $('map-status').dataset.ready = 'true';
   $('map-step-name').textContent = stepName(step);
   $('map-step').setAttribute('aria-valuetext', stepName(step));
