@@ -1,5 +1,6 @@
 //! The command line: one file a verb, flags turned into plain structs.
 
+mod analyze;
 mod doctor;
 pub mod output;
 mod pages;
@@ -7,8 +8,10 @@ mod report;
 mod run;
 
 use crate::error::{EXIT_FAILED, EXIT_OK, Error, Result};
+use crate::family::recording::Recording;
 use crate::interrupt;
 use crate::supervisor::zygote::{ZygoteSpec, serve};
+use self::output::OutputArgs;
 use clap::{CommandFactory, Parser, Subcommand};
 use std::ffi::OsString;
 use std::io::IsTerminal;
@@ -41,6 +44,7 @@ Exit codes: 0 fine, 1 a threshold was exceeded, 2 it could not be measured or th
 #[derive(Debug, Subcommand)]
 enum Verb {
     Run(run::RunArgs),
+    Analyze(analyze::AnalyzeArgs),
     Report(report::ReportArgs),
     Doctor(doctor::DoctorArgs),
     Completions(pages::CompletionsArgs),
@@ -96,12 +100,19 @@ pub fn main(arguments: Vec<OsString>, self_command: Vec<OsString>) -> i32 {
 fn dispatch(verb: Verb, invocation: &Invocation) -> Result<i32> {
     match verb {
         Verb::Run(args) => run::run(args, invocation),
+        Verb::Analyze(args) => analyze::run(args, invocation),
         Verb::Report(args) => report::run(&args),
         Verb::Doctor(args) => doctor::run(&args),
         Verb::Completions(args) => pages::completions(&args),
         Verb::Man(args) => pages::man(&args),
         Verb::Zygote { .. } => Err(Error::new("the zygote verb is for forkprint itself")),
     }
+}
+
+/// Writes what was measured; an error that ended the measurement early is told after it.
+fn conclude(recording: &Recording, error: Option<Error>, output: &OutputArgs) -> Result<i32> {
+    output::emit(recording, output)?;
+    error.map_or(Ok(EXIT_OK), Err)
 }
 
 /// Prints an error for people: red only on a terminal.

@@ -92,13 +92,17 @@ impl Summary {
             gone: sum(|w| w.gone),
             fresh: sum(|w| w.fresh),
             distinct_frames: step.ledger.distinct_frames,
-            compared: recording.about.rung != Rung::Rollup && (split.copied() == 0 || split.uncompared < split.copied()),
+            compared: recording.about.rung != Rung::Rollup
+                && (split.copied() == 0 || split.uncompared < split.copied()),
         })
     }
 
     /// Pages of one worker, from pages of all.
     pub const fn per_worker(&self, pages: u64) -> u64 {
-        if self.workers == 0 { 0 } else { pages / self.workers }
+        match pages.checked_div(self.workers) {
+            Some(pages) => pages,
+            None => 0,
+        }
     }
 
     /// Pages still shared, over all workers.
@@ -115,7 +119,10 @@ impl Summary {
 /// The verdict, in two sentences that need no knowledge of memory management.
 pub fn verdict(recording: &Recording) -> [String; 2] {
     let Some(summary) = Summary::of(recording) else {
-        return ["No worker lived long enough to be measured.".into(), "The findings say what happened.".into()];
+        return [
+            "No worker lived long enough to be measured.".into(),
+            "The findings say what happened.".into(),
+        ];
     };
     [sharing(&summary), worth(&summary)]
 }
@@ -153,9 +160,15 @@ fn worth(summary: &Summary) -> String {
         return format!("All of these copies hold new data: {} in the whole family.", size(split.differs));
     }
     if split.ghost * 2 >= split.copied() {
-        return format!("{ghosts} of what was copied still holds the very bytes it held at the fork: {} spent on nothing.", size(split.ghost));
+        return format!(
+            "{ghosts} of what was copied still holds the very bytes it held at the fork: {} spent on nothing.",
+            size(split.ghost)
+        );
     }
-    format!("Most of these copies hold new data, but {ghosts} of them ({}) are still identical to the original.", size(split.ghost))
+    format!(
+        "Most of these copies hold new data, but {ghosts} of them ({}) are still identical to the original.",
+        size(split.ghost)
+    )
 }
 
 /// A percentage for people: whole numbers, except below one and just short of all.
@@ -210,7 +223,11 @@ pub fn grouped(count: u64) -> String {
 /// An argument as a POSIX shell reads it back.
 pub fn shell_word(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-./=:,@%+".contains(c);
-    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
 }
 
 #[cfg(test)]
@@ -232,7 +249,8 @@ mod tests {
 
     #[test]
     fn counts_that_contradict_each_other_do_not_underflow() {
-        let worker = WorkerStep { broken: 5, broken_by_worker: 9, ghost: 7, uncompared: 8, ..WorkerStep::default() };
+        let worker =
+            WorkerStep { broken: 5, broken_by_worker: 9, ghost: 7, uncompared: 8, ..WorkerStep::default() };
         assert_eq!(Split::of(&worker).broken(), 5);
     }
 
