@@ -68,7 +68,7 @@ pub struct Invocation {
 impl Invocation {
     /// The command line as a person would type it again.
     pub fn command_line(&self) -> String {
-        let words = self.arguments.iter().map(|argument| quote(&argument.to_string_lossy()));
+        let words = output::without_outputs(&self.arguments).map(|argument| quote(&argument.to_string_lossy()));
         std::iter::once("forkprint".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
     }
 }
@@ -168,5 +168,8 @@ mod tests {
         let arguments = ["run", "my file.py", "-w", "2"].map(OsString::from).to_vec();
         let invocation = Invocation { self_command: Vec::new(), arguments, quiet: false };
         assert_eq!(invocation.command_line(), "forkprint run 'my file.py' -w 2");
+        let outputs = ["-o", "a.html", "--force", "--capture=x", "--format", "json", "-ob.html"].map(OsString::from);
+        let arguments = [&invocation.arguments[..], &outputs].concat();
+        assert_eq!(Invocation { arguments, ..invocation.clone() }.command_line(), invocation.command_line());
     }
 }
