@@ -1,6 +1,7 @@
 //! `forkprint analyze`: a real server under load, from its own configuration.
 
 use super::Invocation;
+use super::output::{OutputArgs, emit};
 use crate::error::{EXIT_FAILED, EXIT_OK, Result};
 use crate::family::Rung;
 use crate::record::progress::Progress;
@@ -13,7 +14,7 @@ use std::time::Duration;
 
 const EXAMPLES: &str = "Examples:
   forkprint analyze gunicorn.conf.py                       a thousand times GET /
-  forkprint analyze gunicorn.conf.py --load load.toml      the requests of a load file
+  forkprint analyze gunicorn.conf.py --load load.toml -o shop.html
   forkprint analyze gunicorn.conf.py --no-run              only read the configuration
   forkprint analyze conf.py -w 8 --python .venv/bin/python -- --chdir app shop:app
 
@@ -51,6 +52,8 @@ pub struct AnalyzeArgs {
     /// Evidence to use: pfn, exclusive [default: the best that works here]
     #[arg(long)]
     rung: Option<Rung>,
+    #[command(flatten)]
+    output: OutputArgs,
     /// More arguments of gunicorn
     #[arg(last = true, value_name = "GUNICORN ARGUMENTS")]
     extra: Vec<String>,
@@ -58,6 +61,7 @@ pub struct AnalyzeArgs {
 
 /// Runs the verb.
 pub fn run(args: AnalyzeArgs, invocation: &Invocation) -> Result<i32> {
+    args.output.check()?;
     let plan = args.load.as_deref().map(Plan::read).transpose()?.unwrap_or_default();
     let workers = args.workers.map(|workers| format!("--workers={workers}"));
     let target = gunicorn::Invocation {
@@ -81,7 +85,7 @@ pub fn run(args: AnalyzeArgs, invocation: &Invocation) -> Result<i32> {
         progress.done();
         outcome
     };
-    println!("{}", serde_json::to_string_pretty(&recording).unwrap_or_default());
+    emit(&recording, &args.output)?;
     match error {
         None => Ok(EXIT_OK),
         Some(error) => {

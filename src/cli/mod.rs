@@ -2,7 +2,9 @@
 
 mod analyze;
 mod doctor;
+pub mod output;
 mod pages;
+mod report;
 mod run;
 
 use crate::error::{EXIT_FAILED, EXIT_OK, Error, Result};
@@ -41,6 +43,7 @@ Exit codes: 0 fine, 1 a threshold was exceeded, 2 it could not be measured or th
 enum Verb {
     Run(run::RunArgs),
     Analyze(analyze::AnalyzeArgs),
+    Report(report::ReportArgs),
     Doctor(doctor::DoctorArgs),
     Completions(pages::CompletionsArgs),
     Man(pages::ManArgs),
@@ -96,6 +99,7 @@ fn dispatch(verb: Verb, invocation: &Invocation) -> Result<i32> {
     match verb {
         Verb::Run(args) => run::run(args, invocation),
         Verb::Analyze(args) => analyze::run(args, invocation),
+        Verb::Report(args) => report::run(&args),
         Verb::Doctor(args) => doctor::run(&args),
         Verb::Completions(args) => pages::completions(&args),
         Verb::Man(args) => pages::man(&args),

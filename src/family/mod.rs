@@ -10,6 +10,8 @@ pub mod page;
 pub mod recording;
 pub mod region;
 pub mod rung;
+#[doc(hidden)]
+pub mod synthetic;
 pub mod table;
 pub mod vma;
 

@@ -328,3 +328,16 @@ pub enum Content {
     /// At least one byte differs.
     Differs = 2,
 }
+
+impl Fate {
+    /// The name of the variant, as captures and JSON write it.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Finished => "finished",
+            Self::Exited { .. } => "exited",
+            Self::Killed { .. } => "killed",
+            Self::Failed { .. } => "failed",
+            Self::Hung { .. } => "hung",
+        }
+    }
+}

@@ -91,7 +91,7 @@ impl Project {
 
     fn fill(&self, command: &mut Command, arguments: &[&str]) {
         command.current_dir(self.folder.path()).env_remove("GUNICORN_CMD_ARGS").env_remove("PORT");
-        command.env("PYTHONDONTWRITEBYTECODE", "1").arg("analyze");
+        command.env("PYTHONDONTWRITEBYTECODE", "1").args(["analyze", "--format", "json"]);
         if !arguments.contains(&"--python") {
             command.args(["--python", &self.python]);
         }

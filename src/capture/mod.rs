@@ -1,0 +1,17 @@
+//! A recording on disk: a folder with a JSON manifest and Parquet tables that anyone can open.
+//!
+//! `NAME.forkprint/manifest.json` holds everything but the pages. The tables beside it repeat what
+//! people query (`processes`, `regions`, `steps`) and hold what is too much for JSON (`pages`,
+//! `fresh`). See [`tables`] for the columns.
+
+mod decode;
+mod manifest;
+mod reader;
+pub mod tables;
+mod writer;
+
+pub use reader::read;
+pub use writer::{check_destination, write};
+
+/// Ending of a capture's folder.
+pub const EXTENSION: &str = "forkprint";

@@ -1,0 +1,79 @@
+//! The index page of a gallery: one card for each report.
+
+use super::html::{page, style};
+use super::palette::Role;
+use super::summary::{Summary, shown_percent, verdict};
+use crate::error::Result;
+use crate::family::recording::Recording;
+use crate::units::{Bytes, percent};
+use minijinja::{Value, context};
+use minijinja::value::Serde;
+use serde::Serialize;
+
+/// One report in a gallery.
+#[derive(Debug, Clone, Serialize)]
+pub struct Entry {
+    href: String,
+    title: String,
+    description: String,
+    runtime: String,
+    verdict: [String; 2],
+    command: String,
+    parts: Vec<Part>,
+    figures: String,
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct Part {
+    role: String,
+    name: &'static str,
+    percent: f64,
+    shown: String,
+}
+
+impl Entry {
+    /// The card of a recording whose report is at `href`, relative to the gallery.
+    pub fn of(recording: &Recording, href: impl Into<String>) -> Self {
+        let about = &recording.about;
+        let summary = Summary::of(recording);
+        Self {
+            href: href.into(),
+            title: about.title.clone(),
+            description: about.description.clone(),
+            runtime: about.runtime_version.clone(),
+            verdict: verdict(recording),
+            command: about.command.clone(),
+            figures: summary.as_ref().map(figures).unwrap_or_default(),
+            parts: summary.as_ref().map(parts).unwrap_or_default(),
+        }
+    }
+}
+
+fn figures(summary: &Summary) -> String {
+    let workers = if summary.workers == 1 { "1 worker".to_owned() } else { format!("{} workers", summary.workers) };
+    format!("{workers} · {} inherited", Bytes::of_pages(summary.per_worker(summary.inherited)))
+}
+
+fn parts(summary: &Summary) -> Vec<Part> {
+    let rest = summary.split.uncompared + summary.split.zygote;
+    let parts = [
+        (Role::Shared, "shared", summary.shared()),
+        (Role::Ghost, "identical copies", summary.split.ghost),
+        (Role::Differs, "new data", summary.split.differs),
+        (Role::Zygote, "other", rest),
+        (Role::Gone, "unmapped", summary.gone),
+    ];
+    let part = |(role, name, pages): (Role, &'static str, u64)| Part {
+        role: role.css_name(),
+        name,
+        percent: percent(pages, summary.inherited),
+        shown: shown_percent(pages, summary.inherited),
+    };
+    parts.into_iter().filter(|(_, _, pages)| *pages > 0).map(part).collect()
+}
+
+/// The gallery as a self-contained HTML document.
+pub fn render(entries: &[Entry]) -> Result<String> {
+    let sheet = concat!(include_str!("html/style.css"), include_str!("html/gallery.css"));
+    page("gallery.html", include_str!("html/gallery.html"), context! { style => style(sheet), entries => Value::from(Serde(entries)) })
+}

@@ -1,0 +1,170 @@
+//! The data behind the page map: cells packed, deflated, and written as base64.
+//!
+//! For each worker: one byte a page with state (low three bits) and content (two bits above), then
+//! one byte a page with its step, then one byte for each page that differs with the number of
+//! changed bytes (exact below 128, in units of 32 above).
+
+use super::json_for_script;
+use crate::family::PageState;
+use crate::family::recording::{Content, PageCell, PageHistory, Recording, WorkerPages};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use flate2::Compression;
+use flate2::write::DeflateEncoder;
+use minijinja::{Value, context};
+use minijinja::value::Serde;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::thread;
+
+/// Where the packed cells belong in the rendered document.
+const SLOT: &str = "<!--page-data-->";
+
+/// What the script reads first.
+#[derive(Serialize)]
+struct Index<'a> {
+    page_size: u64,
+    regions: &'a [String],
+    /// Gap to the end of the previous run, pages, region: three numbers a run.
+    runs: Vec<u64>,
+    steps: Vec<&'a str>,
+    workers: Vec<IndexWorker>,
+}
+
+#[derive(Serialize)]
+struct IndexWorker {
+    worker: u32,
+    pid: Option<u32>,
+}
+
+/// Everything the page map needs.
+pub(super) struct Map<'a> {
+    recording: &'a Recording,
+}
+
+impl<'a> Map<'a> {
+    pub fn of(recording: &'a Recording) -> Self {
+        Self { recording }
+    }
+
+    /// What the template shows around the map.
+    pub fn context(&self) -> Value {
+        let pages = &self.recording.pages;
+        context! {
+            present => !pages.is_empty() && !pages.workers.is_empty(),
+            pages => pages.len(),
+            last_step => self.recording.steps.len().saturating_sub(1),
+            regions => Value::from(Serde(counts_by_region(pages))),
+        }
+    }
+
+    /// Puts the data into the rendered document. It is added last, since it is large and needs no
+    /// escaping: base64, and JSON without `<`.
+    pub fn fill(&self, document: &mut String) {
+        let pages = &self.recording.pages;
+        let Some(at) = document.rfind(SLOT) else { return };
+        let tail = document.split_off(at);
+        document.push_str("<script type=\"application/json\" id=\"map-index\">");
+        document.push_str(&json_for_script(&self.index()));
+        document.push_str("</script>\n");
+        let packed: Vec<String> = thread::scope(|scope| {
+            let tasks: Vec<_> = pages.workers.iter().map(|worker| scope.spawn(|| pack(worker))).collect();
+            tasks.into_iter().map(|task| task.join().unwrap_or_default()).collect()
+        });
+        for (index, cells) in packed.iter().enumerate() {
+            document.push_str(&format!("<script type=\"text/plain\" id=\"map-cells-{index}\">"));
+            document.push_str(cells);
+            document.push_str("</script>\n");
+        }
+        document.push_str(&tail[SLOT.len()..]);
+    }
+
+    fn index(&self) -> Index<'a> {
+        let Recording { pages, steps, workers, about, .. } = self.recording;
+        let pid = |index: u32| workers.iter().find(|worker| worker.worker == index).map(|worker| worker.pid);
+        Index {
+            page_size: about.page_size,
+            regions: &pages.regions,
+            runs: packed_runs(pages),
+            steps: steps.iter().map(|step| step.name.as_str()).collect(),
+            workers: pages.workers.iter().map(|worker| IndexWorker { worker: worker.worker, pid: pid(worker.worker) }).collect(),
+        }
+    }
+}
+
+fn packed_runs(pages: &PageHistory) -> Vec<u64> {
+    let mut end = 0;
+    let mut runs = Vec::with_capacity(pages.runs.len() * 3);
+    for run in &pages.runs {
+        runs.extend([run.first.saturating_sub(end), u64::from(run.len), u64::from(run.region)]);
+        end = run.first + u64::from(run.len);
+    }
+    runs
+}
+
+fn pack(worker: &WorkerPages) -> String {
+    let cells = &worker.cells;
+    let mut bytes = Vec::with_capacity(cells.len() * 2 + cells.len() / 4);
+    bytes.extend(cells.iter().map(|cell| cell.state as u8 | (cell.content as u8) << 3));
+    bytes.extend(cells.iter().map(|cell| cell.step));
+    bytes.extend(cells.iter().filter(|cell| cell.content == Content::Differs).map(changed_code));
+    let mut encoder = DeflateEncoder::new(Vec::with_capacity(bytes.len() / 4), Compression::fast());
+    // Writing to memory does not fail.
+    let deflated = encoder.write_all(&bytes).and_then(|()| encoder.finish()).unwrap_or_default();
+    STANDARD.encode(deflated)
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "at most 255")]
+fn changed_code(cell: &PageCell) -> u8 {
+    match cell.bytes_changed {
+        exact @ 0..128 => exact as u8,
+        coarse => 128 + (coarse >> 5).min(127) as u8,
+    }
+}
+
+/// Cells of one region in all workers, by what became of them: the map as a table.
+#[derive(Serialize, Default)]
+struct RegionCounts {
+    name: String,
+    pages: u64,
+    shared: u64,
+    ghost: u64,
+    differs: u64,
+    uncompared: u64,
+    zygote: u64,
+    gone: u64,
+}
+
+fn counts_by_region(pages: &PageHistory) -> Vec<RegionCounts> {
+    let mut sums: BTreeMap<u32, [u64; 6]> = BTreeMap::new();
+    let mut at = 0;
+    for run in &pages.runs {
+        let cells = at..at + run.len as usize;
+        at = cells.end;
+        let sum = sums.entry(run.region).or_default();
+        for worker in &pages.workers {
+            let cells = worker.cells.get(cells.clone()).unwrap_or_default();
+            cells.iter().for_each(|cell| sum[class(*cell)] += 1);
+        }
+    }
+    let mut rows: Vec<RegionCounts> = sums.into_iter().map(|(region, [shared, ghost, differs, uncompared, zygote, gone])| RegionCounts {
+        name: pages.regions.get(region as usize).cloned().unwrap_or_default(),
+        pages: shared + ghost + differs + uncompared + zygote + gone,
+        shared, ghost, differs, uncompared, zygote, gone,
+    }).collect();
+    rows.sort_by_key(|row| std::cmp::Reverse(row.pages));
+    rows
+}
+
+/// The class of a cell, in the order of the legend; the script has the same rule.
+pub(super) const fn class(cell: PageCell) -> usize {
+    match (cell.state, cell.content) {
+        (PageState::Shared, _) => 0,
+        (PageState::BrokenByZygote, _) => 4,
+        (PageState::Gone, _) => 5,
+        (_, Content::Equal) => 1,
+        (_, Content::Differs) => 2,
+        (_, Content::NotCompared) => 3,
+    }
+}

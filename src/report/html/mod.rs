@@ -1,0 +1,56 @@
+//! The report as one HTML file that needs nothing else: no network, no fonts, no server.
+//!
+//! The template, the style and the script are files beside this one. Every text from a measured
+//! program passes through the template's escaping or [`json_for_script`].
+
+mod map;
+mod sections;
+
+use super::palette::css_variables;
+use super::summary;
+use crate::error::{Context, Result};
+use crate::family::recording::Recording;
+use minijinja::{Environment, Value, context};
+use minijinja::value::Serde;
+
+const TEMPLATE: &str = include_str!("report.html");
+const STYLE: &str = include_str!("style.css");
+const SCRIPT: &str = include_str!("report.js");
+
+/// The recording as a self-contained HTML document.
+pub fn render(recording: &Recording) -> Result<String> {
+    let map = map::Map::of(recording);
+    let view = context! {
+        about => Value::from(Serde(&recording.about)),
+        verdict => summary::verdict(recording),
+        style => style(STYLE),
+        script => Value::from_safe_string(SCRIPT.to_owned()),
+        map => map.context(),
+        ..sections::context(recording)?
+    };
+    let mut document = page("report.html", TEMPLATE, view)?;
+    map.fill(&mut document);
+    Ok(document)
+}
+
+/// Renders a template with escaping.
+pub(super) fn page(name: &str, template: &str, view: Value) -> Result<String> {
+    let mut environment = Environment::new();
+    environment.add_template(name, template).doing("cannot read the report's template")?;
+    let template = environment.get_template(name).doing("cannot read the report's template")?;
+    template.render(view).doing("cannot render the report")
+}
+
+/// A style sheet with the colours of the palette before it.
+pub(super) fn style(sheet: &str) -> Value {
+    let (light, dark) = css_variables();
+    Value::from_safe_string(format!(
+        ":root{{color-scheme:light dark;{light}}}\n@media (prefers-color-scheme:dark){{:root{{{dark}}}}}\n:root[data-theme=light]{{color-scheme:light;{light}}}\n:root[data-theme=dark]{{color-scheme:dark;{dark}}}\n{sheet}"
+    ))
+}
+
+/// JSON that cannot end the script element around it.
+fn json_for_script(value: &impl serde::Serialize) -> String {
+    let json = serde_json::to_string(value).unwrap_or_default();
+    json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026").replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029")
+}

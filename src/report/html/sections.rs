@@ -1,0 +1,300 @@
+//! The sections below the map: charts with the tables behind them, findings and evidence.
+
+use super::super::charts::{self, Line, Row};
+use super::super::palette::Role;
+use super::super::summary::{Split, Summary, grouped, shown_percent};
+use super::super::text::{difference, equation, fate};
+use crate::error::Result;
+use crate::family::recording::{Fate, Recording, Step};
+use crate::units::Bytes;
+use minijinja::{Value, context};
+use minijinja::value::Serde;
+use std::collections::BTreeMap;
+
+/// Rows a bar chart shows before the rest is summed up.
+const MOST_ROWS: usize = 10;
+
+/// Everything the template shows except the map.
+pub(super) fn context(recording: &Recording) -> Result<Value> {
+    let last = recording.steps.iter().rev().find(|step| !step.workers.is_empty());
+    let workers = last.map_or(0, |step| step.workers.len());
+    Ok(context! {
+        facts => facts(recording),
+        share => Summary::of(recording).as_ref().map(share_bar),
+        stats => Summary::of(recording).as_ref().map(stats),
+        by_step => by_step(&recording.steps)?,
+        by_region => last.map(|step| by_region(recording, step)).transpose()?,
+        by_cause => last.map(by_cause).transpose()?.flatten(),
+        ledger => last.map(ledger).transpose()?,
+        erosion => erosion(&recording.steps)?,
+        findings => Value::from(Serde(&recording.findings)),
+        evidence => evidence(recording, last),
+        workers,
+        fates => recording.workers.iter().filter(|worker| worker.fate != Fate::Finished)
+            .map(|worker| format!("Worker {} {}.", worker.worker, fate(&worker.fate))).collect::<Vec<_>>(),
+    })
+}
+
+fn facts(recording: &Recording) -> String {
+    let about = &recording.about;
+    let workers = recording.workers.len();
+    let workers = if workers == 1 { "1 worker".to_owned() } else { format!("{workers} workers") };
+    let parts = [about.runtime_version.clone(), workers, about.kernel.clone(), date(about.created_unix)];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" · ")
+}
+
+/// The parts of what one worker inherited, in percent, for the bar under the verdict.
+fn share_bar(summary: &Summary) -> Vec<Value> {
+    let parts = [
+        (Role::Shared, "still shared", summary.shared()),
+        (Role::Ghost, "copied, still identical", summary.split.ghost),
+        (Role::Differs, "copied, new data", summary.split.differs),
+        (Role::Uncompared, "copied, not compared", summary.split.uncompared),
+        (Role::Zygote, "written by the zygote", summary.split.zygote),
+        (Role::Gone, "unmapped", summary.gone),
+    ];
+    let part = |(role, name, pages): (Role, &str, u64)| context! {
+        role => role.css_name(), name, percent => crate::units::percent(pages, summary.inherited),
+        shown => shown_percent(pages, summary.inherited), size => Bytes::of_pages(summary.per_worker(pages)).to_string(),
+    };
+    parts.into_iter().filter(|(_, _, pages)| *pages > 0).map(part).collect()
+}
+
+fn stats(summary: &Summary) -> Vec<Value> {
+    let size = |pages| Bytes::of_pages(pages).to_string();
+    let stat = |value: String, name: &str| context! { value, name };
+    let ghosts = if summary.compared && summary.split.copied() > 0 { shown_percent(summary.split.ghost, summary.split.copied()) } else { "–".into() };
+    vec![
+        stat(size(summary.per_worker(summary.split.broken())), "no longer shared, per worker"),
+        stat(ghosts, "of the copies hold nothing new"),
+        stat(size(summary.per_worker(summary.fresh)), "made after the fork, per worker"),
+        stat(size(summary.distinct_frames), "held by the whole family"),
+    ]
+}
+
+#[expect(clippy::cast_precision_loss, reason = "lengths of bars")]
+fn parts(split: &Split) -> Vec<(Role, f64)> {
+    let Split { ghost, differs, uncompared, zygote } = *split;
+    vec![(Role::Ghost, ghost as f64), (Role::Differs, differs as f64), (Role::Uncompared, uncompared as f64), (Role::Zygote, zygote as f64)]
+}
+
+#[expect(clippy::cast_precision_loss, reason = "lengths of bars")]
+fn by_step(steps: &[Step]) -> Result<Value> {
+    let rows: Vec<Row> = steps.iter().filter(|step| !step.workers.is_empty()).map(|step| {
+        let split = Split::of_step(step);
+        Row {
+            name: step.name.clone(),
+            parts: parts(&split),
+            track: step.workers.iter().map(|worker| worker.inherited).sum::<u64>() as f64,
+            total: Bytes::of_pages(split.broken()).to_string(),
+        }
+    }).collect();
+    let table: Vec<Value> = steps.iter().flat_map(|step| step.workers.iter().map(move |worker| {
+        let split = Split::of(worker);
+        context! {
+            step => step.name.clone(), worker => worker.worker, broken => grouped(worker.broken), ghost => grouped(split.ghost), differs => grouped(split.differs),
+            uncompared => grouped(split.uncompared), zygote => grouped(split.zygote), gone => grouped(worker.gone), fresh => grouped(worker.fresh),
+            amplification => worker.amplification().map_or_else(|| "–".into(), |times| format!("{times:.0} ×")),
+        }
+    })).collect();
+    let svg = charts::bars("Broken pages by step", "Bytes no longer shared after each step, all workers together, against all they inherited.", &rows)?;
+    Ok(context! { svg => Value::from_safe_string(svg), rows => table, roles => used_roles(&rows) })
+}
+
+/// The key of a chart: the roles it shows, with their names.
+fn used_roles(rows: &[Row]) -> Vec<Value> {
+    let names = [
+        (Role::Shared, "share of common pages"), (Role::Ghost, "identical"), (Role::Differs, "new data"), (Role::Uncompared, "not compared"),
+        (Role::Zygote, "by the zygote"), (Role::Copies, "copies and own pages"), (Role::Fresh, "made after the fork"), (Role::PageTables, "page tables"),
+    ];
+    let used = |role: Role| rows.iter().any(|row| row.parts.iter().any(|part| part.0 == role && part.1 > 0.0));
+    names.into_iter().filter(|(role, _)| used(*role)).map(|(role, name)| context! { role => role.css_name(), name }).collect()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "lengths of bars")]
+fn by_region(recording: &Recording, step: &Step) -> Result<Value> {
+    let classes = region_splits(recording);
+    let mut regions: Vec<(&String, u64)> = step.regions.iter().map(|(name, &pages)| (name, pages)).collect();
+    regions.sort_by_key(|(_, pages)| std::cmp::Reverse(*pages));
+    let mut rows: Vec<Row> = regions.iter().take(MOST_ROWS).map(|(name, pages)| {
+        let split = classes.get(name.as_str()).filter(|(split, _)| split.broken() == *pages);
+        let whole = split.map_or(*pages, |(_, whole)| *whole);
+        let share = split.map_or_else(String::new, |_| format!(" · {}", shown_percent(*pages, whole)));
+        Row {
+            name: (*name).clone(),
+            parts: split.map_or_else(|| vec![(Role::Copies, *pages as f64)], |(split, _)| parts(split)),
+            track: whole as f64,
+            total: format!("{}{share}", Bytes::of_pages(*pages)),
+        }
+    }).collect();
+    if regions.len() > MOST_ROWS {
+        let rest: u64 = regions[MOST_ROWS..].iter().map(|(_, pages)| pages).sum();
+        rows.push(Row { name: format!("{} more", regions.len() - MOST_ROWS), parts: vec![(Role::Copies, rest as f64)], track: rest as f64, total: Bytes::of_pages(rest).to_string() });
+    }
+    let table: Vec<Value> = regions.iter().map(|(name, pages)| context! { name => (*name).clone(), pages => grouped(*pages), size => Bytes::of_pages(*pages).to_string() }).collect();
+    let svg = charts::bars("Broken pages by region", "Bytes no longer shared in each region, all workers together, against all that was inherited there.", &rows)?;
+    Ok(context! { svg => Value::from_safe_string(svg), rows => table, roles => used_roles(&rows) })
+}
+
+/// The final split of each region and its inherited pages, over all workers.
+fn region_splits(recording: &Recording) -> BTreeMap<&str, (Split, u64)> {
+    let pages = &recording.pages;
+    let mut splits: BTreeMap<&str, (Split, u64)> = BTreeMap::new();
+    let mut at = 0;
+    for run in &pages.runs {
+        let range = at..at + run.len as usize;
+        at = range.end;
+        let (split, whole) = splits.entry(pages.regions.get(run.region as usize).map_or("", String::as_str)).or_default();
+        for cell in pages.workers.iter().flat_map(|worker| worker.cells.get(range.clone()).unwrap_or_default()) {
+            *whole += 1;
+            match super::map::class(*cell) {
+                1 => split.ghost += 1,
+                2 => split.differs += 1,
+                3 => split.uncompared += 1,
+                4 => split.zygote += 1,
+                _ => {}
+            }
+        }
+    }
+    splits
+}
+
+/// Nothing when no break was explained: a chart of one grey bar says nothing.
+#[expect(clippy::cast_precision_loss, reason = "lengths of bars")]
+fn by_cause(step: &Step) -> Result<Option<Value>> {
+    if !step.causes.iter().any(|(cause, &pages)| cause != "unexplained" && pages > 0) {
+        return Ok(None);
+    }
+    let total: u64 = step.causes.values().sum();
+    let mut causes: Vec<(&String, u64)> = step.causes.iter().map(|(cause, &pages)| (cause, pages)).filter(|(_, pages)| *pages > 0).collect();
+    causes.sort_by_key(|(cause, pages)| (*cause != "unexplained", std::cmp::Reverse(*pages)));
+    let rows: Vec<Row> = causes.iter().map(|(cause, pages)| Row {
+        name: cause.replace('_', " "),
+        parts: vec![(Role::cause(cause), *pages as f64)],
+        track: 0.0,
+        total: format!("{} · {}", Bytes::of_pages(*pages), shown_percent(*pages, total)),
+    }).collect();
+    let table: Vec<Value> = causes.iter().map(|(cause, pages)| context! { name => (*cause).clone(), pages => grouped(*pages), size => Bytes::of_pages(*pages).to_string() }).collect();
+    let svg = charts::bars("Broken pages by cause", "Who wrote first to each broken page, all workers together.", &rows)?;
+    Ok(Some(context! { svg => Value::from_safe_string(svg), rows => table }))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "lengths of bars")]
+fn ledger(step: &Step) -> Result<Value> {
+    let ledger = &step.ledger;
+    let page_size = crate::units::PAGE_SIZE as f64;
+    let shares = ledger.shares.iter().enumerate().map(|(index, share)| {
+        let worker = step.workers.iter().find(|worker| worker.pid == share.pid && index > 0);
+        let fresh = worker.map_or(0, |worker| worker.fresh.min(share.unique_frames)) as f64 * page_size;
+        let unique = share.unique_frames as f64 * page_size;
+        let common = (share.proportional_frames * page_size - unique).max(0.0);
+        let name = worker.map_or_else(|| if index == 0 { "zygote".to_owned() } else { format!("process {}", share.pid) }, |worker| format!("worker {}", worker.worker));
+        let parts = vec![(Role::Shared, common), (Role::Copies, unique - fresh), (Role::Fresh, fresh), (Role::PageTables, share.page_table_bytes as f64)];
+        let total: f64 = parts.iter().map(|part| part.1).sum();
+        (share, Row { name, parts, track: 0.0, total: bytes(total).to_string() })
+    });
+    let (shares, mut rows): (Vec<_>, Vec<Row>) = shares.unzip();
+    let table: Vec<Value> = shares.iter().zip(&rows).map(|(share, row)| context! {
+        name => row.name.clone(), pid => share.pid, pss => bytes(share.proportional_frames * page_size).to_string(),
+        uss => Bytes::of_pages(share.unique_frames).to_string(), rss => Bytes::of_pages(share.private_pages).to_string(), page_tables => Bytes(share.page_table_bytes).to_string(),
+    }).collect();
+    if rows.len() > MOST_ROWS + 3 {
+        let hidden = rows.len() - MOST_ROWS;
+        rows.truncate(MOST_ROWS);
+        rows.push(Row { name: format!("{hidden} more"), parts: Vec::new(), track: 0.0, total: "in the table".into() });
+    }
+    let alone: u64 = shares.iter().map(|share| share.private_pages).sum();
+    let svg = charts::bars("Who pays", "Memory that zygote and workers pay for: their part of common pages, their own pages, and page tables.", &rows)?;
+    Ok(context! {
+        present => !shares.is_empty(), svg => Value::from_safe_string(svg), rows => table, roles => used_roles(&rows),
+        distinct => Bytes::of_pages(ledger.distinct_frames).to_string(), page_tables => Bytes(ledger.page_table_bytes()).to_string(),
+        alone => Bytes::of_pages(alone).to_string(), saved => shown_percent(alone.saturating_sub(ledger.distinct_frames), alone),
+    })
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "memory sizes are positive and far below 2^63")]
+fn bytes(value: f64) -> Bytes {
+    Bytes(value.max(0.0).round() as u64)
+}
+
+/// One line for each worker and a thick one for their mean; nothing to see in a single step.
+#[expect(clippy::cast_precision_loss, reason = "positions on an axis")]
+fn erosion(steps: &[Step]) -> Result<Option<Value>> {
+    let steps: Vec<&Step> = steps.iter().filter(|step| !step.workers.is_empty()).collect();
+    if steps.len() < 2 {
+        return Ok(None);
+    }
+    let by_requests = steps.iter().all(|step| step.requests.is_some());
+    let at = |index: usize| match steps[index].requests {
+        Some(requests) if by_requests => (requests as f64 + 1.0).log10(),
+        _ => index as f64,
+    };
+    let page = crate::units::PAGE_SIZE as f64;
+    let mut workers: Vec<u32> = steps.iter().flat_map(|step| step.workers.iter().map(|worker| worker.worker)).collect();
+    workers.sort_unstable();
+    workers.dedup();
+    let line = |worker: u32| Line {
+        points: steps.iter().enumerate().filter_map(|(index, step)| {
+            step.workers.iter().find(|w| w.worker == worker).map(|w| (at(index), w.broken as f64 * page))
+        }).collect(),
+        emphasis: false,
+    };
+    let mean = Line {
+        points: steps.iter().enumerate().map(|(index, step)| {
+            let sum: u64 = step.workers.iter().map(|worker| worker.broken).sum();
+            (at(index), sum as f64 * page / step.workers.len() as f64)
+        }).collect(),
+        emphasis: true,
+    };
+    let lines: Vec<Line> = workers.into_iter().map(line).chain([mean]).collect();
+    let ticks: Vec<(f64, String)> = steps.iter().enumerate().map(|(index, step)| {
+        (at(index), step.requests.filter(|_| by_requests).map_or_else(|| step.name.clone(), grouped))
+    }).collect();
+    let svg = charts::lines("Erosion", "Bytes no longer shared for each worker over its age; the thick line is the mean.", &lines, &ticks, |value| bytes(value).to_string())?;
+    Ok(Some(context! { svg => Value::from_safe_string(svg), by_requests, many => lines.len() > 2 }))
+}
+
+fn evidence(recording: &Recording, last: Option<&Step>) -> Value {
+    let about = &recording.about;
+    let check = |name: &str, kernel: u64, ours: u64| context! {
+        name, kernel => Bytes(kernel).to_string(), ours => Bytes(ours).to_string(), difference => difference(kernel, ours),
+    };
+    context! {
+        rung => about.rung.name(), explanation => about.rung.explanation(), equation => equation(&recording.reconciliation),
+        checks => last.map(|Step { cross_check: c, .. }| vec![
+            check("workers’ own memory (Private_Dirty)", c.workers_private_dirty, c.workers_unique),
+            check("whole family (Pss_Anon)", c.family_pss_anon, c.family_distinct),
+        ]),
+        zygote => format!("process {}, {} private, {} resident", recording.zygote.pid, Bytes::of_pages(recording.zygote.private_pages), Bytes(recording.zygote.rss_bytes)),
+        measured => date(about.created_unix),
+    }
+}
+
+/// The UTC date of seconds since 1970 (days to civil date after Howard Hinnant); empty for 0.
+pub(super) fn date(unix: u64) -> String {
+    if unix == 0 {
+        return String::new();
+    }
+    let days = unix / 86_400 + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::date;
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        assert_eq!(date(86_400), "1970-01-02");
+        assert_eq!(date(1_709_164_800), "2024-02-29");
+        assert_eq!(date(1_760_000_000), "2025-10-09");
+        assert_eq!(date(4_102_444_799), "2099-12-31");
+    }
+}

@@ -1,0 +1,13 @@
+//! What people read: text for the terminal, JSON for programs, one HTML file for everybody.
+
+mod charts;
+pub mod gallery;
+pub mod html;
+pub mod json;
+mod palette;
+mod summary;
+pub mod text;
+
+pub use palette::Role;
+pub use summary::{Split, Summary};
+pub(crate) use summary::{next_command, shell_word};

@@ -1,0 +1,158 @@
+//! One colour for each state and cause, the same in every chart, in light and in dark.
+//!
+//! Hues are those of Okabe and Ito, which people with any common colour blindness tell apart.
+//! Charts are drawn with a placeholder for each role, which [`themed`] turns into a CSS variable.
+
+use plotters::style::RGBColor;
+
+/// What a colour stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Text.
+    Ink,
+    /// Secondary text.
+    Muted,
+    /// Lines and empty tracks.
+    Grid,
+    /// Pages still shared.
+    Shared,
+    /// Copies whose bytes are still equal.
+    Ghost,
+    /// Copies whose bytes differ.
+    Differs,
+    /// Copies whose fork-time bytes could not be read.
+    Uncompared,
+    /// Pages that only the zygote wrote.
+    Zygote,
+    /// Pages no longer mapped.
+    Gone,
+    /// Pages made after the fork.
+    Fresh,
+    /// Copies of any content.
+    Copies,
+    /// Page tables.
+    PageTables,
+    /// The n-th cause of [`CAUSES`].
+    Cause(u8),
+}
+
+/// (role, CSS variable, light, dark)
+const COLOURS: [(Role, &str, &str, &str); 12] = [
+    (Role::Ink, "ink", "#1b2127", "#e8eaec"),
+    (Role::Muted, "muted", "#5c6670", "#9aa4ad"),
+    (Role::Grid, "grid", "#e3e5e4", "#2b3138"),
+    (Role::Shared, "shared", "#d3dade", "#38424b"),
+    (Role::Ghost, "ghost", "#e69f00", "#e69f00"),
+    (Role::Differs, "differs", "#0072b2", "#2b8fd0"),
+    (Role::Uncompared, "uncompared", "#56b4e9", "#8fd0f5"),
+    (Role::Zygote, "zygote", "#cc79a7", "#cc79a7"),
+    (Role::Gone, "gone", "#6b7075", "#7d858c"),
+    (Role::Fresh, "fresh", "#009e73", "#00a87b"),
+    (Role::Copies, "copies", "#d55e00", "#e0701a"),
+    (Role::PageTables, "page-tables", "#b8a900", "#f0e442"),
+];
+
+/// Causes in the order of their colours; a cause that is not listed takes the last one.
+const CAUSES: [(&str, &str); 15] = [
+    ("refcount", "#d55e00"),
+    ("gc_header", "#e69f00"),
+    ("lazy_cache", "#f0c800"),
+    ("specialize", "#a6761d"),
+    ("allocator", "#56b4e9"),
+    ("object_body", "#0072b2"),
+    ("interpreter", "#cc79a7"),
+    ("native_data", "#8d5a97"),
+    ("stack", "#9c8b7a"),
+    ("kernel_write", "#7f7f7f"),
+    ("jit_code", "#004d40"),
+    ("jit_data", "#66a61e"),
+    ("gc_mark", "#009e73"),
+    ("gc_move", "#44c2a0"),
+    ("unexplained", "#8a939b"),
+];
+
+impl Role {
+    /// The role of a cause.
+    pub fn cause(name: &str) -> Self {
+        let index = (0..).zip(CAUSES).find(|(_, (known, _))| *known == name).map(|(index, _)| index);
+        Self::Cause(index.unwrap_or(CAUSES.len() as u8 - 1))
+    }
+
+    /// The CSS variable that holds the role's colour, without its dashes.
+    pub fn css_name(self) -> String {
+        match self {
+            Self::Cause(index) => format!("cause-{}", CAUSES[usize::from(index) % CAUSES.len()].0.replace('_', "-")),
+            role => COLOURS[role.index()].1.to_owned(),
+        }
+    }
+
+    fn index(self) -> usize {
+        COLOURS.iter().position(|(role, ..)| *role == self).unwrap_or(0)
+    }
+
+    /// A colour that no chart uses otherwise, to be replaced by [`themed`].
+    #[expect(clippy::cast_possible_truncation, reason = "there are fewer than 128 roles")]
+    pub(super) fn placeholder(self) -> RGBColor {
+        match self {
+            Self::Cause(index) => RGBColor(0xFE, 0xCA, 0x80 + index),
+            role => RGBColor(0xFE, 0xCA, role.index() as u8),
+        }
+    }
+}
+
+fn all_roles() -> impl Iterator<Item = Role> {
+    COLOURS.iter().map(|(role, ..)| *role).chain((0..).take(CAUSES.len()).map(Role::Cause))
+}
+
+/// Replaces the placeholders of a drawing by CSS variables.
+pub(super) fn themed(svg: &str) -> String {
+    all_roles().fold(svg.to_owned(), |svg, role| {
+        let RGBColor(red, green, blue) = role.placeholder();
+        let name = role.css_name();
+        ["fill", "stroke"].iter().fold(svg, |svg, property| {
+            svg.replace(&format!("{property}=\"#{red:02X}{green:02X}{blue:02X}\""), &format!("style=\"{property}:var(--{name})\""))
+        })
+    })
+}
+
+/// The declarations of every colour, for light and for dark.
+pub(super) fn css_variables() -> (String, String) {
+    use std::fmt::Write;
+    let (mut light, mut dark) = (String::new(), String::new());
+    for (role, name, in_light, in_dark) in COLOURS {
+        debug_assert_eq!(role.css_name(), name);
+        let _ = write!(light, "--{name}:{in_light};");
+        let _ = write!(dark, "--{name}:{in_dark};");
+    }
+    for (cause, colour) in CAUSES {
+        let _ = write!(light, "--cause-{}:{colour};", cause.replace('_', "-"));
+    }
+    (light, dark)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_role_has_a_placeholder_and_a_variable_of_its_own() {
+        let roles: Vec<Role> = all_roles().collect();
+        for (index, role) in roles.iter().enumerate() {
+            for other in &roles[..index] {
+                assert_ne!(role.placeholder(), other.placeholder());
+                assert_ne!(role.css_name(), other.css_name());
+            }
+        }
+    }
+
+    #[test]
+    fn placeholders_become_variables() {
+        let RGBColor(r, g, b) = Role::Ghost.placeholder();
+        assert_eq!(themed(&format!("<rect fill=\"#{r:02X}{g:02X}{b:02X}\"/>")), "<rect style=\"fill:var(--ghost)\"/>");
+    }
+
+    #[test]
+    fn an_unknown_cause_is_coloured_as_unexplained() {
+        assert_eq!(Role::cause("cosmic rays"), Role::cause("unexplained"));
+    }
+}

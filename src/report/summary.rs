@@ -1,0 +1,237 @@
+//! The numbers and sentences that every output opens with.
+
+use crate::family::recording::{Recording, Rung, Step, WorkerStep};
+use crate::units::{Bytes, percent};
+use std::path::Path;
+
+/// The broken pages of a worker, or of several, divided by who copied what for what.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Split {
+    /// Copied by the worker; the bytes are still those of the fork.
+    pub ghost: u64,
+    /// Copied by the worker; at least one byte differs.
+    pub differs: u64,
+    /// Copied by the worker; the fork-time bytes could not be read.
+    pub uncompared: u64,
+    /// Written by the zygote alone.
+    pub zygote: u64,
+}
+
+impl Split {
+    /// Divides the counts of one worker. The parts add up to the broken pages.
+    ///
+    /// A page that only the zygote wrote still has its fork-time bytes in the worker, so it is
+    /// counted as a ghost by the recording; here it is the zygote's.
+    pub fn of(worker: &WorkerStep) -> Self {
+        let copied = worker.broken_by_worker.min(worker.broken);
+        let zygote = worker.broken - copied;
+        let ghost = worker.ghost.saturating_sub(zygote).min(copied);
+        let uncompared = worker.uncompared.min(copied - ghost);
+        Self { ghost, differs: copied - ghost - uncompared, uncompared, zygote }
+    }
+
+    /// The parts of all workers of a step together.
+    pub fn of_step(step: &Step) -> Self {
+        step.workers.iter().map(Self::of).fold(Self::default(), |sum, part| Self {
+            ghost: sum.ghost + part.ghost,
+            differs: sum.differs + part.differs,
+            uncompared: sum.uncompared + part.uncompared,
+            zygote: sum.zygote + part.zygote,
+        })
+    }
+
+    /// Pages that workers copied.
+    pub const fn copied(&self) -> u64 {
+        self.ghost + self.differs + self.uncompared
+    }
+
+    /// Broken pages.
+    pub const fn broken(&self) -> u64 {
+        self.copied() + self.zygote
+    }
+}
+
+/// The last state of the family in which a worker was alive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// Name of the step.
+    pub step: String,
+    /// Workers alive.
+    pub workers: u64,
+    /// Pages inherited, over all workers.
+    pub inherited: u64,
+    /// Broken pages, over all workers.
+    pub split: Split,
+    /// Pages gone, over all workers.
+    pub gone: u64,
+    /// Pages made after the fork, over all workers.
+    pub fresh: u64,
+    /// Frames of the whole family.
+    pub distinct_frames: u64,
+    /// Whether the bytes of the copies were compared.
+    pub compared: bool,
+}
+
+impl Summary {
+    /// Sums up the last step with a living worker; `None` when there is none.
+    pub fn of(recording: &Recording) -> Option<Self> {
+        let step = recording.steps.iter().rev().find(|step| !step.workers.is_empty())?;
+        let sum = |of: fn(&WorkerStep) -> u64| step.workers.iter().map(of).sum();
+        let split = Split::of_step(step);
+        Some(Self {
+            step: step.name.clone(),
+            workers: step.workers.len() as u64,
+            inherited: sum(|w| w.inherited),
+            split,
+            gone: sum(|w| w.gone),
+            fresh: sum(|w| w.fresh),
+            distinct_frames: step.ledger.distinct_frames,
+            compared: recording.about.rung != Rung::Rollup && (split.copied() == 0 || split.uncompared < split.copied()),
+        })
+    }
+
+    /// Pages of one worker, from pages of all.
+    pub const fn per_worker(&self, pages: u64) -> u64 {
+        if self.workers == 0 { 0 } else { pages / self.workers }
+    }
+
+    /// Pages still shared, over all workers.
+    pub const fn shared(&self) -> u64 {
+        self.inherited.saturating_sub(self.split.broken() + self.gone)
+    }
+
+    /// Share of the copies that bought nothing, in percent.
+    pub fn ghost_percent(&self) -> f64 {
+        percent(self.split.ghost, self.split.copied())
+    }
+}
+
+/// The verdict, in two sentences that need no knowledge of memory management.
+pub fn verdict(recording: &Recording) -> [String; 2] {
+    let Some(summary) = Summary::of(recording) else {
+        return ["No worker lived long enough to be measured.".into(), "The findings say what happened.".into()];
+    };
+    [sharing(&summary), worth(&summary)]
+}
+
+fn sharing(summary: &Summary) -> String {
+    let Summary { step, workers, inherited, split, .. } = summary;
+    let size = |pages| Bytes::of_pages(summary.per_worker(pages));
+    let who = if *workers == 1 { "the worker".to_owned() } else { format!("each of the {workers} workers") };
+    let when = if step == "fork" { "Right after the fork".to_owned() } else { format!("After “{step}”") };
+    if split.broken() == 0 {
+        return format!("{when}, {who} still shares all of the {} it inherited.", size(*inherited));
+    }
+    format!(
+        "{when}, {who} has stopped sharing {} of the {} it inherited ({}).",
+        size(split.broken()),
+        size(*inherited),
+        shown_percent(split.broken(), *inherited)
+    )
+}
+
+fn worth(summary: &Summary) -> String {
+    let Summary { split, .. } = summary;
+    let size = |pages| Bytes::of_pages(pages);
+    if split.broken() == 0 {
+        return format!("The family holds {} of private memory in all.", size(summary.distinct_frames));
+    }
+    if split.copied() == 0 {
+        return "The workers copied nothing: every one of these pages was written by the zygote.".into();
+    }
+    if !summary.compared {
+        return "Whether these copies hold anything new was not to be measured here.".into();
+    }
+    let ghosts = shown_percent(split.ghost, split.copied());
+    if split.ghost == 0 {
+        return format!("All of these copies hold new data: {} in the whole family.", size(split.differs));
+    }
+    if split.ghost * 2 >= split.copied() {
+        return format!("{ghosts} of what was copied still holds the very bytes it held at the fork: {} spent on nothing.", size(split.ghost));
+    }
+    format!("Most of these copies hold new data, but {ghosts} of them ({}) are still identical to the original.", size(split.ghost))
+}
+
+/// A percentage for people: whole numbers, except below one and just short of all.
+pub fn shown_percent(part: u64, whole: u64) -> String {
+    let value = percent(part, whole);
+    match value {
+        _ if part == 0 => "0\u{a0}%".into(),
+        v if v < 0.1 => "under\u{a0}0.1\u{a0}%".into(),
+        v if v < 1.0 => format!("{v:.1}\u{a0}%"),
+        v if v > 99.5 && part < whole => "over\u{a0}99\u{a0}%".into(),
+        v => format!("{v:.0}\u{a0}%"),
+    }
+}
+
+/// What to type next: draw the capture, or measure again into a file.
+pub fn next_command(recording: &Recording, capture: Option<&Path>) -> String {
+    let about = &recording.about;
+    let stem = about.title.rsplit_once('.').map_or(about.title.as_str(), |(stem, _)| stem);
+    let stem = stem.rsplit('/').next().filter(|stem| !stem.is_empty()).unwrap_or("report");
+    let target = shell_word(&format!("{stem}.html"));
+    match capture {
+        Some(folder) => format!("forkprint report {} -o {target}", shell_word(&folder.to_string_lossy())),
+        None if about.command.is_empty() => "forkprint --help".into(),
+        None => format!("{} -o {target}", about.command),
+    }
+}
+
+/// A count with its thousands set apart.
+pub fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let mut shown = String::with_capacity(digits.len() * 4 / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            shown.push(',');
+        }
+        shown.push(digit);
+    }
+    shown
+}
+
+/// An argument as a POSIX shell reads it back.
+pub fn shell_word(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./=:,@%+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::family::synthetic::{Shape, recording};
+
+    #[test]
+    fn the_parts_add_up_to_the_broken_pages() {
+        let recording = recording(Shape { pages: 5000, workers: 3, steps: 3, server: false, seed: 3 });
+        for step in &recording.steps {
+            for worker in &step.workers {
+                assert_eq!(Split::of(worker).broken(), worker.broken);
+            }
+        }
+        let summary = Summary::of(&recording).unwrap();
+        assert_eq!(summary.shared() + summary.split.broken() + summary.gone, 15_000);
+    }
+
+    #[test]
+    fn counts_that_contradict_each_other_do_not_underflow() {
+        let worker = WorkerStep { broken: 5, broken_by_worker: 9, ghost: 7, uncompared: 8, ..WorkerStep::default() };
+        assert_eq!(Split::of(&worker).broken(), 5);
+    }
+
+    #[test]
+    fn percentages_never_round_to_none_or_all() {
+        assert_eq!(shown_percent(1, 100_000), "under\u{a0}0.1\u{a0}%");
+        assert_eq!(shown_percent(99_999, 100_000), "over\u{a0}99\u{a0}%");
+        assert_eq!(shown_percent(1, 1), "100\u{a0}%");
+        assert_eq!(shown_percent(0, 0), "0\u{a0}%");
+    }
+
+    #[test]
+    fn words_are_quoted_only_where_a_shell_needs_it() {
+        assert_eq!(shell_word("a/b.py"), "a/b.py");
+        assert_eq!(shell_word("it's"), r"'it'\''s'");
+        assert_eq!(grouped(1_234_567), "1,234,567");
+        assert_eq!(grouped(12), "12");
+    }
+}
