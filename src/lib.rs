@@ -10,6 +10,7 @@ pub mod family;
 pub mod interrupt;
 pub mod kernel;
 pub mod observe;
+mod pyext;
 pub mod record;
 pub mod report;
 pub mod runtimes;

@@ -44,7 +44,7 @@ fn steps_run_in_the_order_of_their_definition_in_one_module() {
     assert_eq!(runtime.steps(), ["warm", "again"]);
     assert_eq!(runtime.description(), "Says what it does.");
     assert!(runtime.version().starts_with("CPython 3."), "{}", runtime.version());
-    assert_eq!(runtime.python_version().0, 3);
+    assert_eq!(runtime.python_version().unwrap().0, 3);
     runtime.run_step(0).unwrap();
     runtime.run_step(1).unwrap();
     assert!(runtime.run_step(2).is_err());

@@ -1,7 +1,7 @@
 """The ``@forkprint.step`` decorator: marks what a worker does between two snapshots.
 
-This file stands alone, because the ``forkprint`` binary carries it for interpreters in which the
-package is not installed.
+This file stands alone and imports nothing, because the ``forkprint`` binary carries it into every
+zygote, whether the package is installed there or not. Its types are in ``_steps.pyi``.
 """
 
 __all__ = ["step"]
@@ -37,7 +37,7 @@ def step(function=None, *, finalize=False):
         return lambda function: step(function, finalize=finalize)
 
     _require_plain_function(function)
-    function.__forkprint_step__ = {"finalize": bool(finalize)}
+    function.__forkprint_step__ = {"finalize": finalize}
     return function
 
 

@@ -1,8 +1,8 @@
 //! `forkprint analyze`: a real server under load, from its own configuration.
 
 use super::Invocation;
-use super::output::{OutputArgs, emit};
-use crate::error::{EXIT_FAILED, EXIT_OK, Result};
+use super::output::OutputArgs;
+use crate::error::Result;
 use crate::family::Rung;
 use crate::record::progress::Progress;
 use crate::record::{MeasureOptions, RunOutcome};
@@ -18,8 +18,8 @@ const EXAMPLES: &str = "Examples:
   forkprint analyze gunicorn.conf.py --no-run              only read the configuration
   forkprint analyze conf.py -w 8 --python .venv/bin/python -- --chdir app shop:app
 
-gunicorn runs from the configuration as it is, on a free loopback port; no file or socket of a
-running deployment is touched. A load file looks like this:
+gunicorn runs from the configuration as it is, but on a free loopback port, without TLS, and away
+from the pid file, logs and sockets of a running deployment. A load file looks like this:
 
   [load]
   count = 1000
@@ -41,7 +41,7 @@ pub struct AnalyzeArgs {
     #[arg(long, value_name = "PATH", default_value = "python3")]
     python: PathBuf,
     /// Only read the configuration and apply the rules to it
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["load", "rung", "timeout"])]
     no_run: bool,
     /// Workers, instead of the configuration's
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
@@ -85,14 +85,7 @@ pub fn run(args: AnalyzeArgs, invocation: &Invocation) -> Result<i32> {
         progress.done();
         outcome
     };
-    emit(&recording, &args.output)?;
-    match error {
-        None => Ok(EXIT_OK),
-        Some(error) => {
-            super::report(&error);
-            Ok(EXIT_FAILED)
-        }
-    }
+    super::conclude(&recording, error, &args.output)
 }
 
 /// Leaves out the values of `--env NAME=VALUE`, which is how gunicorn is given passwords.

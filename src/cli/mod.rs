@@ -8,8 +8,10 @@ mod report;
 mod run;
 
 use crate::error::{EXIT_FAILED, EXIT_OK, Error, Result};
+use crate::family::recording::Recording;
 use crate::interrupt;
 use crate::supervisor::zygote::{ZygoteSpec, serve};
+use self::output::OutputArgs;
 use clap::{CommandFactory, Parser, Subcommand};
 use std::ffi::OsString;
 use std::io::IsTerminal;
@@ -105,6 +107,12 @@ fn dispatch(verb: Verb, invocation: &Invocation) -> Result<i32> {
         Verb::Man(args) => pages::man(&args),
         Verb::Zygote { .. } => Err(Error::new("the zygote verb is for forkprint itself")),
     }
+}
+
+/// Writes what was measured; an error that ended the measurement early is told after it.
+fn conclude(recording: &Recording, error: Option<Error>, output: &OutputArgs) -> Result<i32> {
+    output::emit(recording, output)?;
+    error.map_or(Ok(EXIT_OK), Err)
 }
 
 /// Prints an error for people: red only on a terminal.

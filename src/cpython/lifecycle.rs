@@ -1,8 +1,11 @@
 //! Start and end of the embedded interpreter: the two calls that need the C API itself.
 #![allow(unsafe_code)]
 
+#[cfg(any(feature = "embed", test))]
+use super::version;
 use pyo3::Python;
 use pyo3::ffi;
+#[cfg(feature = "embed")]
 use std::path::{Path, PathBuf};
 
 /// Whether an interpreter runs in this process: the host's, or one that we started.
@@ -17,7 +20,7 @@ pub fn is_running() -> bool {
 /// linked library, else as the Python that forkprint was built with, so that `sys.prefix`, the
 /// standard library and `site-packages` are theirs and not those of the first `python3` on PATH.
 ///
-/// Call it on the main thread: CPython takes the thread that starts it for its main thread.
+/// Call it on the main thread: `CPython` takes the thread that starts it for its main thread.
 pub fn start() -> bool {
     if is_running() {
         return false;
@@ -58,7 +61,7 @@ fn executable_to_present() -> Option<PathBuf> {
     environment.into_iter().chain([PathBuf::from(BUILT_WITH)]).find(|executable| executable.exists())
 }
 
-/// Whether a virtual environment is of the linked CPython's minor version.
+/// Whether a virtual environment is of the linked `CPython`'s minor version.
 #[cfg(feature = "embed")]
 fn fits_library(environment: &Path) -> bool {
     let configuration = std::fs::read_to_string(environment.join("pyvenv.cfg")).unwrap_or_default();
@@ -68,22 +71,16 @@ fn fits_library(environment: &Path) -> bool {
 /// `(major, minor)` of the linked library, which may be asked before it is started.
 #[cfg(feature = "embed")]
 fn linked_version() -> (u8, u8) {
-    parse_version(Python::version_str()).unwrap_or_default()
+    version::parse(Python::version_str()).unwrap_or_default()
 }
 
 /// `(major, minor)` from the text of a `pyvenv.cfg`: venv writes `version`, virtualenv and uv `version_info`.
-#[cfg_attr(not(feature = "embed"), expect(dead_code, reason = "virtual environments are the host's business"))]
+#[cfg(any(feature = "embed", test))]
 fn environment_version(configuration: &str) -> Option<(u8, u8)> {
     configuration.lines().find_map(|line| {
         let (key, value) = line.split_once('=')?;
-        matches!(key.trim(), "version" | "version_info").then(|| parse_version(value.trim()))?
+        matches!(key.trim(), "version" | "version_info").then(|| version::parse(value.trim()))?
     })
-}
-
-/// `(major, minor)` of a version such as `3.12.1` or `3.13.0rc1 (main, …)`.
-pub(crate) fn parse_version(text: &str) -> Option<(u8, u8)> {
-    let mut parts = text.split(|c: char| !c.is_ascii_digit());
-    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
 #[cfg(feature = "embed")]
@@ -113,7 +110,5 @@ mod tests {
         assert_eq!(environment_version(venv), Some((3, 11)));
         assert_eq!(environment_version(uv), Some((3, 13)));
         assert_eq!(environment_version("home = /usr/bin"), None);
-        assert_eq!(parse_version("3.13.0rc1 (main, Oct 1 2024)"), Some((3, 13)));
-        assert_eq!(parse_version("pypy"), None);
     }
 }

@@ -1,4 +1,5 @@
-//! What is known of CPython from outside its API: memory layouts and the interpreter's life cycle.
+//! What is known of `CPython` from outside its API: memory layouts and the interpreter's life cycle.
 
 pub mod lifecycle;
 pub mod pymalloc;
+pub mod version;

@@ -28,7 +28,7 @@ pub struct Caps {
     pub exclusive: Probe,
     /// `/proc/kpageflags` can be read.
     pub kpageflags: Probe,
-    /// Memory of descendants can be read with `process_vm_readv`.
+    /// Memory of other processes of ours can be read.
     pub remote_memory: Probe,
     /// `/proc/PID/smaps_rollup` exists.
     pub smaps_rollup: Probe,
@@ -132,9 +132,10 @@ fn probe_read(path: &str) -> Probe {
 
 fn probe_remote(bytes: &[u8]) -> Probe {
     let mut copy = [0; 1];
-    super::remote::read_bytes(std::process::id(), bytes.as_ptr() as u64, &mut copy)
-        .map(|()| "process_vm_readv works".into())
-        .map_err(|errno| format!("process_vm_readv: {errno}"))
+    super::remote::SharedMemory::open(std::process::id())
+        .and_then(|memory| memory.read_bytes(bytes.as_ptr() as u64, &mut copy))
+        .map(|()| "/proc/PID/mem can be read".into())
+        .map_err(|error| format!("/proc/PID/mem: {error}"))
 }
 
 #[cfg(test)]

@@ -91,21 +91,37 @@ pub fn scan(pagemap: BorrowedFd<'_>, range: &Range<Vpn>, category: Category, fou
     Ok(())
 }
 
-/// Write-protects every page of `range` of the calling process, so that later writes are tracked.
+/// Write-protects the populated pages of `range` of the calling process, to track later writes.
 ///
-/// The range must be registered with a `WP_ASYNC` userfaultfd. Allocates nothing.
+/// Absent pages are left alone: protecting them would fill the page tables with markers, which page
+/// maps show like swapped pages. (Without an output vector the kernel ignores the categories and
+/// protects all, `pagemap_scan_pmd_entry` in `fs/proc/task_mmu.c`.) The range must be registered
+/// with a `WP_ASYNC` userfaultfd. Allocates nothing, and uses little of the stack.
 pub fn protect(own_pagemap: BorrowedFd<'_>, range: &Range<Vpn>) -> Result<(), Errno> {
-    let mut args = ScanArgs {
-        size: size_of::<ScanArgs>() as u64,
-        flags: PM_SCAN_WP_MATCHING,
-        start: range.start.address(),
-        end: range.end.address(),
-        category_mask: Category::WRITTEN.0,
-        return_mask: Category::WRITTEN.0,
-        ..ScanArgs::default()
-    };
-    // SAFETY: no output vector is passed; `args` outlives the call.
-    unsafe { raw::pagemap_scan(own_pagemap.as_raw_fd(), &raw mut args) }.map(|_| ())
+    let mut regions = [PageRegion::default(); 16];
+    let mut start = range.start.address();
+    let end = range.end.address();
+    while start < end {
+        let mut args = ScanArgs {
+            size: size_of::<ScanArgs>() as u64,
+            flags: PM_SCAN_WP_MATCHING,
+            start,
+            end,
+            vec: regions.as_mut_ptr() as u64,
+            vec_len: regions.len() as u64,
+            category_mask: Category::WRITTEN.0,
+            category_anyof_mask: Category::POPULATED.0,
+            return_mask: Category::WRITTEN.0,
+            ..ScanArgs::default()
+        };
+        // SAFETY: `args` points at `regions` with its true length; both outlive the call.
+        unsafe { raw::pagemap_scan(own_pagemap.as_raw_fd(), &raw mut args) }?;
+        if args.walk_end <= start {
+            return Err(Errno::EIO);
+        }
+        start = args.walk_end;
+    }
+    Ok(())
 }
 
 fn refused(errno: Errno, range: &Range<Vpn>) -> Error {

@@ -229,7 +229,7 @@ extern "C" fn sleep_for_ever(_: *mut c_void) -> c_int {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::remote::read_bytes;
+    use crate::kernel::remote::SharedMemory;
 
     #[test]
     fn a_frozen_sibling_keeps_the_old_bytes_and_dies_when_told() {
@@ -237,7 +237,7 @@ mod tests {
         let sibling = freeze_sibling().unwrap();
         memory[5000] = 8;
         let mut seen = [0];
-        read_bytes(sibling.pid, memory.as_ptr() as u64 + 5000, &mut seen).unwrap();
+        SharedMemory::open(sibling.pid).unwrap().read_bytes(memory.as_ptr() as u64 + 5000, &mut seen).unwrap();
         assert_eq!((seen[0], std::hint::black_box(&memory)[5000]), (7, 8));
         kill(sibling.pid);
         assert!(wait_for_exit(sibling.pid, Instant::now() + Duration::from_secs(5)));

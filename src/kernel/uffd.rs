@@ -43,26 +43,24 @@ mod raw {
 #[derive(Debug)]
 pub struct WriteTracker {
     _uffd: OwnedFd,
-    /// Pages in ranges that the kernel refused to track.
-    pub untracked_pages: u64,
 }
 
 impl WriteTracker {
     /// Tracks writes to `ranges` of the calling process from now on.
     ///
-    /// Meant for the first moments of a worker: it allocates nothing. Ranges that cannot be tracked
-    /// are counted, not fatal. Errors: the kernel has no userfaultfd, no `WP_ASYNC`, or forbids it.
-    pub fn arm(ranges: &[Range<Vpn>]) -> Result<Self, Errno> {
+    /// Meant for the first moments of a worker: it allocates nothing. `refused` is told the index of
+    /// each range that the kernel does not track. Errors: the kernel has no userfaultfd, no
+    /// `WP_ASYNC`, or forbids it.
+    pub fn arm(ranges: &[Range<Vpn>], mut refused: impl FnMut(usize)) -> Result<Self, Errno> {
         let uffd = open()?;
         let own_pagemap = File::open("/proc/self/pagemap").map_err(|error| errno_of(&error))?;
-        let mut untracked_pages = 0;
-        for range in ranges {
+        for (index, range) in ranges.iter().enumerate() {
             let tracked = register(&uffd, range).and_then(|()| scan::protect(own_pagemap.as_fd(), range));
             if tracked.is_err() {
-                untracked_pages += range.end.0 - range.start.0;
+                refused(index);
             }
         }
-        Ok(Self { _uffd: uffd, untracked_pages })
+        Ok(Self { _uffd: uffd })
     }
 
     /// Whether this process may track its writes: tried, not guessed.
@@ -107,11 +105,10 @@ mod tests {
         let mut memory = vec![1_u8; 64 * 4096];
         let first = Vpn::of_address(memory.as_ptr() as u64 + 4095);
         let range = first..Vpn(first.0 + 32);
-        let tracker = match WriteTracker::arm(std::slice::from_ref(&range)) {
+        let tracker = match WriteTracker::arm(std::slice::from_ref(&range), |_| panic!("refused")) {
             Ok(tracker) => tracker,
             Err(errno) => return eprintln!("skipped: userfaultfd WP_ASYNC: {errno}"),
         };
-        assert_eq!(tracker.untracked_pages, 0);
         let offset = usize::try_from(first.address() - memory.as_ptr() as u64).unwrap();
         for page in [3, 4, 20] {
             memory[offset + page * 4096] = std::hint::black_box(1);
@@ -119,6 +116,7 @@ mod tests {
         let map = Pagemap::open(Path::new("/proc"), std::process::id()).unwrap();
         let mut written = Vec::new();
         scan(map.as_fd(), &range, Category::WRITTEN, &mut written).unwrap();
+        drop(tracker);
         let page = |n: u64| Vpn(first.0 + n);
         assert_eq!(written, [page(3)..page(5), page(20)..page(21)]);
     }

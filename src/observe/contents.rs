@@ -1,55 +1,73 @@
 //! What a copy bought: bytes of a broken page against its fork-time bytes.
 
 use crate::error::{Error, Result};
-use crate::kernel::remote::read_pages;
+use crate::kernel::remote::{SharedMemory, read_exclusive_pages};
 use crate::units::{PAGE_SIZE, Vpn};
+use nix::errno::Errno;
 use std::ops::Range;
 
-/// Pages compared at once: 1 MiB of each process, so that both stay in the cache.
+/// Pages compared at once: 1 MiB of each process, so that both copies stay in the cache.
 const BATCH_PAGES: usize = 256;
 const PAGE: usize = PAGE_SIZE as usize;
 
-/// Counts the bytes that differ between two processes, page by page.
+/// Counts the bytes that differ between the fork-time pages and their copies, page by page.
 ///
-/// `pages` ascend. Returns one count a page, or `None` where either process no longer shows the
-/// page. Fails when a process cannot be read at all.
-pub fn compare(pages: &[Vpn], reference: u32, process: u32) -> Result<Vec<Option<u16>>> {
+/// `pages` ascend. `reference` holds the fork-time bytes, perhaps together with others; `owner` has
+/// copies that it maps alone. Returns one count a page, or `None` where either process no longer
+/// shows the page. Fails when a process cannot be read at all.
+pub fn compare(pages: &[Vpn], reference: u32, owner: u32) -> Result<Vec<Option<u16>>> {
+    let refused = |pid: u32, why: &dyn std::fmt::Display| {
+        Error::new("cannot read the memory of a process")
+            .pid(pid)
+            .why(why)
+            .fix("run as the same user (and with kernel.yama.ptrace_scope below 2), or as root")
+    };
+    let reference = SharedMemory::open(reference).map_err(|error| refused(reference, &error))?;
+    let mut comparison = Comparison { reference, owner, theirs: vec![0; BATCH_PAGES * PAGE], ours: vec![0; BATCH_PAGES * PAGE] };
     let mut counts = Vec::with_capacity(pages.len());
-    let mut buffers = (vec![0; BATCH_PAGES * PAGE], vec![0; BATCH_PAGES * PAGE]);
     for batch in pages.chunks(BATCH_PAGES) {
-        compare_batch(batch, reference, process, &mut buffers, &mut counts)?;
+        comparison.batch(batch, &mut counts).map_err(|errno| refused(owner, &errno))?;
     }
     Ok(counts)
 }
 
-fn compare_batch(
-    batch: &[Vpn],
-    reference: u32,
-    process: u32,
-    (theirs, ours): &mut (Vec<u8>, Vec<u8>),
-    counts: &mut Vec<Option<u16>>,
-) -> Result<()> {
-    let ranges = ranges_of(batch);
-    let bytes = batch.len() * PAGE;
-    let (theirs, ours) = (&mut theirs[..bytes], &mut ours[..bytes]);
-    match read_pages(reference, &ranges, theirs).and_then(|()| read_pages(process, &ranges, ours)) {
-        Ok(()) => counts.extend(theirs.chunks_exact(PAGE).zip(ours.chunks_exact(PAGE)).map(|(a, b)| Some(differing_bytes(a, b)))),
-        Err(nix::errno::Errno::EPERM | nix::errno::Errno::EACCES) => {
-            return Err(Error::new("cannot read the memory of a worker")
-                .pid(process)
-                .why("process_vm_readv is not permitted")
-                .fix("run as the same user (and with kernel.yama.ptrace_scope below 2), or as root"));
-        }
-        Err(_) if batch.len() > 1 => {
+struct Comparison {
+    reference: SharedMemory,
+    owner: u32,
+    theirs: Vec<u8>,
+    ours: Vec<u8>,
+}
+
+impl Comparison {
+    /// Compares a batch; fails only when the owner's memory is forbidden.
+    fn batch(&mut self, batch: &[Vpn], counts: &mut Vec<Option<u16>>) -> Result<(), Errno> {
+        match self.read(batch) {
+            Ok(()) => {
+                let bytes = batch.len() * PAGE;
+                let pages = self.theirs[..bytes].chunks_exact(PAGE).zip(self.ours[..bytes].chunks_exact(PAGE));
+                counts.extend(pages.map(|(theirs, ours)| Some(differing_bytes(theirs, ours))));
+                Ok(())
+            }
+            Err(forbidden @ (Errno::EPERM | Errno::EACCES)) => Err(forbidden),
             // One page of the batch is gone: find it by halves.
-            let (first, second) = batch.split_at(batch.len() / 2);
-            let mut halves = (vec![0; bytes], vec![0; bytes]);
-            compare_batch(first, reference, process, &mut halves, counts)?;
-            compare_batch(second, reference, process, &mut halves, counts)?;
+            Err(_) if batch.len() > 1 => {
+                let (first, second) = batch.split_at(batch.len() / 2);
+                self.batch(first, counts)?;
+                self.batch(second, counts)
+            }
+            Err(_) => {
+                counts.push(None);
+                Ok(())
+            }
         }
-        Err(_) => counts.push(None),
     }
-    Ok(())
+
+    fn read(&mut self, batch: &[Vpn]) -> Result<(), Errno> {
+        let ranges = ranges_of(batch);
+        let bytes = batch.len() * PAGE;
+        self.reference.read_pages(&ranges, &mut self.theirs[..bytes]).map_err(|_| Errno::EFAULT)?;
+        read_exclusive_pages(self.owner, &ranges, &mut self.ours[..bytes])
+    }
 }
 
 /// Bytes at which two pages differ.

@@ -29,20 +29,22 @@ pub fn descendants(root: &ProcRoot, zygote: u32) -> Result<Vec<u32>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::spawn::ProcessGroup;
+    use std::io::{BufRead, BufReader};
     use std::process::{Command, Stdio};
 
     #[test]
     fn finds_children_and_grandchildren() {
-        let mut child = Command::new("sh").args(["-c", "cat & wait"]).stdin(Stdio::piped()).spawn().unwrap();
-        let mut family = Vec::new();
-        while family.len() < 2 {
-            family = descendants(&ProcRoot::system(), child.id()).unwrap();
-        }
-        assert_eq!(family[0], child.id());
-        child.kill().unwrap();
-        child.wait().unwrap();
-        let grandchild = i32::try_from(family[1]).unwrap();
-        let _ended_already = nix::sys::signal::kill(nix::unistd::Pid::from_raw(grandchild), nix::sys::signal::SIGKILL);
+        let mut command = Command::new("sh");
+        command.args(["-c", "sleep 1000 & echo started; wait"]).stdout(Stdio::piped());
+        let mut group = ProcessGroup::spawn(command, Vec::new()).unwrap();
+        let mut line = String::new();
+        let stdout = group.child().stdout.take().unwrap();
+        BufReader::new(stdout).read_line(&mut line).unwrap();
+        let family = descendants(&ProcRoot::system(), group.pid()).unwrap();
+        assert_eq!((family[0], family.len()), (group.pid(), 2));
+        let of_us = descendants(&ProcRoot::system(), std::process::id()).unwrap();
+        assert!(family.iter().all(|pid| of_us.contains(pid)));
     }
 
     #[test]

@@ -28,14 +28,20 @@ pub struct EvidenceSource {
     /// Pages that the zygote wrote between the freezing and the baseline, with their fork-time
     /// entry: the sibling's copy of them is older than the fork.
     unfrozen: BTreeMap<usize, (Vpn, PageEntry)>,
-    /// Areas of the inherited pages, for written-page scans.
-    areas: PageRanges,
+    /// Areas whose writes are tracked.
+    tracked: PageRanges,
     frozen_sibling: bool,
 }
 
 impl EvidenceSource {
     /// Prepares for one rung. Reads the frozen sibling once, beside the zygote at the fork.
-    pub fn new(rung: Rung, root: &ProcRoot, inherited: &Inherited, reference: Option<u32>) -> Result<Self> {
+    pub fn new(
+        rung: Rung,
+        root: &ProcRoot,
+        inherited: &Inherited,
+        reference: Option<u32>,
+        tracked: PageRanges,
+    ) -> Result<Self> {
         let unfrozen = match reference {
             Some(pid) => unfrozen(inherited, &read_process(root, pid)?.pages),
             None => BTreeMap::new(),
@@ -45,7 +51,7 @@ impl EvidenceSource {
             root: root.clone(),
             fork_time: inherited.table.clone(),
             unfrozen,
-            areas: areas(inherited),
+            tracked,
             frozen_sibling: reference.is_some(),
         })
     }
@@ -70,9 +76,8 @@ impl EvidenceSource {
             return Ok(Judge::Frames(self.fork_time_places(moment.reference.as_ref())));
         }
         let marks = |process: &Process| -> Result<Marks> {
-            let tracked = self.rung == Rung::Scan;
             Ok(Marks {
-                written: if tracked { written_pages(&self.root, process.pid, &self.areas)? } else { PageRanges::new() },
+                written: written_pages(&self.root, process.pid, &self.tracked)?,
                 huge: huge_pages(&self.root, process.pid)?,
             })
         };
@@ -142,16 +147,4 @@ fn unfrozen(inherited: &Inherited, sibling: &PageTable) -> BTreeMap<usize, (Vpn,
         }
     };
     inherited.table.iter().enumerate().filter(moved).collect()
-}
-
-/// Joins the runs of the inherited pages, so that one scan serves many.
-fn areas(inherited: &Inherited) -> PageRanges {
-    let mut areas: Vec<(usize, std::ops::Range<Vpn>)> = Vec::new();
-    for run in &inherited.table.runs {
-        match areas.last_mut() {
-            Some((vma, area)) if *vma == run.vma => area.end = run.end(),
-            _ => areas.push((run.vma, run.first..run.end())),
-        }
-    }
-    areas.into_iter().map(|(_, area)| area).collect()
 }

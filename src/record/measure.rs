@@ -26,6 +26,8 @@ pub struct Baseline {
     pub regions: Vec<Region>,
     /// Pages that exist only for the measurement.
     pub instrument: PageRanges,
+    /// Areas whose writes zygote and workers track (rung `scan`).
+    pub tracked: PageRanges,
     /// Version of the CPython inside, for the names of its arenas.
     pub python: Option<(u8, u8)>,
 }
@@ -91,7 +93,7 @@ impl Measurement {
         instrument.sort_by_key(|range| range.start);
         let is_instrument = |page: Vpn| instrument.iter().any(|range| range.contains(&page));
         let inherited = Inherited::new(&process, &regions, is_instrument);
-        let evidence = EvidenceSource::new(rung, &root, &inherited, baseline.reference_pid)?;
+        let evidence = EvidenceSource::new(rung, &root, &inherited, baseline.reference_pid, baseline.tracked)?;
         let mut recording = Recording {
             about: About { rung, page_size: PAGE_SIZE, ..about },
             zygote: ZygoteSummary {
@@ -227,7 +229,7 @@ impl Measurement {
         diff: &Diff,
         which: impl Fn(usize, PageState) -> bool,
         reference: u32,
-        process: u32,
+        owner: u32,
         bytes: &mut ChangedBytes,
     ) -> Result<()> {
         let chosen: Vec<(usize, Vpn)> = self
@@ -240,7 +242,7 @@ impl Measurement {
             .map(|(index, ((page, _), _))| (index, page))
             .collect();
         let pages: Vec<Vpn> = chosen.iter().map(|&(_, page)| page).collect();
-        let counts = contents::compare(&pages, reference, process)?;
+        let counts = contents::compare(&pages, reference, owner)?;
         bytes.extend(chosen.iter().zip(counts).filter_map(|(&(index, _), count)| Some((index, count?))));
         Ok(())
     }

@@ -3,7 +3,7 @@
 mod evidence;
 pub mod measure;
 mod pages;
-mod regions;
+pub(crate) mod regions;
 
 pub use measure::{Baseline, MeasureOptions, Measurement};
 pub mod progress;

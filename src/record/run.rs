@@ -9,7 +9,7 @@ use crate::kernel::caps::{Caps, kernel_release, machine};
 use crate::runtimes::Workload;
 use crate::supervisor::Family;
 use crate::supervisor::family::{StepOutcome, tell};
-use crate::supervisor::protocol::Loaded;
+use crate::supervisor::protocol::{Loaded, ranges};
 use std::ffi::OsString;
 use std::time::{Duration, SystemTime};
 
@@ -53,14 +53,12 @@ pub fn run(options: &RunOptions, progress: &Progress) -> Result<RunOutcome> {
     let (mut family, loaded) =
         Family::start(&options.self_command, &options.workload, options.workers, options.timeout)?;
     let frozen = family.freeze(rung == Rung::Scan)?;
-    if let Some(why) = frozen.untracked {
-        return Err(Error::new("the zygote cannot track its writes").why(why).fix("choose another rung"));
-    }
     let baseline = Baseline {
         zygote_pid: family.zygote_pid(),
         reference_pid: Some(frozen.pid),
         regions: loaded.regions.clone(),
-        instrument: frozen.instrument,
+        instrument: ranges(&frozen.instrument),
+        tracked: ranges(&frozen.tracked),
         python: loaded.python,
     };
     progress.now("reading the zygote");

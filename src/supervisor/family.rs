@@ -1,13 +1,11 @@
 //! The supervisor's side: one zygote, its workers, and the barrier between steps.
 
-use super::protocol::{Channel, Ending, FromWorker, FromZygote, Loaded, Silence, ToWorker, ToZygote};
+use super::protocol::{Channel, Ending, Frozen, FromWorker, FromZygote, Loaded, Silence, ToWorker, ToZygote};
 use super::zygote::ZygoteSpec;
 use crate::error::{Context, Error, Result};
-use crate::family::PageRanges;
 use crate::kernel::spawn::{ProcessGroup, describe_exit, kill, signal_name, wait_for_exit};
 use crate::family::recording::Fate;
 use crate::runtimes::{StepFailure, Workload};
-use crate::units::Vpn;
 use std::ffi::OsString;
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
@@ -31,17 +29,6 @@ struct Worker {
     pid: u32,
     channel: Channel,
     alive: bool,
-}
-
-/// The frozen sibling, as the supervisor knows it.
-#[derive(Debug)]
-pub struct Frozen {
-    /// Its process id.
-    pub pid: u32,
-    /// Pages that exist only for it.
-    pub instrument: PageRanges,
-    /// Why the zygote's writes could not be tracked.
-    pub untracked: Option<String>,
 }
 
 /// What came of one step in one worker.
@@ -89,11 +76,7 @@ impl Family {
     /// Freezes a sibling of the zygote. With `track`, zygote and workers track their writes.
     pub fn freeze(&mut self, track: bool) -> Result<Frozen> {
         match self.command(&ToZygote::Freeze { track }, "freezing a sibling")? {
-            FromZygote::Frozen { pid, instrument, untracked } => Ok(Frozen {
-                pid,
-                instrument: instrument.into_iter().map(|(first, end)| Vpn(first)..Vpn(end)).collect(),
-                untracked,
-            }),
+            FromZygote::Frozen(frozen) => Ok(frozen),
             other => Err(unexpected(&other)),
         }
     }

@@ -1,8 +1,10 @@
 //! What supervisor, zygote and workers tell each other: length-prefixed JSON over Unix sockets.
 
 use crate::error::Error;
+use crate::family::PageRanges;
 use crate::interrupt;
 use crate::runtimes::{Region, StepFailure};
+use crate::units::Vpn;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::de::DeserializeOwned;
@@ -43,14 +45,7 @@ pub enum FromZygote {
     /// The workload is loaded. Sent once, unasked.
     Loaded(Loaded),
     /// The sibling sleeps.
-    Frozen {
-        /// Its process id.
-        pid: u32,
-        /// Pages of the zygote (first, end) that exist only for it.
-        instrument: Vec<(u64, u64)>,
-        /// Why the zygote's writes cannot be tracked, when that was asked for.
-        untracked: Option<String>,
-    },
+    Frozen(Frozen),
     /// A worker was forked.
     Forked {
         /// Its process id.
@@ -60,6 +55,27 @@ pub enum FromZygote {
     Reaped(Ending),
     /// The command could not be carried out.
     Failed(Error),
+}
+
+/// The sibling frozen at the fork. Ranges are (first page, one past the last).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Frozen {
+    /// Its process id.
+    pub pid: u32,
+    /// Pages of the zygote that exist only for it.
+    pub instrument: Vec<(u64, u64)>,
+    /// Areas whose writes are tracked, in the zygote and in every worker.
+    pub tracked: Vec<(u64, u64)>,
+}
+
+/// Page ranges as they travel.
+pub fn pairs(ranges: &PageRanges) -> Vec<(u64, u64)> {
+    ranges.iter().map(|range| (range.start.0, range.end.0)).collect()
+}
+
+/// Page ranges as they arrive.
+pub fn ranges(pairs: &[(u64, u64)]) -> PageRanges {
+    pairs.iter().map(|&(first, end)| Vpn(first)..Vpn(end)).collect()
 }
 
 /// What a loaded workload says of itself.

@@ -1,6 +1,6 @@
 //! The measured side: loads a workload, then forks on command.
 
-use super::protocol::{Channel, Ending, FromZygote, Loaded, ToZygote};
+use super::protocol::{Channel, Ending, Frozen, FromZygote, Loaded, ToZygote, pairs};
 use super::worker;
 use crate::error::{Error, Result};
 use crate::family::PageRanges;
@@ -76,16 +76,22 @@ impl Zygote {
         let areas = own.vmas.iter().filter(|vma| vma.copy_on_write() && vma.flags.write);
         let areas: PageRanges = areas.map(|vma| vma.start..vma.end).collect();
         let sibling = freeze_sibling()?;
-        let mut untracked = None;
+        let mut frozen = Frozen { pid: sibling.pid, instrument: pairs(&sibling.instrument), tracked: Vec::new() };
         if track {
-            match WriteTracker::arm(&areas) {
-                Ok(tracker) => self.tracker = Some(tracker),
-                Err(errno) => untracked = Some(errno.to_string()),
-            }
-            self.tracked = Some(areas);
+            let areas = self.track(areas)?;
+            frozen.tracked = pairs(areas);
         }
-        let instrument = sibling.instrument.iter().map(|range| (range.start.0, range.end.0)).collect();
-        Ok(FromZygote::Frozen { pid: sibling.pid, instrument, untracked })
+        Ok(FromZygote::Frozen(frozen))
+    }
+
+    /// Tracks the zygote's own writes. The areas that the kernel accepts are tracked in every
+    /// worker, whose address space is the same.
+    fn track(&mut self, areas: PageRanges) -> Result<&PageRanges> {
+        let mut refused = Vec::new();
+        let tracker = WriteTracker::arm(&areas, |index| refused.push(index));
+        self.tracker = Some(tracker.map_err(|errno| Error::new("cannot track writes").why(errno).fix("choose another rung"))?);
+        let accepted = areas.into_iter().enumerate().filter(|(index, _)| !refused.contains(index));
+        Ok(self.tracked.insert(accepted.map(|(_, area)| area).collect()))
     }
 
     /// Forks; the worker never returns from here.
@@ -96,7 +102,7 @@ impl Zygote {
         match runtime.fork()? {
             ForkSide::Zygote(pid) => Ok(FromZygote::Forked { pid }),
             ForkSide::Worker => {
-                let tracker = self.tracked.as_ref().map(|areas| WriteTracker::arm(areas));
+                let tracker = self.tracked.as_ref().map(|areas| WriteTracker::arm(areas, |_| {}));
                 if die_with_parent().is_err() || getppid() != zygote {
                     exit_now(1);
                 }

@@ -1,4 +1,4 @@
-//! CPython as a runtime: a workload is an ordinary module with functions marked `@forkprint.step`.
+//! `CPython` as a runtime: a workload is an ordinary module with functions marked `@forkprint.step`.
 
 mod load;
 
@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use std::ffi::OsString;
 use std::path::Path;
 
-/// A workload loaded into the CPython of this process.
+/// A workload loaded into the `CPython` of this process.
 ///
 /// Everything a worker needs is looked up before the fork: a step that succeeds runs through one
 /// call of its function, so that nearly all pages it breaks are the workload's own doing.
@@ -43,23 +43,6 @@ impl PythonRuntime {
         load::require_source_file(path)?;
         let embedded = lifecycle::start();
         Python::attach(|py| load::workload(py, path, arguments, embedded))
-    }
-
-    /// What the workload says of itself: its docstring, or nothing.
-    pub fn description(&self) -> &str {
-        &self.description
-    }
-
-    /// `(major, minor)` of the interpreter, which decides on the layout of its memory.
-    pub fn python_version(&self) -> (u8, u8) {
-        (self.version.0, self.version.1)
-    }
-
-    fn call(&self, step: &Step) -> Result<(), StepFailure> {
-        Python::attach(|py| match step.function.bind(py).call0() {
-            Ok(_) => Ok(()),
-            Err(raised) => Err(describe(py, &raised)),
-        })
     }
 
     fn finalize(&mut self) -> Result<(), StepFailure> {
@@ -96,7 +79,7 @@ impl Runtime for PythonRuntime {
         let Some(step) = self.steps.get(index) else {
             return Err(refuse(&format!("the workload has no step {index}")));
         };
-        self.call(step)?;
+        Python::attach(|py| step.function.bind(py).call0().map(drop).map_err(|raised| describe(py, &raised)))?;
         if step.finalize { self.finalize() } else { Ok(()) }
     }
 
@@ -108,7 +91,7 @@ impl Runtime for PythonRuntime {
         Some((self.version.0, self.version.1))
     }
 
-    /// Nothing: CPython's arenas are recognised from outside, by [`crate::cpython::pymalloc`].
+    /// Nothing: `CPython`'s arenas are recognised from outside, by [`crate::cpython::pymalloc`].
     fn regions(&self) -> Vec<Region> {
         Vec::new()
     }

@@ -1,1 +1,15 @@
-//! A toy JIT/GC runtime.
+//! The toy runtime: a small language with a copying-on-write laboratory's worth of machinery.
+//!
+//! Its collector can put mark bits into object headers or beside the heap, and its compiler patches
+//! its own code. Both are what real runtimes do to shared pages, made small enough to be exact.
+//! `docs/toy.md` describes the language and the memory layout.
+
+mod gc;
+mod jit;
+mod lang;
+mod options;
+mod runtime;
+mod vm;
+
+pub use options::{GcPolicy, JitMode, ToyOptions};
+pub use runtime::ToyRuntime;

@@ -1,0 +1,101 @@
+//! `forkprint.run` and the command line, for a host interpreter.
+
+use super::{ForkprintError, json};
+use crate::cpython::lifecycle;
+use crate::error::{Error, Result};
+use crate::family::Rung;
+use crate::interrupt;
+use crate::record::progress::Progress;
+use crate::record::{Recording, RunOptions, RunOutcome};
+use crate::runtimes::Workload;
+use pyo3::prelude::*;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// Runs the command line and returns its exit code.
+#[pyfunction]
+pub(super) fn main(py: Python<'_>, arguments: Vec<OsString>, self_command: Vec<OsString>) -> i32 {
+    py.detach(|| {
+        let code = crate::cli::main(arguments, self_command);
+        if !lifecycle::is_running() {
+            // A worker that shut its interpreter down has nothing to return to.
+            std::process::exit(code);
+        }
+        code
+    })
+}
+
+/// What one measurement found, with every page.
+#[pyclass(frozen, module = "forkprint._native", name = "Recording")]
+pub(super) struct NativeRecording {
+    recording: Recording,
+    error: Option<Error>,
+}
+
+#[pymethods]
+impl NativeRecording {
+    /// The recording as JSON text, as `forkprint run --format json` prints it.
+    fn to_json(&self) -> PyResult<String> {
+        Ok(json(&self.recording)?)
+    }
+
+    /// Why the measurement ended early, or None.
+    #[getter]
+    fn error(&self) -> Option<String> {
+        self.error.as_ref().map(ToString::to_string)
+    }
+}
+
+/// Runs a workload under a supervisor in processes of its own.
+#[pyfunction]
+pub(super) fn run(
+    py: Python<'_>,
+    workload: PathBuf,
+    workers: usize,
+    timeout_seconds: f64,
+    rung: Option<&str>,
+    command: String,
+    self_command: Vec<OsString>,
+) -> PyResult<NativeRecording> {
+    let timeout = Duration::try_from_secs_f64(timeout_seconds)
+        .map_err(|error| ForkprintError::new_err(format!("timeout: {error}")))?;
+    let rung = rung.map(parse_rung).transpose()?;
+    let options =
+        RunOptions { workload: Workload::new(workload), workers, timeout, rung, self_command, command };
+    let RunOutcome { recording, error } = interruptibly(py, move || crate::record::run(&options, &Progress::silent()))?;
+    Ok(NativeRecording { recording, error })
+}
+
+fn parse_rung(name: &str) -> Result<Rung> {
+    name.parse().map_err(|why| Error::new("no such rung").location(name).why(why))
+}
+
+/// Works on another thread while this one lets Python handle its signals, so that Ctrl-C ends the
+/// measurement instead of waiting for it.
+fn interruptibly<T: Send + 'static>(py: Python<'_>, work: impl FnOnce() -> Result<T> + Send + 'static) -> PyResult<T> {
+    interrupt::reset();
+    let (sender, mut receiver) = mpsc::channel();
+    let worker = std::thread::spawn(move || sender.send(work()));
+    let mut interrupted = None;
+    loop {
+        let receiver = &mut receiver;
+        match py.detach(move || receiver.recv_timeout(interrupt::POLL)) {
+            Ok(result) => {
+                let _sent = worker.join();
+                interrupt::reset();
+                return match interrupted {
+                    Some(raised) => Err(raised),
+                    None => Ok(result?),
+                };
+            }
+            Err(mpsc::RecvTimeoutError::Disconnected) => return Err(Error::new("the measurement broke down").into()),
+            Err(mpsc::RecvTimeoutError::Timeout) => {}
+        }
+        if let Err(raised) = py.check_signals() {
+            interrupt::request();
+            interrupted = Some(raised);
+        }
+    }
+}

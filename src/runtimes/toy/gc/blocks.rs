@@ -1,0 +1,305 @@
+//! Which parts of the heap are taken: blocks of one cell size, and runs of blocks for large objects.
+//!
+//! A cell is taken when its bit in the allocation bitmap is set. There are no lists of free cells,
+//! so neither allocating nor sweeping reads or writes a free cell.
+
+use super::marks::{GRANULE, bit_of};
+use super::words::Words;
+use crate::error::Result;
+
+/// Bytes of a block: the unit that is given to one size of cells.
+pub(super) const BLOCK: u64 = 16 << 10;
+const BLOCK_WORDS: usize = (BLOCK / 8) as usize;
+/// Words of the allocation bitmap for one block.
+const BLOCK_BITS: usize = (BLOCK / GRANULE / 64) as usize;
+
+/// Cell sizes in bytes. Anything larger takes whole blocks.
+const SIZES: [u16; 23] = [
+    16, 32, 48, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768, 1024, 1360, 2048,
+    2720, 4096,
+];
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Free,
+    /// Cells of one size; the first `cursor` ones are known to be taken.
+    Cells {
+        class: u8,
+        cursor: u16,
+    },
+    /// First of so many blocks that hold one object.
+    Large {
+        blocks: u32,
+    },
+    /// Belongs to the large object before it.
+    Rest,
+}
+
+pub(super) struct Blocks {
+    table: Vec<State>,
+    /// Most blocks there can be.
+    limit: usize,
+    free: usize,
+    /// No block before this one is free.
+    lowest_free: usize,
+    /// The block that each size of cells is taken from.
+    current: [Option<u32>; SIZES.len()],
+    /// Blocks with free cells that no allocation has looked at since the last sweep.
+    available: [Vec<u32>; SIZES.len()],
+    pub(super) taken: Words,
+}
+
+/// What a sweep found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Swept {
+    pub(super) live_bytes: u64,
+}
+
+impl Blocks {
+    pub(super) fn new(heap_bytes: u64) -> Result<Self> {
+        Ok(Self {
+            table: Vec::new(),
+            limit: usize::try_from(heap_bytes / BLOCK).unwrap_or(usize::MAX),
+            free: 0,
+            lowest_free: 0,
+            current: [None; SIZES.len()],
+            available: std::array::from_fn(|_| Vec::new()),
+            taken: Words::map(heap_bytes / GRANULE / 8, "allocation bitmap")?,
+        })
+    }
+
+    /// Takes room for an object; returns its first word, or nothing when the heap is full.
+    pub(super) fn allocate(&mut self, bytes: u64) -> Option<usize> {
+        let word = match SIZES.iter().position(|size| u64::from(*size) >= bytes) {
+            Some(class) => self.allocate_cell(class)?,
+            None => self.allocate_run(usize::try_from(bytes.div_ceil(BLOCK)).ok()?)?,
+        };
+        let (index, bit) = bit_of(word);
+        self.taken.set(index, self.taken.get(index) | bit);
+        Some(word)
+    }
+
+    fn allocate_cell(&mut self, class: usize) -> Option<usize> {
+        loop {
+            let block = match self.current[class] {
+                Some(block) => block as usize,
+                None => self.next_block(class)?,
+            };
+            if let Some(word) = self.next_cell(block, class) {
+                return Some(word);
+            }
+            self.current[class] = None;
+        }
+    }
+
+    fn next_block(&mut self, class: usize) -> Option<usize> {
+        let block = if let Some(block) = self.available[class].pop() {
+            block as usize
+        } else {
+            let block = self.free_run(1)?;
+            self.table[block] = State::Cells { class: u8::try_from(class).ok()?, cursor: 0 };
+            block
+        };
+        self.current[class] = u32::try_from(block).ok();
+        Some(block)
+    }
+
+    fn next_cell(&mut self, block: usize, class: usize) -> Option<usize> {
+        let State::Cells { cursor, .. } = &mut self.table[block] else { return None };
+        let size = u64::from(SIZES[class]);
+        let cells = BLOCK / size;
+        while u64::from(*cursor) < cells {
+            let offset = u64::from(*cursor) * size / 8;
+            let word = block * BLOCK_WORDS + usize::try_from(offset).ok()?;
+            *cursor += 1;
+            let (index, bit) = bit_of(word);
+            if self.taken.get(index) & bit == 0 {
+                return Some(word);
+            }
+        }
+        None
+    }
+
+    fn allocate_run(&mut self, count: usize) -> Option<usize> {
+        let first = self.free_run(count)?;
+        self.table[first] = State::Large { blocks: u32::try_from(count).ok()? };
+        self.table[first + 1..first + count].fill(State::Rest);
+        Some(first * BLOCK_WORDS)
+    }
+
+    /// The first of so many free blocks in a row; the caller says what they become.
+    fn free_run(&mut self, count: usize) -> Option<usize> {
+        let found = if self.free >= count { self.find_run(count) } else { None };
+        if let Some(first) = found {
+            self.free -= count;
+            if first == self.lowest_free {
+                self.lowest_free += count;
+            }
+            return Some(first);
+        }
+        let first = self.table.len();
+        if count > self.limit - first {
+            return None;
+        }
+        self.table.resize(first + count, State::Rest);
+        Some(first)
+    }
+
+    fn find_run(&mut self, count: usize) -> Option<usize> {
+        while self.table.get(self.lowest_free).is_some_and(|state| *state != State::Free) {
+            self.lowest_free += 1;
+        }
+        let mut run = 0;
+        for (index, state) in self.table.iter().enumerate().skip(self.lowest_free) {
+            run = if *state == State::Free { run + 1 } else { 0 };
+            if run == count {
+                return Some(index + 1 - count);
+            }
+        }
+        None
+    }
+
+    /// Frees every taken cell that is not marked.
+    pub(super) fn sweep(&mut self, is_marked: impl Fn(usize) -> bool) -> Swept {
+        let mut swept = Swept::default();
+        self.current = [None; SIZES.len()];
+        self.available.iter_mut().for_each(Vec::clear);
+        let mut block = 0;
+        while block < self.table.len() {
+            let state = self.table[block];
+            block += match state {
+                State::Free | State::Rest => 1,
+                State::Cells { class, .. } => {
+                    self.sweep_cells(block, class, &is_marked, &mut swept);
+                    1
+                }
+                State::Large { blocks } => {
+                    self.sweep_large(block, blocks as usize, &is_marked, &mut swept);
+                    blocks as usize
+                }
+            };
+        }
+        self.available.iter_mut().for_each(|blocks| blocks.reverse());
+        swept
+    }
+
+    fn sweep_cells(
+        &mut self,
+        block: usize,
+        class: u8,
+        is_marked: &impl Fn(usize) -> bool,
+        swept: &mut Swept,
+    ) {
+        let mut live = 0_u64;
+        for index in block * BLOCK_BITS..(block + 1) * BLOCK_BITS {
+            let mut kept = 0;
+            for word in set_words(index, self.taken.get(index)) {
+                if is_marked(word) {
+                    kept |= bit_of(word).1;
+                    live += 1;
+                }
+            }
+            self.taken.update(index, kept);
+        }
+        let size = u64::from(SIZES[usize::from(class)]);
+        swept.live_bytes += live * size;
+        if live == 0 {
+            self.release(block, 1);
+        } else if live < BLOCK / size {
+            self.table[block] = State::Cells { class, cursor: 0 };
+            self.available[usize::from(class)].extend(u32::try_from(block));
+        }
+    }
+
+    fn sweep_large(
+        &mut self,
+        block: usize,
+        count: usize,
+        is_marked: &impl Fn(usize) -> bool,
+        swept: &mut Swept,
+    ) {
+        let word = block * BLOCK_WORDS;
+        if is_marked(word) {
+            swept.live_bytes += count as u64 * BLOCK;
+            return;
+        }
+        let (index, bit) = bit_of(word);
+        self.taken.set(index, self.taken.get(index) & !bit);
+        self.release(block, count);
+    }
+
+    fn release(&mut self, block: usize, count: usize) {
+        self.table[block..block + count].fill(State::Free);
+        self.free += count;
+        self.lowest_free = self.lowest_free.min(block);
+    }
+
+    /// Whether an object begins at the word.
+    pub(super) fn is_taken(&self, word: usize) -> bool {
+        let (index, bit) = bit_of(word);
+        word.is_multiple_of(2) && word < self.used_words() && self.taken.get(index) & bit != 0
+    }
+
+    /// First words of all objects, live or not yet swept, in address order.
+    pub(super) fn objects(&self) -> impl Iterator<Item = usize> + '_ {
+        (0..self.table.len() * BLOCK_BITS).flat_map(|index| set_words(index, self.taken.get(index)))
+    }
+
+    /// Words from the start of the heap up to the end of the last block ever used.
+    pub(super) fn used_words(&self) -> usize {
+        self.table.len() * BLOCK_WORDS
+    }
+}
+
+/// The heap words that the set bits of one bitmap word stand for.
+fn set_words(index: usize, bits: u64) -> impl Iterator<Item = usize> {
+    let mut rest = bits;
+    std::iter::from_fn(move || {
+        if rest == 0 {
+            return None;
+        }
+        let bit = rest.trailing_zeros() as usize;
+        rest &= rest - 1;
+        Some((index * 64 + bit) * 2)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn cells_of_one_size_do_not_overlap() {
+        let mut blocks = Blocks::new(1 << 20).unwrap();
+        let words: Vec<usize> = std::iter::from_fn(|| blocks.allocate(90)).collect();
+        assert_eq!(words.len(), 64 * (16384 / 96));
+        let distinct: HashSet<_> = words.iter().collect();
+        assert_eq!(distinct.len(), words.len());
+        assert!(words.iter().all(|word| word.is_multiple_of(2) && blocks.is_taken(*word)));
+    }
+
+    #[test]
+    fn what_a_sweep_frees_is_taken_again() {
+        let mut blocks = Blocks::new(1 << 20).unwrap();
+        let words: Vec<usize> = std::iter::from_fn(|| blocks.allocate(64)).collect();
+        let kept: HashSet<usize> = words.iter().copied().step_by(3).collect();
+        let swept = blocks.sweep(|word| kept.contains(&word));
+        assert_eq!(swept.live_bytes, kept.len() as u64 * 64);
+        let again: Vec<usize> = std::iter::from_fn(|| blocks.allocate(64)).collect();
+        assert_eq!(again.len(), words.len() - kept.len());
+        assert!(again.iter().all(|word| !kept.contains(word)));
+    }
+
+    #[test]
+    fn freed_blocks_serve_other_sizes_and_large_objects() {
+        let mut blocks = Blocks::new(1 << 20).unwrap();
+        while blocks.allocate(16).is_some() {}
+        assert_eq!(blocks.allocate(100_000), None);
+        blocks.sweep(|_| false);
+        let large = blocks.allocate(100_000).unwrap();
+        assert_eq!(blocks.sweep(|word| word == large).live_bytes, 7 * BLOCK);
+        blocks.sweep(|_| false);
+        assert!(blocks.allocate(1 << 20).is_some());
+    }
+}

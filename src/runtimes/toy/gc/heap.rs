@@ -1,0 +1,163 @@
+//! The object heap: allocation, access to object words, and when to collect.
+
+use super::blocks::{BLOCK, Blocks};
+use super::marks::{self, MarkState, Marks};
+use super::object::{BODY, Header, Kind, LIST_ARRAY, LIST_COUNT};
+use super::words::Words;
+use crate::error::Result;
+use crate::runtimes::Region;
+use crate::runtimes::toy::options::ToyOptions;
+use crate::runtimes::toy::vm::value::Value;
+
+/// Bytes allocated between two collections, at least.
+const QUIET_BYTES: u64 = 32 << 20;
+
+/// More than any heap can be; asking for it is refused when it is mapped.
+const ADDRESS_SPACE: u64 = 1 << 48;
+
+/// No room for an object, even though nothing else was wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct HeapFull;
+
+pub(crate) struct Heap {
+    pub(super) objects: Words,
+    pub(super) blocks: Blocks,
+    pub(super) marks: MarkState,
+    allocated_bytes: u64,
+    allocations: u32,
+    quiet_bytes: u64,
+    collect_every: u32,
+    pub(super) collections: u64,
+}
+
+impl Heap {
+    pub(crate) fn new(options: &ToyOptions) -> Result<Self> {
+        let bytes = options.heap_limit.clamp(BLOCK, ADDRESS_SPACE).next_multiple_of(BLOCK);
+        Ok(Self {
+            objects: Words::map(bytes, "object heap")?,
+            blocks: Blocks::new(bytes)?,
+            marks: marks::new(options.gc, bytes)?,
+            allocated_bytes: 0,
+            allocations: 0,
+            quiet_bytes: QUIET_BYTES,
+            collect_every: options.collect_every,
+            collections: 0,
+        })
+    }
+
+    /// Makes an object of the header's size. Its body holds whatever was there before.
+    pub(crate) fn allocate(&mut self, header: Header) -> Result<u64, HeapFull> {
+        let size = header.size();
+        let word = self.blocks.allocate(size).ok_or(HeapFull)?;
+        self.objects.set(word, header.0 | self.marks.header_bits());
+        self.allocated_bytes += size;
+        self.allocations = self.allocations.saturating_add(1);
+        Ok(self.objects.start() + word as u64 * 8)
+    }
+
+    /// Whether it is time to collect, before the next allocation.
+    pub(crate) fn is_collection_due(&self) -> bool {
+        self.allocated_bytes >= self.quiet_bytes
+            || (self.collect_every != 0 && self.allocations >= self.collect_every)
+    }
+
+    /// Starts counting anew after a collection that left so many bytes alive.
+    pub(super) fn restart_counting(&mut self, live_bytes: u64) {
+        self.allocated_bytes = 0;
+        self.allocations = 0;
+        self.quiet_bytes = live_bytes.max(QUIET_BYTES);
+        self.collections += 1;
+    }
+
+    fn word(&self, address: u64, offset: u64) -> usize {
+        usize::try_from(address.wrapping_add(offset).wrapping_sub(self.objects.start()) / 8)
+            .unwrap_or(usize::MAX)
+    }
+
+    pub(crate) fn load(&self, address: u64, offset: u64) -> u64 {
+        self.objects.get(self.word(address, offset))
+    }
+
+    pub(crate) fn store(&mut self, address: u64, offset: u64, word: u64) {
+        let index = self.word(address, offset);
+        self.objects.set(index, word);
+    }
+
+    pub(crate) fn header(&self, address: u64) -> Header {
+        Header(self.load(address, 0))
+    }
+
+    /// The object's kind, if the value is an object.
+    pub(crate) fn kind(&self, value: Value) -> Option<Kind> {
+        value.as_address().map(|address| self.header(address).kind())
+    }
+
+    /// The address of an object of this kind.
+    pub(crate) fn address_of(&self, value: Value, kind: Kind) -> Option<u64> {
+        value.as_address().filter(|address| self.header(*address).kind() == kind)
+    }
+
+    /// The `index`-th field, capture, or cell content.
+    pub(crate) fn slot(&self, address: u64, index: u64) -> Value {
+        Value(self.load(address, BODY + 8 * index))
+    }
+
+    pub(crate) fn set_slot(&mut self, address: u64, index: u64, value: Value) {
+        self.store(address, BODY + 8 * index, value.0);
+    }
+
+    /// Bytes of a string.
+    pub(crate) fn text(&self, address: u64) -> &[u8] {
+        let length = self.header(address).upper() as usize;
+        self.objects.bytes(self.word(address, BODY), length)
+    }
+
+    /// Fills a new string with the bytes.
+    pub(crate) fn write_text(&mut self, address: u64, bytes: &[u8]) {
+        let index = self.word(address, BODY);
+        self.objects.write_bytes(index, bytes);
+    }
+
+    /// Fills a new string with two others.
+    pub(crate) fn join_texts(&mut self, address: u64, left: u64, right: u64) {
+        let (left_bytes, right_bytes) = (self.text(left).len(), self.text(right).len());
+        let to = self.word(address, BODY);
+        self.objects.copy_within(self.word(left, BODY), (to, 0), left_bytes);
+        self.objects.copy_within(self.word(right, BODY), (to, left_bytes), right_bytes);
+    }
+
+    pub(crate) fn list_len(&self, list: u64) -> u64 {
+        self.load(list, LIST_COUNT)
+    }
+
+    pub(crate) fn list_item(&self, list: u64, index: u64) -> Value {
+        Value(self.load(self.load(list, LIST_ARRAY), BODY + 8 * index))
+    }
+
+    pub(crate) fn set_list_item(&mut self, list: u64, index: u64, value: Value) {
+        let array = self.load(list, LIST_ARRAY);
+        self.store(array, BODY + 8 * index, value.0);
+    }
+
+    /// Copies so many items from one array to another, new one.
+    pub(crate) fn copy_items(&mut self, from: u64, to: u64, count: u64) {
+        let target = (self.word(to, BODY), 0);
+        let bytes = usize::try_from(count * 8).unwrap_or(usize::MAX);
+        self.objects.copy_within(self.word(from, BODY), target, bytes);
+    }
+
+    /// The heap's own memory, by name.
+    pub(crate) fn regions(&self) -> Vec<Region> {
+        let region = |words: &Words, name: &str| Region {
+            start: words.start(),
+            end: words.end(),
+            name: name.to_owned(),
+        };
+        let mut regions =
+            vec![region(&self.objects, "object heap"), region(&self.blocks.taken, "allocation bitmap")];
+        if let MarkState::Bitmap(marks) = &self.marks {
+            regions.push(region(&marks.bits, "mark bitmap"));
+        }
+        regions
+    }
+}

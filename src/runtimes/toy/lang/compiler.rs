@@ -1,0 +1,324 @@
+//! Syntax tree to register code: items, functions and what they share. `statements.rs` and
+//! `codegen.rs` compile what stands inside of functions.
+//!
+//! Registers are taken like a stack: a variable takes the next free one for as long as its block
+//! lasts, a temporary for as long as its expression is computed.
+
+use super::ast::{self, Expression, Item, Module, Statement, StatementKind};
+use super::bytecode::{BUILTINS, Constant, Function, Op, Program, Register, Shape, Step};
+use super::diagnostic::{Diagnostic, Position};
+use super::scope::{Capture, Local, names_in_closures, names_in_closures_of};
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+
+/// Registers of one frame. The machine's stack has room for this many at every call depth.
+pub(crate) const FRAME_LIMIT: usize = 250;
+
+/// Compiles a parsed file.
+pub(crate) fn compile(module: &Module) -> Result<Program, Diagnostic> {
+    let mut compiler = Compiler::default();
+    compiler.declare(module)?;
+    compiler.module(module)?;
+    Ok(compiler.program())
+}
+
+/// What a name at the module level means.
+#[derive(Clone, Copy)]
+pub(super) enum Global {
+    Variable(u32),
+    Function(u32),
+}
+
+#[derive(Default)]
+pub(super) struct Compiler {
+    functions: Vec<Option<Function>>,
+    pub(super) parameters: HashMap<u32, u8>,
+    steps: Vec<Step>,
+    pub(super) globals: HashMap<Rc<str>, Global>,
+    global_names: Vec<Rc<str>>,
+    constants: Vec<Constant>,
+    text_constants: HashMap<Rc<str>, u32>,
+    function_constants: HashMap<u32, u32>,
+    names: Vec<Rc<str>>,
+    name_indexes: HashMap<Rc<str>, u32>,
+    shapes: Vec<Shape>,
+    shape_indexes: HashMap<Shape, u32>,
+    /// Functions being compiled, the innermost last.
+    pub(super) frames: Vec<Frame>,
+}
+
+/// The function being compiled.
+pub(super) struct Frame {
+    name: Rc<str>,
+    parameters: u8,
+    pub(super) code: Vec<Op>,
+    positions: Vec<Position>,
+    pub(super) next: usize,
+    highest: usize,
+    pub(super) locals: Vec<Local>,
+    /// Where in `locals` the innermost block begins.
+    pub(super) block_start: usize,
+    pub(super) captures: Vec<Capture>,
+    pub(super) needs_cell: HashSet<Rc<str>>,
+    pub(super) loops: Vec<LoopJumps>,
+}
+
+/// Jumps out of a loop that wait for their targets.
+#[derive(Default)]
+pub(super) struct LoopJumps {
+    pub(super) breaks: Vec<usize>,
+    pub(super) continues: Vec<usize>,
+}
+
+impl Compiler {
+    fn declare(&mut self, module: &Module) -> Result<(), Diagnostic> {
+        self.functions.push(None);
+        for item in &module.items {
+            match item {
+                Item::Function { name, at, function } => {
+                    let index = self.reserve_function();
+                    self.parameters.insert(index, narrow(function.parameters.len()));
+                    self.declare_global(name, *at, Global::Function(index))?;
+                }
+                Item::Statement(Statement { at, kind: StatementKind::Let { name, .. } }) => {
+                    let index = index_of(self.global_names.len());
+                    self.global_names.push(name.clone());
+                    self.declare_global(name, *at, Global::Variable(index))?;
+                }
+                Item::Statement(_) => {}
+                Item::Step { name, at, .. } => {
+                    if self.steps.iter().any(|step| step.name == *name) {
+                        return Err(Diagnostic::new(*at, format!("there is a step '{name}' already")));
+                    }
+                    let function = self.reserve_function();
+                    self.steps.push(Step { name: name.clone(), function });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn declare_global(&mut self, name: &Rc<str>, at: Position, global: Global) -> Result<(), Diagnostic> {
+        match self.globals.insert(name.clone(), global) {
+            None => Ok(()),
+            Some(_) => Err(Diagnostic::new(at, format!("'{name}' is defined already"))),
+        }
+    }
+
+    pub(super) fn reserve_function(&mut self) -> u32 {
+        self.functions.push(None);
+        index_of(self.functions.len() - 1)
+    }
+
+    fn module(&mut self, module: &Module) -> Result<(), Diagnostic> {
+        let start = Position { line: 1, column: 1 };
+        let statements = module.items.iter().filter_map(|item| match item {
+            Item::Statement(statement) => Some(statement),
+            _ => None,
+        });
+        let needs_cell = names_in_closures_of(statements.clone());
+        self.frames.push(Frame::new("module level".into(), 0, needs_cell));
+        for statement in statements {
+            match &statement.kind {
+                StatementKind::Let { name, value } => self.global_let(name, value)?,
+                _ => self.statement(statement)?,
+            }
+        }
+        self.finish_function(0, start)?;
+        let mut steps = self.steps.iter().map(|step| step.function).collect::<Vec<_>>().into_iter();
+        for item in &module.items {
+            match item {
+                Item::Function { name, at, function } => {
+                    if let Some(Global::Function(index)) = self.globals.get(name).copied() {
+                        self.function_body(index, name.clone(), function, *at)?;
+                    }
+                }
+                Item::Step { name, at, body } => {
+                    if let Some(index) = steps.next() {
+                        let label = format!("step {name}").into();
+                        self.frames.push(Frame::new(label, 0, names_in_closures(body)));
+                        self.block(body)?;
+                        self.finish_function(index, *at)?;
+                    }
+                }
+                Item::Statement(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn global_let(&mut self, name: &Rc<str>, value: &Expression) -> Result<(), Diagnostic> {
+        let mark = self.frame().next;
+        let from = self.operand(value)?;
+        if let Some(Global::Variable(index)) = self.globals.get(name).copied() {
+            self.emit(value.at, Op::SetGlobal { from, index });
+        }
+        self.frame().next = mark;
+        Ok(())
+    }
+
+    /// Compiles a function's body into a frame of its own; returns what it captures.
+    pub(super) fn function_body(
+        &mut self,
+        index: u32,
+        name: Rc<str>,
+        function: &ast::Function,
+        at: Position,
+    ) -> Result<Vec<Capture>, Diagnostic> {
+        let needs_cell = names_in_closures(&function.body);
+        self.frames.push(Frame::new(name, narrow(function.parameters.len()), needs_cell));
+        for (parameter, at) in &function.parameters {
+            let register = self.take(*at)?;
+            self.bind(parameter, register, *at);
+        }
+        self.block(&function.body)?;
+        self.finish_function(index, at)
+    }
+
+    fn finish_function(&mut self, index: u32, at: Position) -> Result<Vec<Capture>, Diagnostic> {
+        let from = self.take(at)?;
+        self.emit_nil(at, from);
+        self.emit(at, Op::Return { from });
+        let Some(frame) = self.frames.pop() else { return Ok(Vec::new()) };
+        self.functions[index as usize] = Some(Function {
+            name: frame.name,
+            parameters: frame.parameters,
+            captures: narrow(frame.captures.len()),
+            frame: u16::try_from(frame.highest).unwrap_or(u16::MAX),
+            code: frame.code,
+            positions: frame.positions,
+        });
+        Ok(frame.captures)
+    }
+
+    pub(super) fn constant(&mut self, constant: Constant) -> u32 {
+        self.constants.push(constant);
+        index_of(self.constants.len() - 1)
+    }
+
+    pub(super) fn text_constant(&mut self, text: &Rc<str>) -> u32 {
+        if let Some(index) = self.text_constants.get(text) {
+            return *index;
+        }
+        let index = self.constant(Constant::Text(text.clone()));
+        self.text_constants.insert(text.clone(), index);
+        index
+    }
+
+    pub(super) fn function_constant(&mut self, function: u32) -> u32 {
+        if let Some(index) = self.function_constants.get(&function) {
+            return *index;
+        }
+        let index = self.constant(Constant::Function(function));
+        self.function_constants.insert(function, index);
+        index
+    }
+
+    pub(super) fn name_index(&mut self, name: &Rc<str>) -> u32 {
+        let next = index_of(self.names.len());
+        let index = *self.name_indexes.entry(name.clone()).or_insert(next);
+        if index == next {
+            self.names.push(name.clone());
+        }
+        index
+    }
+
+    pub(super) fn shape_index(&mut self, shape: Shape) -> u32 {
+        let next = index_of(self.shapes.len());
+        let index = *self.shape_indexes.entry(shape.clone()).or_insert(next);
+        if index == next {
+            self.shapes.push(shape);
+        }
+        index
+    }
+
+    fn program(self) -> Program {
+        Program {
+            functions: self.functions.into_iter().flatten().collect(),
+            steps: self.steps,
+            constants: self.constants,
+            globals: self.global_names,
+            names: self.names,
+            shapes: self.shapes,
+        }
+    }
+
+    /// The function being compiled. There is always one while statements are compiled.
+    pub(super) fn frame(&mut self) -> &mut Frame {
+        if self.frames.is_empty() {
+            self.frames.push(Frame::new("module level".into(), 0, HashSet::new()));
+        }
+        let innermost = self.frames.len() - 1;
+        &mut self.frames[innermost]
+    }
+
+    /// Takes the next free register.
+    pub(super) fn take(&mut self, at: Position) -> Result<Register, Diagnostic> {
+        let frame = self.frame();
+        if frame.next >= FRAME_LIMIT {
+            let message =
+                format!("the function needs more than {FRAME_LIMIT} variables and temporaries here");
+            return Err(Diagnostic::new(at, message));
+        }
+        let register = narrow(frame.next);
+        frame.next += 1;
+        frame.highest = frame.highest.max(frame.next);
+        Ok(register)
+    }
+
+    pub(super) fn emit(&mut self, at: Position, op: Op) -> usize {
+        let frame = self.frame();
+        frame.code.push(op);
+        frame.positions.push(at);
+        frame.code.len() - 1
+    }
+
+    pub(super) fn here(&mut self) -> u32 {
+        index_of(self.frame().code.len())
+    }
+
+    /// Makes an earlier jump arrive at the next instruction.
+    pub(super) fn land(&mut self, jump: usize) {
+        let here = self.here();
+        match &mut self.frame().code[jump] {
+            Op::Jump { target }
+            | Op::JumpIfFalse { target, .. }
+            | Op::JumpIfTrue { target, .. }
+            | Op::NextItem { exit: target, .. }
+            | Op::NextNumber { exit: target, .. } => *target = here,
+            _ => {}
+        }
+    }
+}
+
+impl Frame {
+    fn new(name: Rc<str>, parameters: u8, needs_cell: HashSet<Rc<str>>) -> Self {
+        Self {
+            name,
+            parameters,
+            code: Vec::new(),
+            positions: Vec::new(),
+            next: 0,
+            highest: 0,
+            locals: Vec::new(),
+            block_start: 0,
+            captures: Vec::new(),
+            needs_cell,
+            loops: Vec::new(),
+        }
+    }
+}
+
+pub(super) fn builtin(name: &str) -> Option<u8> {
+    BUILTINS.iter().position(|known| known.name == name).map(narrow)
+}
+
+/// Counts that are limited far below 256 by [`FRAME_LIMIT`] or the parser.
+pub(super) fn narrow(count: usize) -> u8 {
+    u8::try_from(count).unwrap_or(u8::MAX)
+}
+
+/// Source files are far smaller than 4 GiB, and so is everything counted in them.
+fn index_of(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,155 @@
+//! A loaded program as a [`Runtime`], and what tests and reports want to know about its memory.
+
+use super::lang::{bytecode::Program, compiler, diagnostic::Diagnostic, parser};
+use super::options::{JitMode, ToyOptions};
+use super::vm::Vm;
+use crate::error::{Context, Error, Result};
+use crate::runtimes::{ForkSide, Region, Runtime, StepFailure};
+use nix::unistd::{ForkResult, fork};
+use std::io::Write;
+use std::path::Path;
+
+/// A toy program whose module level has run.
+pub struct ToyRuntime {
+    name: String,
+    options: ToyOptions,
+    vm: Vm,
+}
+
+impl ToyRuntime {
+    /// Reads, compiles and loads a source file. `print` writes to the standard output.
+    pub fn load(path: &Path, options: ToyOptions) -> Result<Self> {
+        let bytes = std::fs::read(path).at("cannot read the toy program", path)?;
+        let source = String::from_utf8(bytes).map_err(|refused| {
+            let valid = &refused.as_bytes()[..refused.utf8_error().valid_up_to()];
+            let line = valid.split(|byte| *byte == b'\n').count();
+            Error::new("cannot read the toy program")
+                .path(path)
+                .why(format!("line {line} is not UTF-8"))
+                .fix("save the file as UTF-8")
+        })?;
+        Self::load_source(&path.display().to_string(), &source, options)
+    }
+
+    /// Compiles a program and runs its module level. The name is what errors call it.
+    pub fn load_source(name: &str, source: &str, options: ToyOptions) -> Result<Self> {
+        Self::load_with_output(name, source, options, Box::new(std::io::stdout()))
+    }
+
+    /// The same, with `print` writing elsewhere.
+    pub fn load_with_output(
+        name: &str,
+        source: &str,
+        options: ToyOptions,
+        output: Box<dyn Write>,
+    ) -> Result<Self> {
+        let refuse = |what: &str, diagnostic: &Diagnostic| {
+            Error::new(what).location(format!("{name}:{}", diagnostic.at)).why(&diagnostic.message)
+        };
+        let program = compile(source).map_err(|error| refuse("the toy program is malformed", &error))?;
+        let mut vm = Vm::new(program, &options, output)?;
+        vm.run(0).map_err(|error| refuse("the toy program failed while it was loaded", &error))?;
+        Ok(Self { name: name.to_owned(), options, vm })
+    }
+
+    /// What the runtime was loaded with.
+    pub fn options(&self) -> &ToyOptions {
+        &self.options
+    }
+
+    /// Addresses of every patch made to compiled code since the program was loaded, or since the
+    /// fork in a worker. Each is the first byte of an aligned 4-byte store.
+    pub fn patched_sites(&self) -> &[usize] {
+        self.vm.jit.patched_sites()
+    }
+
+    /// Bytes of compiled code, padding included.
+    pub fn code_bytes_used(&self) -> u64 {
+        self.vm.jit.code_bytes_used()
+    }
+
+    /// How many functions are compiled.
+    pub fn compiled_functions(&self) -> usize {
+        self.vm.jit.compiled_functions()
+    }
+
+    /// Addresses of the heap pages that hold at least one byte of a live object, ascending.
+    ///
+    /// Counts what the globals lead to, without writing to the heap or its bitmaps.
+    pub fn live_pages(&mut self) -> Result<Vec<u64>> {
+        Ok(self.vm.census()?.pages)
+    }
+
+    /// How many objects are alive, and how many bytes they take.
+    pub fn live_objects(&mut self) -> Result<(u64, u64)> {
+        let census = self.vm.census()?;
+        Ok((census.objects, census.bytes))
+    }
+
+    /// How many pages of a mark bitmap one collection of the live objects writes.
+    pub fn bitmap_pages_of_live_set(&mut self) -> Result<u64> {
+        Ok(self.vm.census()?.bitmap_pages)
+    }
+
+    /// How many collections ran since the program was loaded.
+    pub fn collections(&self) -> u64 {
+        self.vm.heap.collections()
+    }
+
+    fn failure(&self, diagnostic: &Diagnostic) -> StepFailure {
+        StepFailure { message: format!("{}:{diagnostic}", self.name), traceback: None }
+    }
+}
+
+fn compile(source: &str) -> Result<Program, Diagnostic> {
+    compiler::compile(&parser::parse(source)?)
+}
+
+impl Runtime for ToyRuntime {
+    fn name(&self) -> &'static str {
+        "toy"
+    }
+
+    fn version(&self) -> String {
+        env!("CARGO_PKG_VERSION").to_owned()
+    }
+
+    fn steps(&self) -> Vec<String> {
+        self.vm.program.steps.iter().map(|step| step.name.to_string()).collect()
+    }
+
+    fn run_step(&mut self, index: usize) -> Result<(), StepFailure> {
+        let Some(step) = self.vm.program.steps.get(index) else {
+            let message = format!("{}: there is no step {index}", self.name);
+            return Err(StepFailure { message, traceback: None });
+        };
+        let function = step.function;
+        self.vm.run(function).map_err(|diagnostic| self.failure(&diagnostic))
+    }
+
+    fn regions(&self) -> Vec<Region> {
+        self.vm.regions()
+    }
+
+    fn notes(&self) -> Vec<String> {
+        if self.options.jit == JitMode::Off {
+            return Vec::new();
+        }
+        self.vm.jit.missing().map(str::to_owned).into_iter().collect()
+    }
+
+    fn fork(&mut self) -> Result<ForkSide> {
+        self.vm.flush().map_err(|_| Error::new("cannot write the toy program's output before the fork"))?;
+        #[expect(unsafe_code, reason = "fork has no safe form")]
+        // SAFETY: the runtime has no thread of its own. The caller of Runtime::fork answers for the
+        // rest of the process, as the trait asks.
+        let forked = unsafe { fork() }.doing("cannot fork the toy runtime")?;
+        Ok(match forked {
+            ForkResult::Parent { child } => ForkSide::Zygote(child.as_raw().cast_unsigned()),
+            ForkResult::Child => {
+                self.vm.jit.begin_worker();
+                ForkSide::Worker
+            }
+        })
+    }
+}

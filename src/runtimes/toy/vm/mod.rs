@@ -1,0 +1,217 @@
+//! The machine: registers, globals and counters around the heap, and the two ways to run code.
+
+mod builtins;
+mod display;
+pub(crate) mod interpreter;
+mod objects;
+mod operations;
+#[cfg(test)]
+mod tests;
+pub(crate) mod value;
+
+use super::gc::heap::{Heap, HeapFull};
+use super::gc::object::{FUNCTION_TAG, Header, Kind};
+use super::gc::words::Words;
+use super::jit::Jit;
+use super::lang::bytecode::{Constant, Program};
+use super::lang::compiler::FRAME_LIMIT;
+use super::lang::diagnostic::Diagnostic;
+use super::options::ToyOptions;
+use crate::error::{Error, Result};
+use crate::runtimes::Region;
+use std::io::Write;
+use value::Value;
+
+/// Calls that may be running at once.
+pub(crate) const CALL_DEPTH_LIMIT: u64 = 10_000;
+/// Words at the bottom of the stack that compiled code uses for itself; see [`super::jit`].
+pub(crate) const CONTEXT_WORDS: usize = 16;
+/// The context word that counts running calls.
+pub(crate) const DEPTH_WORD: usize = 0;
+/// Output that is held back before it is written.
+const OUTPUT_BYTES: usize = 64 << 10;
+
+/// A running function: where it is and where its registers begin on the stack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Frame {
+    pub(crate) function: u32,
+    pub(crate) pc: u32,
+    /// Index of register 0. The word before it holds the callee and takes the result.
+    pub(crate) base: usize,
+}
+
+/// Why an operation did not happen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Trap {
+    /// The program's mistake.
+    Error(String),
+    /// A collection may help.
+    HeapFull,
+}
+
+impl From<HeapFull> for Trap {
+    fn from(_: HeapFull) -> Self {
+        Self::HeapFull
+    }
+}
+
+impl Trap {
+    fn error(message: impl Into<String>) -> Self {
+        Self::Error(message.into())
+    }
+}
+
+pub(crate) struct Vm {
+    pub(crate) program: Program,
+    pub(crate) heap: Heap,
+    /// Context words, then the registers of all running calls.
+    pub(crate) stack: Words,
+    /// Global variables, then constants.
+    pub(crate) globals: Words,
+    /// Calls of every function, rounds of every function's loops, misses of every patched site.
+    pub(crate) counters: Words,
+    pub(crate) jit: Jit,
+    /// The error on its way through compiled code, which only says that there is one.
+    pub(crate) failure: Option<Diagnostic>,
+    /// How many times compiled and interpreted code alternate on the native stack.
+    pub(crate) nesting: u32,
+    hot_calls: u32,
+    frames: Vec<Frame>,
+    heap_limit: u64,
+    output: Box<dyn Write>,
+    held_output: Vec<u8>,
+}
+
+impl Vm {
+    /// Sets up memory and constants; runs nothing yet.
+    pub(crate) fn new(program: Program, options: &ToyOptions, output: Box<dyn Write>) -> Result<Self> {
+        let functions = program.functions.len();
+        let mut vm = Self {
+            heap: Heap::new(options)?,
+            stack: Words::map((CALL_DEPTH_LIMIT + 4) * (FRAME_LIMIT as u64 + 6) * 8, "stack")?,
+            globals: Words::map((program.globals.len() + program.constants.len()) as u64 * 8 + 8, "globals")?,
+            counters: Words::map(functions as u64 * 16 + super::jit::SITE_LIMIT as u64 * 8, "counters")?,
+            jit: Jit::new(options.jit, functions)?,
+            failure: None,
+            nesting: 0,
+            hot_calls: options.hot_calls.max(1),
+            frames: Vec::with_capacity(64),
+            heap_limit: options.heap_limit,
+            output,
+            held_output: Vec::new(),
+            program,
+        };
+        vm.set_up_globals().map_err(|_| {
+            Error::new("the program's constants do not fit into the heap")
+                .why(format!("the heap limit is {}", crate::units::Bytes(options.heap_limit)))
+                .fix("choose a larger heap limit")
+        })?;
+        Ok(vm)
+    }
+
+    fn set_up_globals(&mut self) -> Result<(), Trap> {
+        let variables = self.program.globals.len();
+        for index in 0..variables {
+            self.globals.set(index, Value::UNSET.0);
+        }
+        for index in 0..self.program.constants.len() {
+            let value = match self.program.constants[index].clone() {
+                Constant::Text(text) => self.new_text(text.as_bytes())?,
+                Constant::Int(value) => self.new_int(value)?,
+                Constant::Function(function) => {
+                    Value(self.heap.allocate(Header::new(Kind::Closure, 0, FUNCTION_TAG | function))?)
+                }
+            };
+            self.globals.set(variables + index, value.0);
+        }
+        Ok(())
+    }
+
+    /// Runs a function without parameters to its end, with nothing else running.
+    pub(crate) fn run(&mut self, function: u32) -> Result<(), Diagnostic> {
+        self.stack.set(DEPTH_WORD, 0);
+        let finished = self.invoke(function, CONTEXT_WORDS + 1);
+        let written = self.flush();
+        finished?;
+        written.map_err(|trap| self.diagnostic(Frame { function, pc: 0, base: 0 }, trap))
+    }
+
+    pub(crate) fn register(&self, frame: Frame, register: u8) -> Value {
+        Value(self.stack.get(frame.base + usize::from(register)))
+    }
+
+    pub(crate) fn set_register(&mut self, frame: Frame, register: u8, value: Value) {
+        self.stack.set(frame.base + usize::from(register), value.0);
+    }
+
+    /// Index of a constant among the globals.
+    pub(crate) fn constant_word(&self, index: u32) -> usize {
+        self.program.globals.len() + index as usize
+    }
+
+    /// Collects, with the frame's registers and all below it as roots.
+    pub(crate) fn collect(&mut self, frame: Frame) {
+        let roots = roots(&self.stack, &self.globals, self.top(frame));
+        self.heap.collect(roots);
+    }
+
+    /// What is alive when nothing runs.
+    pub(crate) fn census(&mut self) -> Result<super::gc::Census> {
+        let roots = roots(&self.stack, &self.globals, CONTEXT_WORDS);
+        self.heap.census(roots)
+    }
+
+    fn top(&self, frame: Frame) -> usize {
+        frame.base + usize::from(self.program.functions[frame.function as usize].frame)
+    }
+
+    /// Says where the trap's operation stands in the source.
+    pub(crate) fn diagnostic(&self, frame: Frame, trap: Trap) -> Diagnostic {
+        let at = self.program.functions[frame.function as usize].positions[frame.pc as usize];
+        match trap {
+            Trap::Error(message) => Diagnostic::new(at, message),
+            Trap::HeapFull => {
+                let limit = crate::units::Bytes(self.heap_limit);
+                Diagnostic::new(at, format!("out of memory: the heap limit of {limit} is reached"))
+            }
+        }
+    }
+
+    /// Holds output back, so that a program that prints much writes seldom.
+    fn print(&mut self, text: &[u8]) -> Result<(), Trap> {
+        self.held_output.extend_from_slice(text);
+        if self.held_output.len() >= OUTPUT_BYTES { self.flush() } else { Ok(()) }
+    }
+
+    /// Writes held-back output.
+    pub(crate) fn flush(&mut self) -> Result<(), Trap> {
+        if self.held_output.is_empty() {
+            return Ok(());
+        }
+        let written = self.output.write_all(&self.held_output).and_then(|()| self.output.flush());
+        self.held_output.clear();
+        written.map_err(|why| Trap::error(format!("cannot write the output: {why}")))
+    }
+
+    /// All memory that the machine can name.
+    pub(crate) fn regions(&self) -> Vec<Region> {
+        let named = [
+            (&self.counters, "inline-cache data"),
+            (&self.globals, "global variables"),
+            (&self.stack, "vm stack"),
+        ];
+        let mut regions = self.heap.regions();
+        regions.extend(named.map(|(words, name)| Region {
+            start: words.start(),
+            end: words.end(),
+            name: name.to_owned(),
+        }));
+        regions.extend(self.jit.region());
+        regions
+    }
+}
+
+fn roots<'a>(stack: &'a Words, globals: &'a Words, top: usize) -> impl Iterator<Item = u64> + 'a {
+    let registers = (CONTEXT_WORDS..top).map(|index| stack.get(index));
+    registers.chain((0..globals.len()).map(|index| globals.get(index)))
+}

@@ -1,0 +1,93 @@
+//! Tagged 64-bit words.
+//!
+//! | low bits | meaning                                              |
+//! | -------- | ---------------------------------------------------- |
+//! | `…1`     | an integer of 63 bits, shifted left by one           |
+//! | `…0000`  | address of an object; zero is a register never set   |
+//! | `…0010`  | nil, false, true, or a builtin function              |
+//!
+//! Integers outside of 63 bits are objects of their own ([`Kind::Int`](super::super::gc::object::Kind)).
+
+/// One word that a program can hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Value(pub(crate) u64);
+
+const BUILTIN_TAG: u64 = 0x32;
+
+impl Value {
+    pub(crate) const NIL: Self = Self(0x02);
+    pub(crate) const FALSE: Self = Self(0x12);
+    pub(crate) const TRUE: Self = Self(0x22);
+    /// A global variable whose `let` has not run yet. Programs never see it.
+    pub(crate) const UNSET: Self = Self(0x42);
+
+    pub(crate) const fn boolean(value: bool) -> Self {
+        if value { Self::TRUE } else { Self::FALSE }
+    }
+
+    pub(crate) const fn builtin(index: u8) -> Self {
+        Self((index as u64) << 8 | BUILTIN_TAG)
+    }
+
+    /// The integer as a tagged word, if it fits.
+    pub(crate) const fn small_int(value: i64) -> Option<Self> {
+        let shifted = value << 1;
+        if shifted >> 1 == value { Some(Self(shifted.cast_unsigned() | 1)) } else { None }
+    }
+
+    pub(crate) const fn as_small_int(self) -> Option<i64> {
+        if self.0 & 1 == 1 { Some(self.0.cast_signed() >> 1) } else { None }
+    }
+
+    pub(crate) fn as_builtin(self) -> Option<u8> {
+        if self.0 & 0xff == BUILTIN_TAG { u8::try_from(self.0 >> 8).ok() } else { None }
+    }
+
+    /// The address, if the word is one.
+    pub(crate) const fn as_address(self) -> Option<u64> {
+        if self.0.trailing_zeros() >= 3 && self.0 != 0 { Some(self.0) } else { None }
+    }
+
+    /// Everything but nil and false counts as true.
+    pub(crate) const fn is_truthy(self) -> bool {
+        self.0 != Self::NIL.0 && self.0 != Self::FALSE.0
+    }
+
+    /// The word as a sign-extended immediate of an instruction, if it is small and no address.
+    pub(crate) fn short_bits(self) -> Option<i32> {
+        if self.as_address().is_some() {
+            return None;
+        }
+        i32::try_from(self.0.cast_signed()).ok()
+    }
+
+    pub(crate) fn from_short_bits(bits: i32) -> Self {
+        Self(i64::from(bits).cast_unsigned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_of_63_bits_fit_and_larger_ones_do_not() {
+        for value in [0, 1, -1, 42, (1 << 62) - 1, -(1 << 62)] {
+            let word = Value::small_int(value).unwrap();
+            assert_eq!(word.as_small_int(), Some(value));
+            assert_eq!(word.as_address(), None);
+        }
+        for value in [1 << 62, -(1 << 62) - 1, i64::MAX, i64::MIN] {
+            assert_eq!(Value::small_int(value), None);
+        }
+    }
+
+    #[test]
+    fn words_that_are_no_integers_are_told_apart() {
+        assert_eq!(Value::builtin(7).as_builtin(), Some(7));
+        assert_eq!(Value::NIL.as_builtin(), None);
+        assert_eq!(Value::TRUE.as_address(), None);
+        assert_eq!(Value(0x7000_0000_0010).as_address(), Some(0x7000_0000_0010));
+        assert!(Value::TRUE.is_truthy() && !Value::FALSE.is_truthy() && !Value::NIL.is_truthy());
+    }
+}
