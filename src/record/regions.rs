@@ -8,19 +8,16 @@ use crate::observe::sections::sections;
 /// Disjoint, sorted regions. Where two sources overlap the better informed one wins: the runtime,
 /// then the allocator, then the linker.
 pub fn name_regions(process: &Process, runtime: Vec<Region>, python: Option<(u8, u8)>) -> Vec<Region> {
+    let memory = SharedMemory::open(process.pid).ok();
+    let read = |address, buffer: &mut [u8]| memory.as_ref().is_some_and(|memory| memory.read_bytes(address, buffer).is_ok());
+    let arenas = python.map(|version| pymalloc::arenas(process, version, read)).unwrap_or_default();
     let mut named = sorted(runtime);
-    for source in [arenas(process, python), sections(process)] {
+    for source in [arenas, sections(process)] {
         let known = named.clone();
         named.extend(source.into_iter().filter(|region| !overlaps(&known, region)));
         named = sorted(named);
     }
     named
-}
-
-/// None for other programs, and where the process's memory may not be read.
-fn arenas(process: &Process, python: Option<(u8, u8)>) -> Vec<Region> {
-    let (Some(version), Ok(memory)) = (python, SharedMemory::open(process.pid)) else { return Vec::new() };
-    pymalloc::arenas(process, version, |address, buffer| memory.read_bytes(address, buffer).is_ok())
 }
 
 fn sorted(mut regions: Vec<Region>) -> Vec<Region> {
