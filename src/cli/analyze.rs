@@ -14,12 +14,12 @@ use std::time::Duration;
 
 const EXAMPLES: &str = "Examples:
   forkprint analyze gunicorn.conf.py                       a thousand times GET /
-  forkprint analyze gunicorn.conf.py --load load.toml      the requests of a load file
+  forkprint analyze gunicorn.conf.py --load load.toml -o shop.html
   forkprint analyze gunicorn.conf.py --no-run              only read the configuration
   forkprint analyze conf.py -w 8 --python .venv/bin/python -- --chdir app shop:app
 
-gunicorn runs from the configuration as it is, on a free loopback port; no file or socket of a
-running deployment is touched. A load file looks like this:
+gunicorn runs from the configuration as it is, but on a free loopback port, without TLS, and away
+from the pid file, logs and sockets of a running deployment. A load file looks like this:
 
   [load]
   count = 1000
@@ -41,7 +41,7 @@ pub struct AnalyzeArgs {
     #[arg(long, value_name = "PATH", default_value = "python3")]
     python: PathBuf,
     /// Only read the configuration and apply the rules to it
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["load", "rung", "timeout"])]
     no_run: bool,
     /// Workers, instead of the configuration's
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
