@@ -1,6 +1,7 @@
 //! The command line: one file a verb, flags turned into plain structs.
 
 mod analyze;
+mod demo;
 mod doctor;
 pub mod output;
 mod pages;
@@ -43,6 +44,7 @@ Exit codes: 0 fine, 1 a threshold was exceeded, 2 it could not be measured or th
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Demo(demo::DemoArgs),
     Run(run::RunArgs),
     Analyze(analyze::AnalyzeArgs),
     Report(report::ReportArgs),
@@ -99,6 +101,7 @@ pub fn main(arguments: Vec<OsString>, self_command: Vec<OsString>) -> i32 {
 
 fn dispatch(verb: Verb, invocation: &Invocation) -> Result<i32> {
     match verb {
+        Verb::Demo(args) => demo::run(&args, invocation),
         Verb::Run(args) => run::run(args, invocation),
         Verb::Analyze(args) => analyze::run(args, invocation),
         Verb::Report(args) => report::run(&args),

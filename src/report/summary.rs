@@ -111,8 +111,21 @@ impl Summary {
     }
 }
 
+fn findings_of(recording: &Recording) -> String {
+    match recording.findings.len() {
+        1 => "1 finding".into(),
+        count => format!("{count} findings"),
+    }
+}
+
 /// The verdict, in two sentences that need no knowledge of memory management.
 pub fn verdict(recording: &Recording) -> [String; 2] {
+    if recording.workers.is_empty() && recording.about.complete {
+        return [
+            format!("Nothing was run: the {} below come from the configuration alone.", findings_of(recording)),
+            "Run it without --no-run to measure what its workers stop sharing.".into(),
+        ];
+    }
     let Some(summary) = Summary::of(recording) else {
         return [
             "No worker lived long enough to be measured.".into(),
