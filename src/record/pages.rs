@@ -57,6 +57,10 @@ impl PageLog {
             broken_by_zygote: count(|cell| cell.state.by_zygote()),
             ghost: count(|cell| cell.content == Content::Equal),
             uncompared: count(|cell| cell.state.broken() && cell.content == Content::NotCompared),
+            ghost_zygote_only: count(|cell| cell.state == PageState::BrokenByZygote && cell.content == Content::Equal),
+            uncompared_zygote_only: count(|cell| {
+                cell.state == PageState::BrokenByZygote && cell.content == Content::NotCompared
+            }),
             fresh: diff.fresh_pages(),
             gone: count(|cell| cell.state == PageState::Gone),
             bytes_changed: cells.iter().map(|cell| u64::from(cell.bytes_changed)).sum(),
