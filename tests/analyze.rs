@@ -257,6 +257,39 @@ fn ctrl_c_keeps_what_was_measured_and_leaves_nobody_behind() {
 }
 
 #[test]
+fn ctrl_c_while_the_application_loads_ends_at_once() {
+    let Some(project) = project("wsgi_app = 'slow:app'\nworkers = 2\npreload_app = True\n") else { return };
+    project.write("slow.py", "import time\ntime.sleep(600)\n");
+    let mut running = project.start(&["gunicorn.conf.py"]);
+    running.wait_for_master();
+    running.signal("INT");
+    let error = running.finish().failure();
+    assert!(error.contains("interrupted"), "{error}");
+    project.assert_nothing_left();
+}
+
+#[test]
+fn threads_that_the_application_starts_at_import_are_seen_in_the_master() {
+    let Some(project) = project(CONFIG) else { return };
+    let thread = "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()\n";
+    project.write("app.py", &format!("{APP}\n{thread}"));
+    let recording = project.analyze(&["gunicorn.conf.py", "--load", "load.toml"]).success();
+    assert_eq!(codes(&recording), ["FP002", "FP008", "FP011"]);
+    assert!(recording["findings"][2]["evidence"].as_str().unwrap().contains("2 threads"));
+}
+
+#[test]
+fn a_configuration_may_be_a_module_and_the_command_may_say_more() {
+    let Some(project) = project(CONFIG) else { return };
+    project.write("production.py", "workers = 7\nraw_env = ['TOKEN=hunter2']\n");
+    let arguments = ["python:production", "--load", "load.toml", "-w", "2", "--", "--preload", "-e", "KEY=hunter3", "app:app"];
+    let recording = project.analyze_with(&arguments, |command| command.env("PYTHONPATH", ".")).success();
+    assert_eq!(recording["workers"].as_array().unwrap().len(), 2);
+    assert_eq!(recording["about"]["title"], "python:production");
+    assert!(!recording.to_string().contains("hunter"), "secrets stay out of recordings");
+}
+
+#[test]
 fn when_forkprint_is_killed_the_kernel_takes_the_whole_family_along() {
     let Some(project) = project(CONFIG) else { return };
     project.write("load.toml", "[load]\ncount = 100_000_000\nmilestones = [1]\n");

@@ -3,7 +3,9 @@
 use forkprint::capture;
 use forkprint::family::PageState;
 use forkprint::family::recording::Recording;
-use forkprint::family::recording::{Content, Fate, NO_STEP, PageCell, PageHistory, PageRun, Step, WorkerInfo, WorkerPages};
+use forkprint::family::recording::{
+    Content, Fate, NO_STEP, PageCell, PageHistory, PageRun, Step, WorkerInfo, WorkerPages,
+};
 use forkprint::family::synthetic::{Shape, recording};
 use proptest::prelude::*;
 use std::fs;
@@ -31,7 +33,10 @@ fn a_capture_reads_back_as_it_was_recorded() {
 #[test]
 fn a_recording_without_pages_is_a_capture_too() {
     let folder = tempfile::tempdir().unwrap();
-    for (name, recording) in [("empty", Recording::default()), ("rollup", Recording { pages: PageHistory::default(), ..recording(SMALL) })] {
+    for (name, recording) in [
+        ("empty", Recording::default()),
+        ("rollup", Recording { pages: PageHistory::default(), ..recording(SMALL) }),
+    ] {
         let path = folder.path().join(name);
         capture::write(&recording, &path, false).unwrap();
         assert_eq!(capture::read(&path).unwrap(), recording);
@@ -113,7 +118,10 @@ struct TinyDisk(tempfile::TempDir);
 impl TinyDisk {
     fn mount() -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"]).arg(folder.path()).output();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"])
+            .arg(folder.path())
+            .output();
         mounted.is_ok_and(|output| output.status.success()).then_some(Self(folder))
     }
 }
@@ -150,18 +158,28 @@ fn any_history() -> impl Strategy<Value = PageHistory> {
     let runs = prop::collection::vec((0_u64..5, 1_u32..20, 0_u32..3), 0..8);
     (runs, prop::collection::btree_set(any::<u32>(), 0..4)).prop_flat_map(|(runs, workers)| {
         let mut next = 0x7f00_0000;
-        let runs: Vec<PageRun> = runs.into_iter().map(|(gap, len, region)| {
-            let first = next + gap;
-            next = first + u64::from(len);
-            PageRun { first, len, region }
-        }).collect();
+        let runs: Vec<PageRun> = runs
+            .into_iter()
+            .map(|(gap, len, region)| {
+                let first = next + gap;
+                next = first + u64::from(len);
+                PageRun { first, len, region }
+            })
+            .collect();
         let pages = runs.iter().map(|run| run.len as usize).sum::<usize>();
-        let each = (prop::collection::vec(any_cell(), pages), prop::collection::vec((0_u64..1 << 40, 1_u32..99), 0..4));
+        let each = (
+            prop::collection::vec(any_cell(), pages),
+            prop::collection::vec((0_u64..1 << 40, 1_u32..99), 0..4),
+        );
         let count = workers.len();
         prop::collection::vec(each, count).prop_map(move |each| PageHistory {
             regions: vec!["heap".into(), "</script>".into(), String::new()],
             runs: runs.clone(),
-            workers: workers.iter().zip(each).map(|(&worker, (cells, fresh))| WorkerPages { worker, cells, fresh }).collect(),
+            workers: workers
+                .iter()
+                .zip(each)
+                .map(|(&worker, (cells, fresh))| WorkerPages { worker, cells, fresh })
+                .collect(),
         })
     })
 }

@@ -8,7 +8,8 @@ use std::process::Command;
 use std::time::Duration;
 
 const SMALL: Shape = Shape { pages: 3000, workers: 2, steps: 3, server: false, seed: 5 };
-const HOSTILE: &str = "</script></style><script>document.title='owned'</script><img src=x onerror=alert(1)>\u{202e}\"'&";
+const HOSTILE: &str =
+    "</script></style><script>document.title='owned'</script><img src=x onerror=alert(1)>\u{202e}\"'&";
 
 fn hostile() -> Recording {
     let mut recording = recording(SMALL);
@@ -25,7 +26,8 @@ fn hostile() -> Recording {
     recording.pages.regions.iter_mut().for_each(|region| region.push_str(HOSTILE));
     for step in &mut recording.steps {
         step.name.push_str(HOSTILE);
-        step.regions = step.regions.iter().map(|(name, &pages)| (format!("{name}{HOSTILE}"), pages)).collect();
+        step.regions =
+            step.regions.iter().map(|(name, &pages)| (format!("{name}{HOSTILE}"), pages)).collect();
         step.causes.insert(text(), 7);
     }
     recording
@@ -56,7 +58,8 @@ fn the_report_fetches_nothing() {
 #[test]
 fn every_chart_has_a_name_and_a_description_and_only_palette_colours() {
     let document = html::render(&recording(SMALL)).unwrap();
-    let charts: Vec<&str> = document.split("<figure>").skip(1).filter_map(|rest| rest.split("</figure>").next()).collect();
+    let charts: Vec<&str> =
+        document.split("<figure>").skip(1).filter_map(|rest| rest.split("</figure>").next()).collect();
     assert!(charts.len() >= 4);
     for chart in charts {
         assert!(chart.contains("<title>") && chart.contains("<desc>") && chart.contains("role=\"img\""));
@@ -69,10 +72,19 @@ fn recordings_without_pages_steps_or_workers_are_drawn_too() {
     let mut no_detail = Recording { pages: PageHistory::default(), ..recording(SMALL) };
     no_detail.about.rung = Rung::Rollup;
     let mut nobody = Recording::default();
-    nobody.workers.push(WorkerInfo { worker: 0, pid: 7, fate: Fate::Killed { signal: "SIGSEGV".into(), step: "load".into() } });
+    nobody.workers.push(WorkerInfo {
+        worker: 0,
+        pid: 7,
+        fate: Fate::Killed { signal: "SIGSEGV".into(), step: "load".into() },
+    });
     let mut only_fork = recording(SMALL);
     only_fork.steps.truncate(1);
-    for (recording, expected) in [(no_detail, "Broken pages by step"), (nobody, "was killed by SIGSEGV"), (only_fork, "Right after the fork"), (Recording::default(), "No worker lived")] {
+    for (recording, expected) in [
+        (no_detail, "Broken pages by step"),
+        (nobody, "was killed by SIGSEGV"),
+        (only_fork, "Right after the fork"),
+        (Recording::default(), "No worker lived"),
+    ] {
         let document = html::render(&recording).unwrap();
         assert!(document.contains(expected), "{expected}");
     }
@@ -80,7 +92,9 @@ fn recordings_without_pages_steps_or_workers_are_drawn_too() {
 
 #[test]
 fn a_million_pages_stay_below_three_megabytes() {
-    let document = html::render(&recording(Shape { pages: 1_000_000, workers: 2, steps: 5, server: false, seed: 2 })).unwrap();
+    let document =
+        html::render(&recording(Shape { pages: 1_000_000, workers: 2, steps: 5, server: false, seed: 2 }))
+            .unwrap();
     assert!(document.len() < 3_000_000, "{}", document.len());
 }
 
@@ -97,11 +111,31 @@ fn browse(page: &Path) -> Option<Seen> {
     let profile = tempfile::tempdir().unwrap();
     let mut command = Command::new("timeout");
     command.args(["--kill-after=5", &Duration::from_secs(120).as_secs().to_string(), program]);
-    command.args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]);
-    command.args(["--disable-component-update", "--disable-sync", "--enable-logging=stderr", "--v=0", "--virtual-time-budget=20000"]);
-    command.arg(format!("--user-data-dir={}", profile.path().display())).arg("--dump-dom").arg(format!("file://{}", page.display()));
+    command.args([
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+    ]);
+    command.args([
+        "--disable-component-update",
+        "--disable-sync",
+        "--enable-logging=stderr",
+        "--v=0",
+        "--virtual-time-budget=20000",
+    ]);
+    command
+        .arg(format!("--user-data-dir={}", profile.path().display()))
+        .arg("--dump-dom")
+        .arg(format!("file://{}", page.display()));
     let output = command.output().unwrap();
-    let console = String::from_utf8_lossy(&output.stderr).lines().filter(|line| line.contains(":CONSOLE")).map(str::to_owned).collect();
+    let console = String::from_utf8_lossy(&output.stderr)
+        .lines()
+        .filter(|line| line.contains(":CONSOLE"))
+        .map(str::to_owned)
+        .collect();
     Some(Seen { document: String::from_utf8_lossy(&output.stdout).into_owned(), console })
 }
 
@@ -118,7 +152,8 @@ fn opened(document: &str) -> Option<Seen> {
 
 fn grouped(count: u64) -> String {
     let digits = count.to_string();
-    let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).unwrap()).collect();
+    let groups: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).unwrap()).collect();
     groups.join(",")
 }
 
@@ -129,7 +164,12 @@ fn a_browser_counts_the_pages_that_were_measured() {
     let zygote_only = worker.broken - worker.broken_by_worker;
     let shared = worker.inherited - worker.broken - worker.gone;
     let expected = [
-        format!("after “{}”: {} inherited pages: {} shared", recording.steps[3].name, grouped(worker.inherited), grouped(shared)),
+        format!(
+            "after “{}”: {} inherited pages: {} shared",
+            recording.steps[3].name,
+            grouped(worker.inherited),
+            grouped(shared)
+        ),
         format!("{} identical copy (ghost)", grouped(worker.ghost - zygote_only)),
         format!("{} copy with new data", grouped(worker.broken - worker.ghost - worker.uncompared)),
         format!("{zygote_only} written by the zygote"),
@@ -137,7 +177,8 @@ fn a_browser_counts_the_pages_that_were_measured() {
     assert!(zygote_only > 0 && worker.uncompared > 0, "the example shows every state");
     let Some(seen) = opened(&html::render(&recording).unwrap()) else { return };
     assert_eq!(seen.console, Vec::<String>::new());
-    let status = seen.document.split("id=\"map-status\"").nth(1).and_then(|rest| rest.split("</p>").next()).unwrap();
+    let status =
+        seen.document.split("id=\"map-status\"").nth(1).and_then(|rest| rest.split("</p>").next()).unwrap();
     assert!(status.contains("data-ready=\"true\""), "{status}");
     for part in expected {
         assert!(status.contains(&part), "{part} in {status}");

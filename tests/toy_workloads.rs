@@ -75,6 +75,9 @@ fn workloads_say_what_happens_and_why() {
         let header = source.lines().take_while(|line| line.starts_with("//")).count();
         assert!(header >= 5, "{} needs a header comment", path.display());
     }
+    let source = "// What it does.\n//\n// And why.\n\n// Not this.\nlet a = 1;";
+    let runtime = ToyRuntime::load_source("t", source, ToyOptions::default()).unwrap();
+    assert_eq!(runtime.description(), "What it does.\n\nAnd why.");
 }
 
 #[test]

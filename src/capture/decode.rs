@@ -15,7 +15,10 @@ impl<'a> Columns<'a> {
         self.0.column_by_name(name).ok_or_else(|| format!("it has no column {name}"))
     }
 
-    fn numbers<T: arrow_array::types::ArrowPrimitiveType>(&self, name: &str) -> Result<&'a PrimitiveArray<T>, String> {
+    fn numbers<T: arrow_array::types::ArrowPrimitiveType>(
+        &self,
+        name: &str,
+    ) -> Result<&'a PrimitiveArray<T>, String> {
         self.column(name)?.as_primitive_opt().ok_or_else(|| format!("column {name} has another type"))
     }
 
@@ -31,15 +34,30 @@ impl<'a> Columns<'a> {
 
     /// A column of names, as indices in `known`.
     pub fn names(&self, name: &str, known: &[String]) -> Result<Vec<u32>, String> {
-        let array: &DictionaryArray<UInt32Type> =
-            self.column(name)?.as_dictionary_opt().ok_or_else(|| format!("column {name} is not a dictionary"))?;
-        let values = array.values().as_string_opt::<i32>().ok_or_else(|| format!("column {name} holds no strings"))?;
+        let array: &DictionaryArray<UInt32Type> = self
+            .column(name)?
+            .as_dictionary_opt()
+            .ok_or_else(|| format!("column {name} is not a dictionary"))?;
+        let values =
+            array.values().as_string_opt::<i32>().ok_or_else(|| format!("column {name} holds no strings"))?;
         let index_of = |value: Option<&str>| {
             let found = known.iter().position(|known| Some(known.as_str()) == value);
-            found.and_then(|index| u32::try_from(index).ok()).ok_or_else(|| format!("column {name} names an unknown {}", value.unwrap_or("null")))
+            found
+                .and_then(|index| u32::try_from(index).ok())
+                .ok_or_else(|| format!("column {name} names an unknown {}", value.unwrap_or("null")))
         };
         let indices = values.iter().map(index_of).collect::<Result<Vec<_>, _>>()?;
-        array.keys().values().iter().map(|&key| indices.get(key as usize).copied().ok_or_else(|| format!("column {name} has a key out of range"))).collect()
+        array
+            .keys()
+            .values()
+            .iter()
+            .map(|&key| {
+                indices
+                    .get(key as usize)
+                    .copied()
+                    .ok_or_else(|| format!("column {name} has a key out of range"))
+            })
+            .collect()
     }
 
     /// Appends the cells of this batch of the `pages` table.
@@ -51,7 +69,8 @@ impl<'a> Columns<'a> {
             cell.state = [PageState::Shared, PageState::BrokenByWorker, PageState::Gone][usize::from(key)];
         })?;
         self.each_key("broken_by", &WRITERS, cells, |cell, key| {
-            cell.state = [PageState::BrokenByWorker, PageState::BrokenByZygote, PageState::BrokenByBoth][usize::from(key)];
+            cell.state = [PageState::BrokenByWorker, PageState::BrokenByZygote, PageState::BrokenByBoth]
+                [usize::from(key)];
         })?;
         self.each_key("content", &CONTENTS, cells, |cell, key| {
             cell.content = [Content::Equal, Content::Differs][usize::from(key)];
@@ -68,14 +87,26 @@ impl<'a> Columns<'a> {
     }
 
     /// Calls `set` with the index in `known` of each value that is not null.
-    fn each_key(&self, name: &str, known: &[&str], cells: &mut [PageCell], set: impl Fn(&mut PageCell, u8)) -> Result<(), String> {
-        let array: &DictionaryArray<UInt8Type> =
-            self.column(name)?.as_dictionary_opt().ok_or_else(|| format!("column {name} is not a dictionary"))?;
-        let values = array.values().as_string_opt::<i32>().ok_or_else(|| format!("column {name} holds no strings"))?;
+    fn each_key(
+        &self,
+        name: &str,
+        known: &[&str],
+        cells: &mut [PageCell],
+        set: impl Fn(&mut PageCell, u8),
+    ) -> Result<(), String> {
+        let array: &DictionaryArray<UInt8Type> = self
+            .column(name)?
+            .as_dictionary_opt()
+            .ok_or_else(|| format!("column {name} is not a dictionary"))?;
+        let values =
+            array.values().as_string_opt::<i32>().ok_or_else(|| format!("column {name} holds no strings"))?;
         let mut index_of = [u8::MAX; 256];
         for (slot, value) in index_of.iter_mut().zip(values) {
             // A dictionary may hold a filler that only null rows refer to.
-            *slot = (0_u8..).zip(known).find(|(_, known)| Some(**known) == value).map_or(u8::MAX, |(index, _)| index);
+            *slot = (0_u8..)
+                .zip(known)
+                .find(|(_, known)| Some(**known) == value)
+                .map_or(u8::MAX, |(index, _)| index);
         }
         let keys = array.keys();
         for (row, (cell, &key)) in cells.iter_mut().zip(keys.values()).enumerate() {

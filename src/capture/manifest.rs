@@ -72,7 +72,10 @@ impl Manifest {
         if version.schema_version > SCHEMA_VERSION {
             return Err(Error::new("the capture was made by a newer forkprint")
                 .path(&path)
-                .why(format!("its schema version is {}, this program reads up to {SCHEMA_VERSION}", version.schema_version))
+                .why(format!(
+                    "its schema version is {}, this program reads up to {SCHEMA_VERSION}",
+                    version.schema_version
+                ))
                 .fix("update forkprint"));
         }
         serde_json::from_str(&text).map_err(damaged)

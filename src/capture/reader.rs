@@ -7,8 +7,10 @@ use crate::error::{Error, Result};
 use crate::family::recording::{PageCell, PageHistory, PageRun, Recording, WorkerPages};
 use crate::units::PAGE_SIZE;
 use bytes::Bytes;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -33,7 +35,8 @@ fn read_runs(folder: &Path, manifest: &Manifest) -> Result<Vec<PageRun>> {
     let table = Table::open(folder, manifest, tables::REGIONS)?;
     let mut runs = Vec::with_capacity(table.rows());
     for batch in table.batches(None, &["region", "address", "pages"])? {
-        let columns = table.columns(&batch)?;
+        let batch = batch?;
+        let columns = Columns(&batch);
         let regions = columns.names("region", &manifest.region_names).map_err(|why| table.damaged(why))?;
         let addresses = columns.u64s("address").map_err(|why| table.damaged(why))?;
         let lengths = columns.u32s("pages").map_err(|why| table.damaged(why))?;
@@ -41,7 +44,8 @@ fn read_runs(folder: &Path, manifest: &Manifest) -> Result<Vec<PageRun>> {
             runs.push(PageRun { first: address / PAGE_SIZE, len, region });
         }
     }
-    let ordered = runs.windows(2).all(|pair| pair[0].first.saturating_add(u64::from(pair[0].len)) <= pair[1].first);
+    let ordered =
+        runs.windows(2).all(|pair| pair[0].first.saturating_add(u64::from(pair[0].len)) <= pair[1].first);
     if !ordered {
         return Err(table.damaged("its runs overlap or are out of order"));
     }
@@ -56,7 +60,11 @@ fn read_cells(folder: &Path, manifest: &Manifest, runs: &[PageRun]) -> Result<Ve
     let table = Table::open(folder, manifest, tables::PAGES)?;
     let pages: usize = runs.iter().map(|run| run.len as usize).sum();
     if table.rows() != pages * manifest.page_workers.len() {
-        return Err(table.damaged(format!("it holds {} rows for {} workers of {pages} pages", table.rows(), manifest.page_workers.len())));
+        return Err(table.damaged(format!(
+            "it holds {} rows for {} workers of {pages} pages",
+            table.rows(),
+            manifest.page_workers.len()
+        )));
     }
     let groups = table.groups();
     let decoded: Vec<Result<Vec<PageCell>>> = thread::scope(|scope| {
@@ -66,20 +74,30 @@ fn read_cells(folder: &Path, manifest: &Manifest, runs: &[PageRun]) -> Result<Ve
         tasks.into_iter().map(|task| task.join().unwrap_or_else(|_| lost())).collect()
     });
     let decoded = decoded.into_iter().collect::<Result<Vec<_>>>()?;
-    let one_group_each = decoded.len() == manifest.page_workers.len() && decoded.iter().all(|cells| cells.len() == pages);
+    let one_group_each =
+        decoded.len() == manifest.page_workers.len() && decoded.iter().all(|cells| cells.len() == pages);
     let cells: Vec<Vec<PageCell>> = if one_group_each {
         decoded
     } else {
         let all: Vec<PageCell> = decoded.into_iter().flatten().collect();
-        (0..manifest.page_workers.len()).map(|index| all[index * pages..(index + 1) * pages].to_vec()).collect()
+        (0..manifest.page_workers.len())
+            .map(|index| all[index * pages..(index + 1) * pages].to_vec())
+            .collect()
     };
-    Ok(manifest.page_workers.iter().zip(cells).map(|(&worker, cells)| WorkerPages { worker, cells, fresh: Vec::new() }).collect())
+    Ok(manifest
+        .page_workers
+        .iter()
+        .zip(cells)
+        .map(|(&worker, cells)| WorkerPages { worker, cells, fresh: Vec::new() })
+        .collect())
 }
 
 fn read_group(table: &Table, group: usize) -> Result<Vec<PageCell>> {
     let mut cells = Vec::with_capacity(table.group_rows(group));
-    for batch in table.batches(Some(group), &["state", "broken_by", "content", "step_index", "bytes_changed"])? {
-        table.columns(&batch)?.append_cells(&mut cells).map_err(|why| table.damaged(why))?;
+    for batch in
+        table.batches(Some(group), &["state", "broken_by", "content", "step_index", "bytes_changed"])?
+    {
+        Columns(&batch?).append_cells(&mut cells).map_err(|why| table.damaged(why))?;
     }
     Ok(cells)
 }
@@ -88,7 +106,8 @@ fn read_fresh(folder: &Path, manifest: &Manifest, workers: &mut [WorkerPages]) -
     let table = Table::open(folder, manifest, tables::FRESH)?;
     let mut current = 0;
     for batch in table.batches(None, &["address", "pages", "worker"])? {
-        let columns = table.columns(&batch)?;
+        let batch = batch?;
+        let columns = Columns(&batch);
         let addresses = columns.u64s("address").map_err(|why| table.damaged(why))?;
         let lengths = columns.u32s("pages").map_err(|why| table.damaged(why))?;
         let owners = columns.u32s("worker").map_err(|why| table.damaged(why))?;
@@ -116,15 +135,20 @@ impl Table {
     fn open(folder: &Path, manifest: &Manifest, name: &str) -> Result<Self> {
         let path = folder.join(name);
         let bytes = fs::read(&path).map_err(|error| damaged(&path, error))?;
-        let stamp = manifest.tables.get(name).ok_or_else(|| damaged(&path, "the manifest does not list it"))?;
+        let stamp =
+            manifest.tables.get(name).ok_or_else(|| damaged(&path, "the manifest does not list it"))?;
         if bytes.len() as u64 != stamp.bytes {
-            return Err(damaged(&path, format!("it has {} bytes, the manifest says {}", bytes.len(), stamp.bytes)));
+            return Err(damaged(
+                &path,
+                format!("it has {} bytes, the manifest says {}", bytes.len(), stamp.bytes),
+            ));
         }
         if Stamp::of(stamp.rows, &bytes) != *stamp {
             return Err(damaged(&path, "its checksum is not the manifest's"));
         }
         let bytes = Bytes::from(bytes);
-        let metadata = ArrowReaderMetadata::load(&bytes, Default::default()).map_err(|error| damaged(&path, error))?;
+        let metadata = ArrowReaderMetadata::load(&bytes, ArrowReaderOptions::default())
+            .map_err(|error| damaged(&path, error))?;
         let rows = metadata.metadata().file_metadata().num_rows();
         if u64::try_from(rows) != Ok(stamp.rows) {
             return Err(damaged(&path, format!("it has {rows} rows, the manifest says {}", stamp.rows)));
@@ -145,7 +169,8 @@ impl Table {
     }
 
     fn batches(&self, group: Option<usize>, columns: &[&str]) -> Result<Batches<'_>> {
-        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.bytes.clone(), self.metadata.clone());
+        let builder =
+            ParquetRecordBatchReaderBuilder::new_with_metadata(self.bytes.clone(), self.metadata.clone());
         let projection = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
         let builder = builder.with_batch_size(BATCH_ROWS).with_projection(projection);
         let builder = match group {
@@ -154,10 +179,6 @@ impl Table {
         };
         let reader = builder.build().map_err(|error| self.damaged(error))?;
         Ok(Batches { table: self, reader })
-    }
-
-    fn columns<'a>(&self, batch: &'a Result<arrow_array::RecordBatch>) -> Result<Columns<'a>> {
-        batch.as_ref().map(Columns).map_err(Clone::clone)
     }
 
     fn damaged(&self, why: impl std::fmt::Display) -> Error {
@@ -179,5 +200,8 @@ impl Iterator for Batches<'_> {
 }
 
 fn damaged(path: &Path, why: impl std::fmt::Display) -> Error {
-    Error::new("cannot read the capture").path(path).why(why).fix("measure again: the file is missing, was cut short, or changed")
+    Error::new("cannot read the capture")
+        .path(path)
+        .why(why)
+        .fix("measure again: the file is missing, was cut short, or changed")
 }

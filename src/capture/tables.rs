@@ -11,10 +11,13 @@
 //! Names are dictionaries of strings, so that a query reads `state = 'broken'`.
 
 use crate::family::PageState;
-use crate::family::recording::{Content, PageHistory, PageRun, Recording, WorkerPages, NO_STEP};
+use crate::family::recording::{Content, NO_STEP, PageHistory, PageRun, Recording, WorkerPages};
 use crate::units::PAGE_SIZE;
 use arrow_array::types::{UInt8Type, UInt32Type};
-use arrow_array::{ArrayRef, DictionaryArray, Float64Array, RecordBatch, StringArray, UInt8Array, UInt16Array, UInt32Array, UInt64Array};
+use arrow_array::{
+    ArrayRef, DictionaryArray, Float64Array, RecordBatch, StringArray, UInt8Array, UInt16Array, UInt32Array,
+    UInt64Array,
+};
 use arrow_schema::ArrowError;
 use std::sync::Arc;
 
@@ -44,7 +47,10 @@ pub fn regions(pages: &PageHistory) -> Table {
         dictionary32(&pages.regions, pages.runs.iter().map(|run| (run.region, 1)));
     RecordBatch::try_from_iter([
         ("region", Arc::new(names?) as ArrayRef),
-        ("address", Arc::new(UInt64Array::from_iter_values(pages.runs.iter().map(|run| run.first * PAGE_SIZE)))),
+        (
+            "address",
+            Arc::new(UInt64Array::from_iter_values(pages.runs.iter().map(|run| run.first * PAGE_SIZE))),
+        ),
         ("pages", Arc::new(UInt32Array::from_iter_values(pages.runs.iter().map(|run| run.len)))),
     ])
 }
@@ -53,8 +59,12 @@ pub fn regions(pages: &PageHistory) -> Table {
 /// `step_index`, `bytes_changed`.
 pub fn pages(history: &PageHistory, worker: &WorkerPages, step_names: &[String]) -> Table {
     let cells = &worker.cells;
-    let addresses = history.runs.iter().flat_map(|run| (run.first..).take(run.len as usize).map(|page| page * PAGE_SIZE));
-    let regions = dictionary32(&history.regions, history.runs.iter().map(|run: &PageRun| (run.region, run.len as usize)))?;
+    let addresses =
+        history.runs.iter().flat_map(|run| (run.first..).take(run.len as usize).map(|page| page * PAGE_SIZE));
+    let regions = dictionary32(
+        &history.regions,
+        history.runs.iter().map(|run: &PageRun| (run.region, run.len as usize)),
+    )?;
     let steps = cells.iter().map(|cell| (cell.step != NO_STEP).then_some(cell.step));
     let named = steps.clone().map(|step| step.filter(|&step| usize::from(step) < step_names.len()));
     let step_names: Vec<&str> = step_names.iter().take(usize::from(NO_STEP)).map(String::as_str).collect();
@@ -67,15 +77,23 @@ pub fn pages(history: &PageHistory, worker: &WorkerPages, step_names: &[String])
         ("content", dictionary8(&CONTENTS, cells.iter().map(|cell| content_key(cell.content)))?, true),
         ("step", dictionary8(&step_names, named)?, true),
         ("step_index", Arc::new(steps.collect::<UInt8Array>()), true),
-        ("bytes_changed", Arc::new(UInt16Array::from_iter_values(cells.iter().map(|cell| cell.bytes_changed))), false),
+        (
+            "bytes_changed",
+            Arc::new(UInt16Array::from_iter_values(cells.iter().map(|cell| cell.bytes_changed))),
+            false,
+        ),
     ])
 }
 
 /// Columns: `address` (bytes), `pages`, `worker`.
 pub fn fresh(history: &PageHistory) -> Table {
-    let rows = || history.workers.iter().flat_map(|worker| worker.fresh.iter().map(|range| (worker.worker, range)));
+    let rows =
+        || history.workers.iter().flat_map(|worker| worker.fresh.iter().map(|range| (worker.worker, range)));
     RecordBatch::try_from_iter([
-        ("address", Arc::new(UInt64Array::from_iter_values(rows().map(|(_, range)| range.0 * PAGE_SIZE))) as ArrayRef),
+        (
+            "address",
+            Arc::new(UInt64Array::from_iter_values(rows().map(|(_, range)| range.0 * PAGE_SIZE))) as ArrayRef,
+        ),
         ("pages", Arc::new(UInt32Array::from_iter_values(rows().map(|(_, range)| range.1)))),
         ("worker", Arc::new(UInt32Array::from_iter_values(rows().map(|(worker, _)| worker)))),
     ])
@@ -84,31 +102,65 @@ pub fn fresh(history: &PageHistory) -> Table {
 /// Columns: `role`, `worker`, `pid`, `fate`, `private_pages`, and the ledger of the last step.
 pub fn processes(recording: &Recording) -> Table {
     let zygote = (recording.zygote.pid, None, None);
-    let workers = recording.workers.iter().map(|worker| (worker.pid, Some(worker.worker), Some(worker.fate.kind())));
+    let workers =
+        recording.workers.iter().map(|worker| (worker.pid, Some(worker.worker), Some(worker.fate.kind())));
     let rows: Vec<_> = std::iter::once(zygote).chain(workers).collect();
     let shares = recording.steps.last().map_or(&[][..], |step| &step.ledger.shares);
     let share = |pid: u32| shares.iter().find(|share| share.pid == pid);
     RecordBatch::try_from_iter_with_nullable([
-        ("role", Arc::new(StringArray::from_iter_values(rows.iter().map(|row| if row.1.is_some() { "worker" } else { "zygote" }))) as ArrayRef, false),
+        (
+            "role",
+            Arc::new(StringArray::from_iter_values(
+                rows.iter().map(|row| if row.1.is_some() { "worker" } else { "zygote" }),
+            )) as ArrayRef,
+            false,
+        ),
         ("worker", Arc::new(rows.iter().map(|row| row.1).collect::<UInt32Array>()), true),
         ("pid", Arc::new(UInt32Array::from_iter_values(rows.iter().map(|row| row.0))), false),
         ("fate", Arc::new(rows.iter().map(|row| row.2).collect::<StringArray>()), true),
-        ("private_pages", Arc::new(rows.iter().map(|row| share(row.0).map(|s| s.private_pages)).collect::<UInt64Array>()), true),
-        ("unique_frames", Arc::new(rows.iter().map(|row| share(row.0).map(|s| s.unique_frames)).collect::<UInt64Array>()), true),
-        ("proportional_frames", Arc::new(rows.iter().map(|row| share(row.0).map(|s| s.proportional_frames)).collect::<Float64Array>()), true),
-        ("page_table_bytes", Arc::new(rows.iter().map(|row| share(row.0).map(|s| s.page_table_bytes)).collect::<UInt64Array>()), true),
+        (
+            "private_pages",
+            Arc::new(rows.iter().map(|row| share(row.0).map(|s| s.private_pages)).collect::<UInt64Array>()),
+            true,
+        ),
+        (
+            "unique_frames",
+            Arc::new(rows.iter().map(|row| share(row.0).map(|s| s.unique_frames)).collect::<UInt64Array>()),
+            true,
+        ),
+        (
+            "proportional_frames",
+            Arc::new(
+                rows.iter().map(|row| share(row.0).map(|s| s.proportional_frames)).collect::<Float64Array>(),
+            ),
+            true,
+        ),
+        (
+            "page_table_bytes",
+            Arc::new(
+                rows.iter().map(|row| share(row.0).map(|s| s.page_table_bytes)).collect::<UInt64Array>(),
+            ),
+            true,
+        ),
     ])
 }
 
 /// Columns: `step_index`, `step`, `requests`, `seconds`, `worker`, `pid`, and the counts of
 /// [`crate::family::recording::WorkerStep`] in pages.
 pub fn steps(recording: &Recording) -> Table {
-    let rows: Vec<_> = (0_u32..).zip(&recording.steps).flat_map(|(index, step)| step.workers.iter().map(move |worker| (index, step, worker))).collect();
+    let rows: Vec<_> = (0_u32..)
+        .zip(&recording.steps)
+        .flat_map(|(index, step)| step.workers.iter().map(move |worker| (index, step, worker)))
+        .collect();
     let count = |of: fn(&crate::family::recording::WorkerStep) -> u64| -> ArrayRef {
         Arc::new(UInt64Array::from_iter_values(rows.iter().map(|row| of(row.2))))
     };
     RecordBatch::try_from_iter_with_nullable([
-        ("step_index", Arc::new(UInt32Array::from_iter_values(rows.iter().map(|row| row.0))) as ArrayRef, false),
+        (
+            "step_index",
+            Arc::new(UInt32Array::from_iter_values(rows.iter().map(|row| row.0))) as ArrayRef,
+            false,
+        ),
         ("step", Arc::new(StringArray::from_iter_values(rows.iter().map(|row| &row.1.name))), false),
         ("requests", Arc::new(rows.iter().map(|row| row.1.requests).collect::<UInt64Array>()), true),
         ("seconds", Arc::new(Float64Array::from_iter_values(rows.iter().map(|row| row.1.seconds))), false),
@@ -157,7 +209,10 @@ fn dictionary8(names: &[&str], keys: impl Iterator<Item = Option<u8>>) -> Result
 }
 
 /// Repeats each name as often as its run is long.
-fn dictionary32(names: &[String], runs: impl Iterator<Item = (u32, usize)>) -> Result<DictionaryArray<UInt32Type>, ArrowError> {
+fn dictionary32(
+    names: &[String],
+    runs: impl Iterator<Item = (u32, usize)>,
+) -> Result<DictionaryArray<UInt32Type>, ArrowError> {
     let keys = runs.flat_map(|(name, times)| std::iter::repeat_n(name, times));
     let names = Arc::new(StringArray::from_iter_values(names));
     DictionaryArray::try_new(UInt32Array::from_iter_values(keys), names)

@@ -3,7 +3,7 @@
 use super::manifest::{self, Manifest, Stamp};
 use super::tables;
 use crate::error::{Context, Error, Result};
-use crate::family::recording::{Recording, SCHEMA_VERSION};
+use crate::family::recording::{PageHistory, Recording, SCHEMA_VERSION};
 use arrow_array::RecordBatch;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding};
@@ -27,14 +27,18 @@ pub fn write(recording: &Recording, path: &Path, force: bool) -> Result<()> {
     let staging = tempfile::Builder::new().prefix(".forkprint-").tempdir_in(parent).at(WHAT, parent)?;
     let folder = staging.path().join("new");
     fs::create_dir(&folder).at(WHAT, &folder)?;
-    fill(recording, &folder).map_err(|error| error.path(path).fix("free some space or name another folder with --capture"))?;
+    fill(recording, &folder)
+        .map_err(|error| error.path(path).fix("free some space or name another folder with --capture"))?;
     replace(&folder, path, &staging.path().join("old")).at(WHAT, path)
 }
 
 /// Refuses a destination that [`write`] would refuse; to be asked before a long measurement.
 pub fn check_destination(path: &Path, force: bool) -> Result<()> {
     if path.file_name().is_none() {
-        return Err(Error::new(WHAT).path(path).why("the path has no name").fix("name a folder, like app.forkprint"));
+        return Err(Error::new(WHAT)
+            .path(path)
+            .why("the path has no name")
+            .fix("name a folder, like app.forkprint"));
     }
     if fs::symlink_metadata(path).is_err() {
         return Ok(());
@@ -42,7 +46,9 @@ pub fn check_destination(path: &Path, force: bool) -> Result<()> {
     let is_capture = path.join(manifest::FILE).is_file();
     match (is_capture, force) {
         (true, true) => Ok(()),
-        (true, false) => Err(Error::new("refusing to overwrite a capture").path(path).fix("add --force to replace it, or name another folder")),
+        (true, false) => Err(Error::new("refusing to overwrite a capture")
+            .path(path)
+            .fix("add --force to replace it, or name another folder")),
         (false, _) => Err(Error::new("refusing to overwrite what is not a capture")
             .path(path)
             .why("it exists and holds no manifest.json")
@@ -70,7 +76,12 @@ fn replace(new: &Path, path: &Path, old: &Path) -> std::io::Result<()> {
 fn fill(recording: &Recording, folder: &Path) -> Result<()> {
     let history = &recording.pages;
     let step_names: Vec<String> = recording.steps.iter().map(|step| step.name.clone()).collect();
-    let pages: Vec<_> = history.workers.iter().map(|worker| tables::pages(history, worker, &step_names)).collect::<Result<_, _>>().doing(WHAT)?;
+    let pages: Vec<_> = history
+        .workers
+        .iter()
+        .map(|worker| tables::pages(history, worker, &step_names))
+        .collect::<Result<_, _>>()
+        .doing(WHAT)?;
     let mut stamps = BTreeMap::new();
     let mut put = |name: &str, groups: &[RecordBatch]| -> Result<()> {
         let path = folder.join(name);
@@ -90,7 +101,7 @@ fn fill(recording: &Recording, folder: &Path) -> Result<()> {
         region_names: history.regions.clone(),
         page_workers: history.workers.iter().map(|worker| worker.worker).collect(),
         tables: stamps,
-        recording: Recording { pages: Default::default(), ..recording.clone() },
+        recording: Recording { pages: PageHistory::default(), ..recording.clone() },
     };
     manifest.write(folder)
 }
@@ -98,7 +109,8 @@ fn fill(recording: &Recording, folder: &Path) -> Result<()> {
 /// Writes a table, one row group for each batch, so that the reader can decode them side by side.
 fn write_table(path: &PathBuf, groups: &[RecordBatch]) -> Result<Stamp, String> {
     let Some(first) = groups.first() else { return Err("a table needs a schema".into()) };
-    let mut writer = ArrowWriter::try_new(Vec::new(), first.schema(), Some(properties())).map_err(|e| e.to_string())?;
+    let mut writer =
+        ArrowWriter::try_new(Vec::new(), first.schema(), Some(properties())).map_err(|e| e.to_string())?;
     for group in groups {
         writer.write(group).map_err(|e| e.to_string())?;
         writer.flush().map_err(|e| e.to_string())?;

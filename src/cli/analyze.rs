@@ -1,11 +1,13 @@
 //! `forkprint analyze`: a real server under load, from its own configuration.
 
 use super::Invocation;
-use crate::error::{EXIT_FAILED, EXIT_OK, Result};
+use super::output::OutputArgs;
+use crate::error::Result;
 use crate::family::Rung;
 use crate::record::progress::Progress;
 use crate::record::{MeasureOptions, RunOutcome};
-use crate::servers::gunicorn::{self, AnalyzeOptions, analyze, lint_only};
+use crate::record::server::{AnalyzeOptions, analyze, lint_only};
+use crate::servers::gunicorn;
 use crate::servers::load::Plan;
 use clap::Args;
 use std::path::PathBuf;
@@ -13,12 +15,12 @@ use std::time::Duration;
 
 const EXAMPLES: &str = "Examples:
   forkprint analyze gunicorn.conf.py                       a thousand times GET /
-  forkprint analyze gunicorn.conf.py --load load.toml      the requests of a load file
+  forkprint analyze gunicorn.conf.py --load load.toml -o shop.html
   forkprint analyze gunicorn.conf.py --no-run              only read the configuration
   forkprint analyze conf.py -w 8 --python .venv/bin/python -- --chdir app shop:app
 
-gunicorn runs from the configuration as it is, on a free loopback port; no file or socket of a
-running deployment is touched. A load file looks like this:
+gunicorn runs from the configuration as it is, but on a free loopback port, without TLS, and away
+from the pid file, logs and sockets of a running deployment. A load file looks like this:
 
   [load]
   count = 1000
@@ -40,7 +42,7 @@ pub struct AnalyzeArgs {
     #[arg(long, value_name = "PATH", default_value = "python3")]
     python: PathBuf,
     /// Only read the configuration and apply the rules to it
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["load", "rung", "timeout"])]
     no_run: bool,
     /// Workers, instead of the configuration's
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
@@ -51,6 +53,8 @@ pub struct AnalyzeArgs {
     /// Evidence to use: pfn, exclusive [default: the best that works here]
     #[arg(long)]
     rung: Option<Rung>,
+    #[command(flatten)]
+    output: OutputArgs,
     /// More arguments of gunicorn
     #[arg(last = true, value_name = "GUNICORN ARGUMENTS")]
     extra: Vec<String>,
@@ -58,6 +62,7 @@ pub struct AnalyzeArgs {
 
 /// Runs the verb.
 pub fn run(args: AnalyzeArgs, invocation: &Invocation) -> Result<i32> {
+    args.output.check()?;
     let plan = args.load.as_deref().map(Plan::read).transpose()?.unwrap_or_default();
     let workers = args.workers.map(|workers| format!("--workers={workers}"));
     let target = gunicorn::Invocation {
@@ -81,14 +86,7 @@ pub fn run(args: AnalyzeArgs, invocation: &Invocation) -> Result<i32> {
         progress.done();
         outcome
     };
-    println!("{}", serde_json::to_string_pretty(&recording).unwrap_or_default());
-    match error {
-        None => Ok(EXIT_OK),
-        Some(error) => {
-            super::report(&error);
-            Ok(EXIT_FAILED)
-        }
-    }
+    super::conclude(&recording, error, &args.output)
 }
 
 /// Leaves out the values of `--env NAME=VALUE`, which is how gunicorn is given passwords.

@@ -1,6 +1,7 @@
 //! The command line: one file a verb, flags turned into plain structs.
 
 mod analyze;
+mod demo;
 mod doctor;
 pub mod output;
 mod pages;
@@ -8,8 +9,10 @@ mod report;
 mod run;
 
 use crate::error::{EXIT_FAILED, EXIT_OK, Error, Result};
+use crate::family::recording::Recording;
 use crate::interrupt;
 use crate::supervisor::zygote::{ZygoteSpec, serve};
+use self::output::OutputArgs;
 use clap::{CommandFactory, Parser, Subcommand};
 use std::ffi::OsString;
 use std::io::IsTerminal;
@@ -41,6 +44,7 @@ Exit codes: 0 fine, 1 a threshold was exceeded, 2 it could not be measured or th
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Demo(demo::DemoArgs),
     Run(run::RunArgs),
     Analyze(analyze::AnalyzeArgs),
     Report(report::ReportArgs),
@@ -66,7 +70,7 @@ pub struct Invocation {
 impl Invocation {
     /// The command line as a person would type it again.
     pub fn command_line(&self) -> String {
-        let words = self.arguments.iter().map(|argument| quote(&argument.to_string_lossy()));
+        let words = output::without_outputs(&self.arguments).map(|argument| quote(&argument.to_string_lossy()));
         std::iter::once("forkprint".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
     }
 }
@@ -97,6 +101,7 @@ pub fn main(arguments: Vec<OsString>, self_command: Vec<OsString>) -> i32 {
 
 fn dispatch(verb: Verb, invocation: &Invocation) -> Result<i32> {
     match verb {
+        Verb::Demo(args) => demo::run(&args, invocation),
         Verb::Run(args) => run::run(args, invocation),
         Verb::Analyze(args) => analyze::run(args, invocation),
         Verb::Report(args) => report::run(&args),
@@ -105,6 +110,12 @@ fn dispatch(verb: Verb, invocation: &Invocation) -> Result<i32> {
         Verb::Man(args) => pages::man(&args),
         Verb::Zygote { .. } => Err(Error::new("the zygote verb is for forkprint itself")),
     }
+}
+
+/// Writes what was measured; an error that ended the measurement early is told after it.
+fn conclude(recording: &Recording, error: Option<Error>, output: &OutputArgs) -> Result<i32> {
+    output::emit(recording, output)?;
+    error.map_or(Ok(EXIT_OK), Err)
 }
 
 /// Prints an error for people: red only on a terminal.
@@ -160,5 +171,8 @@ mod tests {
         let arguments = ["run", "my file.py", "-w", "2"].map(OsString::from).to_vec();
         let invocation = Invocation { self_command: Vec::new(), arguments, quiet: false };
         assert_eq!(invocation.command_line(), "forkprint run 'my file.py' -w 2");
+        let outputs = ["-o", "a.html", "--force", "--capture=x", "--format", "json", "-ob.html"].map(OsString::from);
+        let arguments = [&invocation.arguments[..], &outputs].concat();
+        assert_eq!(Invocation { arguments, ..invocation.clone() }.command_line(), invocation.command_line());
     }
 }

@@ -8,6 +8,7 @@ use crate::units::Bytes;
 use anstream::AutoStream;
 use anstream::ColorChoice;
 use clap::{Args, ValueEnum};
+use std::ffi::OsString;
 use std::fs;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -67,14 +68,17 @@ impl DocumentArgs {
     /// Refuses what [`emit_document`] would refuse.
     pub fn check(&self) -> Result<()> {
         if let Some(folder) = self.file().filter(|path| path.is_dir()) {
-            return Err(Error::new("cannot write the output").path(folder).why("it is a folder").fix("name a file, like -o report.html"));
+            return Err(Error::new("cannot write the output")
+                .path(folder)
+                .why("it is a folder")
+                .fix("name a file, like -o report.html"));
         }
         self.form()?;
         let Some(path) = self.file() else { return Ok(()) };
         match fs::metadata(path) {
-            Ok(found) if found.is_file() && !self.force => {
-                Err(Error::new("refusing to overwrite a file").path(path).fix("add --force to replace it, or name another file"))
-            }
+            Ok(found) if found.is_file() && !self.force => Err(Error::new("refusing to overwrite a file")
+                .path(path)
+                .fix("add --force to replace it, or name another file")),
             Ok(found) if !found.is_file() => Ok(()),
             _ => probe(path),
         }
@@ -103,11 +107,34 @@ impl DocumentArgs {
     }
 }
 
+/// The words of a command line without those that say where its output goes, so that it can be
+/// typed again without being refused.
+pub fn without_outputs(words: &[OsString]) -> impl Iterator<Item = &OsString> {
+    let mut skip_value = false;
+    words.iter().filter(move |word| {
+        if std::mem::take(&mut skip_value) {
+            return false;
+        }
+        let text = word.to_string_lossy();
+        skip_value = ["-o", "--output", "--format", "--capture"].contains(&text.as_ref());
+        let joined = ["--output=", "--format=", "--capture="].iter().any(|start| text.starts_with(start));
+        let short = text.starts_with("-o") && !text.starts_with("--");
+        !(skip_value || joined || short || text == "--force")
+    })
+}
+
 /// Fails where no file can be made beside `path`, so that no measurement is lost at its end.
 fn probe(path: &Path) -> Result<()> {
-    let existing = path.ancestors().skip(1).find(|folder| folder.exists()).filter(|folder| !folder.as_os_str().is_empty());
+    let existing = path
+        .ancestors()
+        .skip(1)
+        .find(|folder| folder.exists())
+        .filter(|folder| !folder.as_os_str().is_empty());
     let folder = existing.unwrap_or(Path::new("."));
-    tempfile::tempfile_in(folder).map(drop).at("cannot write there", folder).map_err(|error| error.fix("name a file in a folder you may write to"))
+    tempfile::tempfile_in(folder)
+        .map(drop)
+        .at("cannot write there", folder)
+        .map_err(|error| error.fix("name a file in a folder you may write to"))
 }
 
 /// Writes a measurement: its capture where asked, then its document.
@@ -146,7 +173,9 @@ pub fn emit_document(recording: &Recording, args: &DocumentArgs, capture: Option
 fn to_stdout(document: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
     match out.write_all(document.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).doing("cannot write to standard output"),
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(error).doing("cannot write to standard output")
+        }
         _ => Ok(()),
     }
 }
@@ -165,7 +194,9 @@ fn write_file(path: &Path, bytes: &[u8], force: bool) -> Result<()> {
     match kept {
         Ok(_) => Ok(()),
         Err(error) if error.error.kind() == ErrorKind::AlreadyExists => {
-            Err(Error::new("refusing to overwrite a file").path(path).fix("add --force to replace it, or name another file"))
+            Err(Error::new("refusing to overwrite a file")
+                .path(path)
+                .fix("add --force to replace it, or name another file"))
         }
         Err(error) => Err(error.error).at(WHAT, path),
     }
@@ -174,7 +205,10 @@ fn write_file(path: &Path, bytes: &[u8], force: bool) -> Result<()> {
 /// A temporary file with the permissions that any new file gets.
 fn new_file(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
     use std::os::unix::fs::PermissionsExt;
-    tempfile::Builder::new().prefix(".forkprint-").permissions(fs::Permissions::from_mode(0o666)).tempfile_in(folder)
+    tempfile::Builder::new()
+        .prefix(".forkprint-")
+        .permissions(fs::Permissions::from_mode(0o666))
+        .tempfile_in(folder)
 }
 
 fn note(line: &str) {

@@ -1,11 +1,13 @@
 //! `forkprint run`: one workload under the supervisor.
 
 use super::Invocation;
-use crate::error::{EXIT_FAILED, EXIT_OK, Result};
+use super::output::OutputArgs;
+use crate::error::Result;
 use crate::family::Rung;
 use crate::record::progress::Progress;
 use crate::record::{RunOptions, RunOutcome, run as measure};
 use crate::runtimes::Workload;
+use crate::runtimes::toy::{GcPolicy, JitMode, ToyOptions};
 use clap::Args;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -33,12 +35,22 @@ pub struct RunArgs {
     /// Evidence to use: pfn, scan, exclusive [default: the best that works here]
     #[arg(long)]
     rung: Option<Rung>,
+    /// Where the toy collector keeps its marks: mark-header, mark-bitmap
+    #[arg(long, default_value_t, help_heading = "Toy runtime")]
+    gc: GcPolicy,
+    /// What the toy runtime does with hot functions: patch, off
+    #[arg(long, default_value_t, help_heading = "Toy runtime")]
+    jit: JitMode,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 /// Runs the verb.
 pub fn run(args: RunArgs, invocation: &Invocation) -> Result<i32> {
+    args.output.check()?;
+    let toy = ToyOptions { gc: args.gc, jit: args.jit, ..ToyOptions::default() };
     let options = RunOptions {
-        workload: Workload { path: args.workload },
+        workload: Workload { path: args.workload, toy },
         workers: args.workers,
         timeout: Duration::from_secs(args.timeout),
         rung: args.rung,
@@ -48,12 +60,5 @@ pub fn run(args: RunArgs, invocation: &Invocation) -> Result<i32> {
     let progress = if invocation.quiet { Progress::silent() } else { Progress::terminal() };
     let RunOutcome { recording, error } = measure(&options, &progress)?;
     progress.done();
-    println!("{}", serde_json::to_string_pretty(&recording).unwrap_or_default());
-    match error {
-        None => Ok(EXIT_OK),
-        Some(error) => {
-            super::report(&error);
-            Ok(EXIT_FAILED)
-        }
-    }
+    super::conclude(&recording, error, &args.output)
 }

@@ -5,7 +5,7 @@
 //! strictly (`Objects/obmalloc.c`, `struct pool_header`) that other memory hardly ever passes for one.
 
 use crate::family::Process;
-use crate::runtimes::Region;
+use crate::family::Region;
 use crate::units::{PAGE_SIZE, Vpn};
 use std::collections::BTreeMap;
 

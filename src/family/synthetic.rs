@@ -1,8 +1,8 @@
 //! Made-up recordings that obey the conservation laws, for tests and benchmarks of what reads them.
 
 use super::recording::{
-    About, Content, CrossCheck, Fate, Finding, NO_STEP, PageCell, PageHistory, PageRun, Reconciliation, Recording, Rung, Step,
-    WorkerInfo, WorkerPages, WorkerStep, ZygoteSummary,
+    About, Content, CrossCheck, Fate, Finding, NO_STEP, PageCell, PageHistory, PageRun, Reconciliation,
+    Recording, Rung, Step, WorkerInfo, WorkerPages, WorkerStep, ZygoteSummary,
 };
 use super::{Diff, Ledger, PageState};
 use crate::units::{PAGE_SIZE, Vpn};
@@ -44,12 +44,18 @@ pub fn recording(shape: Shape) -> Recording {
     let mut random = Random(shape.seed | 1);
     let pages = history(shape, &mut random);
     let steps: Vec<Step> = (0..=shape.steps).map(|index| step(shape, &pages, index)).collect();
-    let last = steps.last().map(|step| step.workers.iter().map(|w| w.broken).sum::<u64>()).unwrap_or(0);
+    let last = steps.last().map_or(0, |step| step.workers.iter().map(|w| w.broken).sum::<u64>());
     let (kernel_writes, floor, unexplained) = (last / 200, last / 90, last / 50);
     Recording {
         about: about(shape),
-        zygote: ZygoteSummary { pid: 4100, private_pages: u64::from(shape.pages), rss_bytes: u64::from(shape.pages) * PAGE_SIZE * 5 / 4 },
-        workers: (0..shape.workers).map(|worker| WorkerInfo { worker, pid: 4101 + worker, fate: Fate::Finished }).collect(),
+        zygote: ZygoteSummary {
+            pid: 4100,
+            private_pages: u64::from(shape.pages),
+            rss_bytes: u64::from(shape.pages) * PAGE_SIZE * 5 / 4,
+        },
+        workers: (0..shape.workers)
+            .map(|worker| WorkerInfo { worker, pid: 4101 + worker, fate: Fate::Finished })
+            .collect(),
         reconciliation: Reconciliation {
             broken: last,
             explained: last - kernel_writes - floor - unexplained,
@@ -87,8 +93,10 @@ fn findings() -> Vec<Finding> {
         Finding {
             code: "FP001".into(),
             title: "Reading objects copies their pages: reference counts live beside the data".into(),
-            evidence: "93 % of the broken pages in pymalloc arenas hold the bytes they held at the fork".into(),
-            fix: "call gc.freeze() after loading, and make long-lived objects immortal before the fork".into(),
+            evidence: "93 % of the broken pages in pymalloc arenas hold the bytes they held at the fork"
+                .into(),
+            fix: "call gc.freeze() after loading, and make long-lived objects immortal before the fork"
+                .into(),
         },
         Finding {
             code: "FP004".into(),
@@ -100,12 +108,19 @@ fn findings() -> Vec<Finding> {
 }
 
 fn history(shape: Shape, random: &mut Random) -> PageHistory {
-    let mut history = PageHistory { regions: REGIONS.iter().map(|region| region.0.to_owned()).collect(), ..PageHistory::default() };
+    let mut history = PageHistory {
+        regions: REGIONS.iter().map(|region| region.0.to_owned()).collect(),
+        ..PageHistory::default()
+    };
     let mut left = shape.pages;
     let mut address = 0x5555_5555_0000 / PAGE_SIZE;
     for (region, (_, share, _, _)) in (0_u32..).zip(REGIONS) {
         let is_last = region as usize == REGIONS.len() - 1;
-        let mut wanted = if is_last { left } else { (shape.pages / 100 * share).max(3).min(left.saturating_sub(8).max(1)) };
+        let mut wanted = if is_last {
+            left
+        } else {
+            (shape.pages / 100 * share).max(3).min(left.saturating_sub(8).max(1))
+        };
         left -= wanted;
         while wanted > 0 {
             let len = wanted.min(256 + u32::try_from(random.below(4096)).unwrap_or(0));
@@ -116,7 +131,8 @@ fn history(shape: Shape, random: &mut Random) -> PageHistory {
         address += 0x1000;
     }
     let zygote = zygote_writes(&history, shape, random);
-    history.workers = (0..shape.workers).map(|worker| worker_pages(&history, shape, worker, &zygote, random)).collect();
+    history.workers =
+        (0..shape.workers).map(|worker| worker_pages(&history, shape, worker, &zygote, random)).collect();
     history
 }
 
@@ -124,7 +140,7 @@ fn history(shape: Shape, random: &mut Random) -> PageHistory {
 fn zygote_writes(history: &PageHistory, shape: Shape, random: &mut Random) -> Vec<u8> {
     let mut written = vec![NO_STEP; history.len()];
     for step in 0..=shape.steps {
-        for _ in 0..1 + history.len() / 2000 {
+        for _ in 0..=history.len() / 2000 {
             let at = usize::try_from(random.below(history.len() as u64)).unwrap_or(0);
             let end = (at + 1 + usize::try_from(random.below(12)).unwrap_or(0)).min(written.len());
             written[at..end].iter_mut().for_each(|page| *page = (*page).min(step));
@@ -133,18 +149,31 @@ fn zygote_writes(history: &PageHistory, shape: Shape, random: &mut Random) -> Ve
     written
 }
 
-fn worker_pages(history: &PageHistory, shape: Shape, worker: u32, zygote: &[u8], random: &mut Random) -> WorkerPages {
+fn worker_pages(
+    history: &PageHistory,
+    shape: Shape,
+    worker: u32,
+    zygote: &[u8],
+    random: &mut Random,
+) -> WorkerPages {
     let mut cells = Vec::with_capacity(history.len());
     for run in &history.runs {
         let (_, _, breaks, ghosts) = REGIONS[run.region as usize];
         let mut left = run.len;
         while left > 0 {
-            let stretch = left.min(1 + u32::try_from(random.below(24)).unwrap_or(0));
+            let stretch = left.min(u32::try_from(random.below(24)).unwrap_or(0) + 1);
             left -= stretch;
-            let step = (0..=shape.steps).find(|&step| random.below(100) < if step == 0 { breaks / 8 } else { breaks });
+            let step = (0..=shape.steps)
+                .find(|&step| random.below(100) < if step == 0 { breaks / 8 } else { breaks });
             let gone = random.below(700) == 0;
             for _ in 0..stretch {
-                cells.push(cell(step.filter(|_| random.below(12) > 0), gone, ghosts, zygote[cells.len()], random));
+                cells.push(cell(
+                    step.filter(|_| random.below(12) > 0),
+                    gone,
+                    ghosts,
+                    zygote[cells.len()],
+                    random,
+                ));
             }
         }
     }
@@ -176,20 +205,42 @@ fn cell(worker_step: Option<u8>, gone: bool, ghosts: u64, zygote_step: u8, rando
         _ if random.below(100) < ghosts => Content::Equal,
         _ => Content::Differs,
     };
-    let bytes_changed = if content == Content::Differs { 1 + u16::try_from(random.below(random.0 % 900 + 1)).unwrap_or(0) } else { 0 };
+    let bytes_changed = if content == Content::Differs {
+        1 + u16::try_from(random.below(random.0 % 900 + 1)).unwrap_or(0)
+    } else {
+        0
+    };
     PageCell { state, step, content, bytes_changed }
 }
 
 fn step(shape: Shape, history: &PageHistory, index: u8) -> Step {
     let grown = |pages: u32| pages * (u32::from(index) + 1) / (u32::from(shape.steps) + 1);
-    let diffs: Vec<Diff> = history.workers.iter().map(|worker| Diff {
-        states: worker.cells.iter().map(|cell| if cell.step <= index { cell.state } else { PageState::Shared }).collect(),
-        fresh: worker.fresh.iter().map(|&(first, len)| Vpn(first)..Vpn(first + u64::from(grown(len)))).collect(),
-    }).collect();
+    let diffs: Vec<Diff> = history
+        .workers
+        .iter()
+        .map(|worker| Diff {
+            states: worker
+                .cells
+                .iter()
+                .map(|cell| if cell.step <= index { cell.state } else { PageState::Shared })
+                .collect(),
+            fresh: worker
+                .fresh
+                .iter()
+                .map(|&(first, len)| Vpn(first)..Vpn(first + u64::from(grown(len))))
+                .collect(),
+        })
+        .collect();
     let page_tables = history.len() as u64 * 8 + 64 * 1024;
-    let members: Vec<_> = history.workers.iter().zip(&diffs).map(|(worker, diff)| (4101 + worker.worker, page_tables, diff)).collect();
+    let members: Vec<_> = history
+        .workers
+        .iter()
+        .zip(&diffs)
+        .map(|(worker, diff)| (4101 + worker.worker, page_tables, diff))
+        .collect();
     let ledger = Ledger::of_states((4100, page_tables), 40, &members);
-    let workers: Vec<WorkerStep> = history.workers.iter().zip(&diffs).map(|(worker, diff)| worker_step(worker, diff, index)).collect();
+    let workers: Vec<WorkerStep> =
+        history.workers.iter().zip(&diffs).map(|(worker, diff)| worker_step(worker, diff, index)).collect();
     let unique: u64 = workers.iter().map(|w| (w.broken_by_worker + w.fresh) * PAGE_SIZE).sum();
     let regions = broken_by_region(history, &diffs);
     Step {
@@ -219,7 +270,10 @@ fn broken_by_region(history: &PageHistory, diffs: &[Diff]) -> BTreeMap<String, u
     for run in &history.runs {
         let cells = at..at + run.len as usize;
         at = cells.end;
-        let broken: usize = diffs.iter().map(|diff| diff.states[cells.clone()].iter().filter(|state| state.broken()).count()).sum();
+        let broken: usize = diffs
+            .iter()
+            .map(|diff| diff.states[cells.clone()].iter().filter(|state| state.broken()).count())
+            .sum();
         if broken > 0 {
             *regions.entry(history.regions[run.region as usize].clone()).or_default() += broken as u64;
         }

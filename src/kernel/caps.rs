@@ -3,6 +3,7 @@
 use super::pagemap::Pagemap;
 use super::scan::{Category, scan};
 use super::uffd::WriteTracker;
+use crate::error::{Error, Result};
 use crate::family::Rung;
 use crate::units::{PAGE_SIZE, Vpn};
 use std::fs;
@@ -11,7 +12,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 /// The outcome of one probe: what was seen, or why it was refused.
-pub type Probe = Result<String, String>;
+pub type Probe = std::result::Result<String, String>;
 
 /// The capabilities of this process on this kernel.
 #[derive(Debug, Clone)]
@@ -72,7 +73,7 @@ impl Caps {
     }
 
     /// Whether a rung works here, or what forbids it.
-    pub fn supports(&self, rung: Rung) -> Result<(), String> {
+    pub fn supports(&self, rung: Rung) -> std::result::Result<(), String> {
         let needs: &[&Probe] = match rung {
             Rung::Pfn => &[&self.pagemap, &self.frames],
             Rung::Scan => &[&self.pagemap, &self.pagemap_scan, &self.write_tracking],
@@ -95,6 +96,15 @@ impl Caps {
     }
 }
 
+/// Refuses machines whose base page is not [`PAGE_SIZE`].
+pub fn ensure_page_size() -> Result<()> {
+    let size = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten().unwrap_or(0);
+    if u64::try_from(size) == Ok(PAGE_SIZE) {
+        return Ok(());
+    }
+    Err(Error::new("cannot measure on this machine").why(format!("its pages have {size} bytes, not {PAGE_SIZE}")))
+}
+
 /// The kernel's name and release, as `uname -sr`.
 pub fn kernel_release() -> String {
     nix::sys::utsname::uname().map_or_else(
@@ -113,7 +123,7 @@ pub fn machine() -> String {
     format!("{}, {processors} processors, {} memory", std::env::consts::ARCH, memory.unwrap_or_else(|| "unknown".into()))
 }
 
-fn own_pagemap() -> Result<Pagemap, String> {
+fn own_pagemap() -> std::result::Result<Pagemap, String> {
     Pagemap::open(Path::new("/proc"), std::process::id()).map_err(|error| error.to_string())
 }
 

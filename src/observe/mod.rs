@@ -5,6 +5,8 @@ pub mod discover;
 pub mod maps;
 pub mod process;
 pub mod rollup;
+pub mod root;
 pub mod sections;
 
-pub use process::{ProcRoot, read_process, read_processes};
+pub use process::{read_process, read_processes};
+pub use root::ProcRoot;

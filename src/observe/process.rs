@@ -1,6 +1,7 @@
 //! A process with every page of its copy-on-write memory.
 
-use super::maps::{read_identity, unreadable};
+use super::maps::read_identity;
+use super::root::{ProcRoot, unreadable};
 use crate::error::{Error, Result};
 use crate::family::{PageEntry, PageRanges, PageTable, Process, Run, Vma};
 use crate::kernel::pagemap::Pagemap;
@@ -9,36 +10,8 @@ use crate::kernel::Caps;
 use crate::units::Vpn;
 use std::ops::Range;
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-
-/// Where `/proc` is mounted. Tests use trees of their own.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProcRoot(PathBuf);
-
-impl ProcRoot {
-    /// The running kernel's.
-    pub fn system() -> Self {
-        Self("/proc".into())
-    }
-
-    /// Any other tree of the same shape.
-    pub fn at(path: impl Into<PathBuf>) -> Self {
-        Self(path.into())
-    }
-
-    /// The folder.
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-
-    /// One process below it.
-    pub fn process(&self, pid: u32) -> Result<procfs::process::Process> {
-        let dir = self.0.join(pid.to_string());
-        procfs::process::Process::new_with_root(dir).map_err(|error| unreadable(self, pid, &error))
-    }
-}
 
 /// Areas above this many pages may be mostly reserved: only their populated parts are read.
 const SPARSE_PAGES: u64 = (64 << 20) / crate::units::PAGE_SIZE;

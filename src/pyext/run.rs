@@ -87,7 +87,7 @@ pub(super) fn run(
         .map_err(|error| ForkprintError::new_err(format!("timeout: {error}")))?;
     let rung = rung.map(parse_rung).transpose()?;
     let options =
-        RunOptions { workload: Workload { path: workload }, workers, timeout, rung, self_command, command };
+        RunOptions { workload: Workload::new(workload), workers, timeout, rung, self_command, command };
     let RunOutcome { recording, error } = interruptibly(py, move || crate::record::run(&options, &Progress::silent()))?;
     Ok(NativeRecording { recording, error })
 }

@@ -59,6 +59,14 @@ impl MeasureOptions {
         }
         caps.supports(rung).map_or_else(refuse, |()| Ok(rung))
     }
+
+    /// Why the evidence is weaker than the best there is, and what would raise it.
+    fn weaker_than_best(&self, rung: Rung) -> Option<String> {
+        let best = Rung::ALL[0];
+        let (caps, raise) = (Caps::get(), Caps::get().raise(best)?);
+        let why = caps.supports(best).err()?;
+        self.rung.is_none().then(|| format!("evidence '{}' instead of '{}', because {why}; to raise it: {raise}", rung.name(), best.name()))
+    }
 }
 
 /// A measurement under way.
@@ -103,7 +111,7 @@ impl Measurement {
             },
             ..Recording::default()
         };
-        recording.about.notes.extend(evidence.notes());
+        recording.about.notes.extend(options.weaker_than_best(rung).into_iter().chain(evidence.notes()));
         Ok(Self {
             root,
             log: PageLog::new(&inherited),

@@ -5,7 +5,7 @@ use super::progress::Progress;
 use crate::error::{Error, Result};
 use crate::family::Rung;
 use crate::family::recording::{About, Fate, Finding, Recording};
-use crate::kernel::caps::{Caps, kernel_release, machine};
+use crate::kernel::caps::{self, Caps, kernel_release, machine};
 use crate::runtimes::Workload;
 use crate::supervisor::Family;
 use crate::supervisor::family::{StepOutcome, tell};
@@ -47,6 +47,7 @@ pub fn run(options: &RunOptions, progress: &Progress) -> Result<RunOutcome> {
     if options.workers == 0 {
         return Err(Error::new("cannot measure a family without workers").fix("use -w 1 or more"));
     }
+    caps::ensure_page_size()?;
     let measure = MeasureOptions { rung: options.rung, code_in_worker: true };
     let rung = measure.choose_rung(Caps::get())?;
     progress.now(format!("loading {}", options.workload.path.display()));
@@ -62,7 +63,7 @@ pub fn run(options: &RunOptions, progress: &Progress) -> Result<RunOutcome> {
         python: loaded.python,
     };
     progress.now("reading the zygote");
-    let mut measurement = Measurement::begin(about(options, &loaded, rung), baseline, &measure)?;
+    let mut measurement = Measurement::begin(about(options, &loaded), baseline, &measure)?;
     for _ in 0..options.workers {
         measurement.add_worker(family.fork()?);
     }
@@ -114,22 +115,15 @@ fn note_outcome(measurement: &mut Measurement, worker: usize, outcome: StepOutco
     Some(Error::new(title).why(detail).fix(fix))
 }
 
-fn about(options: &RunOptions, loaded: &Loaded, rung: Rung) -> About {
+fn about(options: &RunOptions, loaded: &Loaded) -> About {
     let file = options.workload.path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-    let mut notes = loaded.notes.clone();
-    let best = Rung::Pfn;
-    if rung != best && options.rung.is_none() {
-        let why = Caps::get().supports(best).err().unwrap_or_default();
-        let raise = Caps::get().raise(best).unwrap_or("nothing");
-        notes.push(format!("rung '{}' and not '{}': {why}; to raise it: {raise}", rung.name(), best.name()));
-    }
     About {
         title: file.unwrap_or_default(),
         description: loaded.description.clone(),
         command: options.command.clone(),
         runtime: loaded.runtime.clone(),
         runtime_version: loaded.version.clone(),
-        notes,
+        notes: loaded.notes.clone(),
         ..about_this_machine()
     }
 }

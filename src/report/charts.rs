@@ -4,6 +4,7 @@
 //! one scale, and the total stands at the end of each bar.
 
 use super::palette::{Role, themed};
+use super::summary::clipped;
 use crate::error::{Context, Result};
 use plotters::backend::SVGBackend;
 use plotters::coord::Shift;
@@ -34,7 +35,10 @@ pub(super) struct Row {
 /// Rows of stacked bars on one scale.
 pub(super) fn bars(title: &str, description: &str, rows: &[Row]) -> Result<String> {
     let height = ROW * i32::try_from(rows.len()).unwrap_or(1).max(1) + 4;
-    let longest = rows.iter().map(|row| row.track.max(row.parts.iter().map(|part| part.1).sum())).fold(f64::MIN_POSITIVE, f64::max);
+    let longest = rows
+        .iter()
+        .map(|row| row.track.max(row.parts.iter().map(|part| part.1).sum()))
+        .fold(f64::MIN_POSITIVE, f64::max);
     let scale = f64::from(WIDTH - LABELS - TOTALS) / longest;
     draw(title, description, height, |canvas| {
         for (index, row) in (0..).zip(rows) {
@@ -65,14 +69,21 @@ pub(super) struct Line {
 }
 
 /// Lines over named positions. `ticks` are (position, name); `y_label` names a height.
-pub(super) fn lines(title: &str, description: &str, lines: &[Line], ticks: &[(f64, String)], y_label: impl Fn(f64) -> String) -> Result<String> {
+pub(super) fn lines(
+    title: &str,
+    description: &str,
+    lines: &[Line],
+    ticks: &[(f64, String)],
+    y_label: impl Fn(f64) -> String,
+) -> Result<String> {
     const HEIGHT: i32 = 300;
     const LEFT: i32 = 78;
     const BOTTOM: i32 = 34;
     const TOP: i32 = 14;
     let points = || lines.iter().flat_map(|line| &line.points);
     let highest = nice_ceiling(points().map(|point| point.1).fold(0.0, f64::max));
-    let (first, last) = ticks.iter().fold((f64::MAX, f64::MIN), |(low, high), (at, _)| (low.min(*at), high.max(*at)));
+    let (first, last) =
+        ticks.iter().fold((f64::MAX, f64::MIN), |(low, high), (at, _)| (low.min(*at), high.max(*at)));
     let span = (last - first).max(f64::MIN_POSITIVE);
     let x = |at: f64| LEFT + pixels((at - first) / span * f64::from(WIDTH - LEFT - 34));
     let y = |value: f64| HEIGHT - BOTTOM - pixels(value / highest * f64::from(HEIGHT - BOTTOM - TOP));
@@ -112,7 +123,12 @@ fn nice_ceiling(value: f64) -> f64 {
     ceiling
 }
 
-fn draw(title: &str, description: &str, height: i32, paint: impl FnOnce(&Canvas<'_>) -> Result<()>) -> Result<String> {
+fn draw(
+    title: &str,
+    description: &str,
+    height: i32,
+    paint: impl FnOnce(&Canvas<'_>) -> Result<()>,
+) -> Result<String> {
     let mut svg = String::new();
     {
         let size = (WIDTH.unsigned_abs(), height.unsigned_abs());
@@ -129,16 +145,19 @@ const WHAT: &str = "cannot draw a chart";
 fn labelled(svg: &str, title: &str, description: &str) -> String {
     let body = svg.find('>').map_or("", |end| &svg[end + 1..]);
     let view = svg.find("viewBox=").map_or("", |start| svg[start..].split('>').next().unwrap_or(""));
-    let body = body.replace(" opacity=\"1\"", "").replace(" font-family=\"sans-serif\"", "").replace(" stroke=\"none\"", "");
-    format!("<svg role=\"img\" {view}><title>{}</title><desc>{}</desc>{body}", escaped(title), escaped(description))
+    let body = body
+        .replace(" opacity=\"1\"", "")
+        .replace(" font-family=\"sans-serif\"", "")
+        .replace(" stroke=\"none\"", "");
+    format!(
+        "<svg role=\"img\" {view}><title>{}</title><desc>{}</desc>{body}",
+        escaped(title),
+        escaped(description)
+    )
 }
 
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
-}
-
-fn clipped(name: &str, most: usize) -> String {
-    if name.chars().count() <= most { name.to_owned() } else { name.chars().take(most - 1).chain(['…']).collect() }
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "within the width of a chart")]
@@ -157,7 +176,8 @@ impl Canvas<'_> {
     }
 
     fn line(&self, path: &[(i32, i32)], role: Role, thickness: u32) -> Result<()> {
-        let style = ShapeStyle { color: role.placeholder().to_rgba(), filled: false, stroke_width: thickness };
+        let style =
+            ShapeStyle { color: role.placeholder().to_rgba(), filled: false, stroke_width: thickness };
         self.0.draw(&PathElement::new(path.to_vec(), style)).doing(WHAT)
     }
 

@@ -6,8 +6,8 @@ use super::summary::{Summary, shown_percent, verdict};
 use crate::error::Result;
 use crate::family::recording::Recording;
 use crate::units::{Bytes, percent};
-use minijinja::{Value, context};
 use minijinja::value::Serde;
+use minijinja::{Value, context};
 use serde::Serialize;
 
 /// One report in a gallery.
@@ -50,7 +50,8 @@ impl Entry {
 }
 
 fn figures(summary: &Summary) -> String {
-    let workers = if summary.workers == 1 { "1 worker".to_owned() } else { format!("{} workers", summary.workers) };
+    let workers =
+        if summary.workers == 1 { "1 worker".to_owned() } else { format!("{} workers", summary.workers) };
     format!("{workers} · {} inherited", Bytes::of_pages(summary.per_worker(summary.inherited)))
 }
 
@@ -75,5 +76,9 @@ fn parts(summary: &Summary) -> Vec<Part> {
 /// The gallery as a self-contained HTML document.
 pub fn render(entries: &[Entry]) -> Result<String> {
     let sheet = concat!(include_str!("html/style.css"), include_str!("html/gallery.css"));
-    page("gallery.html", include_str!("html/gallery.html"), context! { style => style(sheet), entries => Value::from(Serde(entries)) })
+    page(
+        "gallery.html",
+        include_str!("html/gallery.html"),
+        context! { style => style(sheet), entries => Value::from(Serde(entries)) },
+    )
 }

@@ -1,7 +1,10 @@
 //! The stable JSON output: fields are added, never removed or renamed.
 
 use crate::family::Ledger;
-use crate::family::recording::{About, CrossCheck, Finding, Reconciliation, Recording, Rung, SCHEMA_VERSION, Step, WorkerInfo, WorkerStep, ZygoteSummary};
+use crate::family::recording::{
+    About, CrossCheck, Finding, Reconciliation, Recording, Rung, SCHEMA_VERSION, Step, WorkerInfo,
+    WorkerStep, ZygoteSummary,
+};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -80,6 +83,10 @@ impl<'a> OutputStep<'a> {
 
 impl Family {
     fn of(ledger: &Ledger) -> Self {
-        Self { distinct_frames: ledger.distinct_frames, pss_bytes: ledger.pss_bytes(), page_table_bytes: ledger.page_table_bytes() }
+        Self {
+            distinct_frames: ledger.distinct_frames,
+            pss_bytes: ledger.pss_bytes(),
+            page_table_bytes: ledger.page_table_bytes(),
+        }
     }
 }

@@ -44,9 +44,9 @@ const COLOURS: [(Role, &str, &str, &str); 12] = [
     (Role::Shared, "shared", "#d3dade", "#38424b"),
     (Role::Ghost, "ghost", "#e69f00", "#e69f00"),
     (Role::Differs, "differs", "#0072b2", "#2b8fd0"),
-    (Role::Uncompared, "uncompared", "#56b4e9", "#8fd0f5"),
+    (Role::Uncompared, "uncompared", "#343a40", "#d5dade"),
     (Role::Zygote, "zygote", "#cc79a7", "#cc79a7"),
-    (Role::Gone, "gone", "#6b7075", "#7d858c"),
+    (Role::Gone, "gone", "#8a9198", "#7d858c"),
     (Role::Fresh, "fresh", "#009e73", "#00a87b"),
     (Role::Copies, "copies", "#d55e00", "#e0701a"),
     (Role::PageTables, "page-tables", "#b8a900", "#f0e442"),
@@ -71,17 +71,23 @@ const CAUSES: [(&str, &str); 15] = [
     ("unexplained", "#8a939b"),
 ];
 
+/// Index of the last cause.
+#[expect(clippy::cast_possible_truncation, reason = "there are fewer than 256 causes")]
+const UNEXPLAINED: u8 = CAUSES.len() as u8 - 1;
+
 impl Role {
     /// The role of a cause.
     pub fn cause(name: &str) -> Self {
         let index = (0..).zip(CAUSES).find(|(_, (known, _))| *known == name).map(|(index, _)| index);
-        Self::Cause(index.unwrap_or(CAUSES.len() as u8 - 1))
+        Self::Cause(index.unwrap_or(UNEXPLAINED))
     }
 
     /// The CSS variable that holds the role's colour, without its dashes.
     pub fn css_name(self) -> String {
         match self {
-            Self::Cause(index) => format!("cause-{}", CAUSES[usize::from(index) % CAUSES.len()].0.replace('_', "-")),
+            Self::Cause(index) => {
+                format!("cause-{}", CAUSES[usize::from(index) % CAUSES.len()].0.replace('_', "-"))
+            }
             role => COLOURS[role.index()].1.to_owned(),
         }
     }
@@ -110,7 +116,10 @@ pub(super) fn themed(svg: &str) -> String {
         let RGBColor(red, green, blue) = role.placeholder();
         let name = role.css_name();
         ["fill", "stroke"].iter().fold(svg, |svg, property| {
-            svg.replace(&format!("{property}=\"#{red:02X}{green:02X}{blue:02X}\""), &format!("style=\"{property}:var(--{name})\""))
+            svg.replace(
+                &format!("{property}=\"#{red:02X}{green:02X}{blue:02X}\""),
+                &format!("style=\"{property}:var(--{name})\""),
+            )
         })
     })
 }
@@ -148,7 +157,10 @@ mod tests {
     #[test]
     fn placeholders_become_variables() {
         let RGBColor(r, g, b) = Role::Ghost.placeholder();
-        assert_eq!(themed(&format!("<rect fill=\"#{r:02X}{g:02X}{b:02X}\"/>")), "<rect style=\"fill:var(--ghost)\"/>");
+        assert_eq!(
+            themed(&format!("<rect fill=\"#{r:02X}{g:02X}{b:02X}\"/>")),
+            "<rect style=\"fill:var(--ghost)\"/>"
+        );
     }
 
     #[test]

@@ -32,12 +32,18 @@ impl Split {
 
     /// The parts of all workers of a step together.
     pub fn of_step(step: &Step) -> Self {
-        step.workers.iter().map(Self::of).fold(Self::default(), |sum, part| Self {
-            ghost: sum.ghost + part.ghost,
-            differs: sum.differs + part.differs,
-            uncompared: sum.uncompared + part.uncompared,
-            zygote: sum.zygote + part.zygote,
-        })
+        step.workers.iter().map(Self::of).fold(Self::default(), Self::plus)
+    }
+
+    /// The parts of both.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            ghost: self.ghost + other.ghost,
+            differs: self.differs + other.differs,
+            uncompared: self.uncompared + other.uncompared,
+            zygote: self.zygote + other.zygote,
+        }
     }
 
     /// Pages that workers copied.
@@ -86,13 +92,17 @@ impl Summary {
             gone: sum(|w| w.gone),
             fresh: sum(|w| w.fresh),
             distinct_frames: step.ledger.distinct_frames,
-            compared: recording.about.rung != Rung::Rollup && (split.copied() == 0 || split.uncompared < split.copied()),
+            compared: recording.about.rung != Rung::Rollup
+                && (split.copied() == 0 || split.uncompared < split.copied()),
         })
     }
 
     /// Pages of one worker, from pages of all.
     pub const fn per_worker(&self, pages: u64) -> u64 {
-        if self.workers == 0 { 0 } else { pages / self.workers }
+        match pages.checked_div(self.workers) {
+            Some(pages) => pages,
+            None => 0,
+        }
     }
 
     /// Pages still shared, over all workers.
@@ -106,10 +116,26 @@ impl Summary {
     }
 }
 
+fn findings_of(recording: &Recording) -> String {
+    match recording.findings.len() {
+        1 => "1 finding".into(),
+        count => format!("{count} findings"),
+    }
+}
+
 /// The verdict, in two sentences that need no knowledge of memory management.
 pub fn verdict(recording: &Recording) -> [String; 2] {
+    if recording.workers.is_empty() && recording.about.complete {
+        return [
+            format!("Nothing was run: the {} below come from the configuration alone.", findings_of(recording)),
+            "Run it without --no-run to measure what its workers stop sharing.".into(),
+        ];
+    }
     let Some(summary) = Summary::of(recording) else {
-        return ["No worker lived long enough to be measured.".into(), "The findings say what happened.".into()];
+        return [
+            "No worker lived long enough to be measured.".into(),
+            "The findings say what happened.".into(),
+        ];
     };
     [sharing(&summary), worth(&summary)]
 }
@@ -147,9 +173,15 @@ fn worth(summary: &Summary) -> String {
         return format!("All of these copies hold new data: {} in the whole family.", size(split.differs));
     }
     if split.ghost * 2 >= split.copied() {
-        return format!("{ghosts} of what was copied still holds the very bytes it held at the fork: {} spent on nothing.", size(split.ghost));
+        return format!(
+            "{ghosts} of what was copied still holds the very bytes it held at the fork: {} spent on nothing.",
+            size(split.ghost)
+        );
     }
-    format!("Most of these copies hold new data, but {ghosts} of them ({}) are still identical to the original.", size(split.ghost))
+    format!(
+        "Most of these copies hold new data, but {ghosts} of them ({}) are still identical to the original.",
+        size(split.ghost)
+    )
 }
 
 /// A percentage for people: whole numbers, except below one and just short of all.
@@ -177,6 +209,17 @@ pub fn next_command(recording: &Recording, capture: Option<&Path>) -> String {
     }
 }
 
+/// A name of at most `most` characters; the middle of a longer one is left out.
+pub fn clipped(name: &str, most: usize) -> String {
+    let characters: Vec<char> = name.chars().collect();
+    if characters.len() <= most {
+        return name.to_owned();
+    }
+    let tail = most.saturating_sub(1) / 2;
+    let head = most.saturating_sub(1) - tail;
+    characters[..head].iter().chain(&['…']).chain(&characters[characters.len() - tail..]).collect()
+}
+
 /// A count with its thousands set apart.
 pub fn grouped(count: u64) -> String {
     let digits = count.to_string();
@@ -193,7 +236,11 @@ pub fn grouped(count: u64) -> String {
 /// An argument as a POSIX shell reads it back.
 pub fn shell_word(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-./=:,@%+".contains(c);
-    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
 }
 
 #[cfg(test)]
@@ -215,7 +262,8 @@ mod tests {
 
     #[test]
     fn counts_that_contradict_each_other_do_not_underflow() {
-        let worker = WorkerStep { broken: 5, broken_by_worker: 9, ghost: 7, uncompared: 8, ..WorkerStep::default() };
+        let worker =
+            WorkerStep { broken: 5, broken_by_worker: 9, ghost: 7, uncompared: 8, ..WorkerStep::default() };
         assert_eq!(Split::of(&worker).broken(), 5);
     }
 
@@ -233,5 +281,12 @@ mod tests {
         assert_eq!(shell_word("it's"), r"'it'\''s'");
         assert_eq!(grouped(1_234_567), "1,234,567");
         assert_eq!(grouped(12), "12");
+    }
+
+    #[test]
+    fn long_names_keep_both_ends() {
+        assert_eq!(clipped("libpython3.12.so.1.0 .data", 12), "libpyt….data");
+        assert_eq!(clipped("größe", 5), "größe");
+        assert_eq!(clipped("größer", 1), "…");
     }
 }

@@ -1,6 +1,6 @@
 //! One terminal screen: verdict, steps, regions, who pays, findings, evidence, and what to type next.
 
-use super::summary::{self, Split, grouped, shown_percent};
+use super::summary::{self, Split, clipped, grouped, shown_percent};
 use crate::family::Ledger;
 use crate::family::recording::{CrossCheck, Fate, Finding, Reconciliation, Recording, Step};
 use crate::units::Bytes;
@@ -50,7 +50,8 @@ impl Page {
             1 => "1 worker".to_owned(),
             count => format!("{count} workers"),
         };
-        let facts = [about.runtime_version.as_str(), &workers, &format!("rung {}", about.rung.name())].map(printable);
+        let facts =
+            [about.runtime_version.as_str(), &workers, &format!("rung {}", about.rung.name())].map(printable);
         let facts = facts.iter().filter(|fact| !fact.is_empty()).cloned().collect::<Vec<_>>().join(", ");
         format!("{}  {}\n", self.paint.bold(&printable(&about.title)), self.paint.dim(&facts))
     }
@@ -58,27 +59,43 @@ impl Page {
     fn verdict(&self, recording: &Recording) -> String {
         let sentences = summary::verdict(recording).map(|sentence| printable(&sentence)).join(" ");
         let text = self.wrap(&sentences, 0);
-        if recording.about.complete { text } else { text + &self.paint.warn("The measurement ended early.") + "\n" }
+        if recording.about.complete {
+            text
+        } else {
+            text + &self.paint.warn("The measurement ended early.") + "\n"
+        }
     }
 
     fn steps(&self, steps: &[Step]) -> String {
         if steps.iter().all(|step| step.workers.is_empty()) {
             return String::new();
         }
-        let by_worker = steps.iter().map(|step| step.workers.len()).max().unwrap_or(0) <= MOST_WORKERS && self.width >= 76;
-        let name_width = steps.iter().map(|step| printable(&step.name).chars().count()).max().unwrap_or(0).clamp(4, 20);
+        let by_worker = steps.iter().map(|step| step.workers.len()).max().unwrap_or(0) <= MOST_WORKERS
+            && self.width >= 76;
+        let name_width =
+            steps.iter().map(|step| printable(&step.name).chars().count()).max().unwrap_or(0).clamp(4, 20);
         let columns: Vec<String> = if by_worker {
-            steps.iter().max_by_key(|step| step.workers.len()).into_iter().flat_map(|step| &step.workers).map(|w| format!("worker {}", w.worker)).collect()
+            steps
+                .iter()
+                .max_by_key(|step| step.workers.len())
+                .into_iter()
+                .flat_map(|step| &step.workers)
+                .map(|w| format!("worker {}", w.worker))
+                .collect()
         } else {
             ["least", "mean", "most"].map(str::to_owned).into()
         };
         let mut text = format!("{:name_width$}", "step");
-        columns.iter().for_each(|column| { let _ = write!(text, " {column:>11}"); });
-        text = self.paint.dim(&format!("{text}   ghost      fresh")) + self.paint.dim("   (broken per worker)").as_str() + "\n";
+        for column in &columns {
+            let _ = write!(text, " {column:>11}");
+        }
+        text = self.paint.dim(&format!("{text}   ghost      fresh"))
+            + self.paint.dim("   (broken per worker)").as_str()
+            + "\n";
         let hidden = steps.len().saturating_sub(MOST_STEPS);
         for (index, step) in steps.iter().enumerate() {
             if hidden > 0 && index == MOST_STEPS / 2 {
-                let _ = writeln!(text, "{}", self.paint.dim(&format!("… {} more steps", hidden)));
+                let _ = writeln!(text, "{}", self.paint.dim(&format!("… {hidden} more steps")));
             }
             if index < MOST_STEPS / 2 || index >= MOST_STEPS / 2 + hidden {
                 text += &step_row(step, by_worker, &columns, name_width);
@@ -88,8 +105,15 @@ impl Page {
     }
 
     fn regions(&self, recording: &Recording) -> String {
-        let Some(step) = recording.steps.iter().rev().find(|step| !step.workers.is_empty()) else { return String::new() };
-        let mut regions: Vec<(String, u64)> = step.regions.iter().filter(|(_, pages)| **pages > 0).map(|(name, &pages)| (printable(name), pages)).collect();
+        let Some(step) = recording.steps.iter().rev().find(|step| !step.workers.is_empty()) else {
+            return String::new();
+        };
+        let mut regions: Vec<(String, u64)> = step
+            .regions
+            .iter()
+            .filter(|(_, pages)| **pages > 0)
+            .map(|(name, &pages)| (printable(name), pages))
+            .collect();
         regions.sort_by_key(|(_, pages)| std::cmp::Reverse(*pages));
         let total: u64 = regions.iter().map(|(_, pages)| pages).sum();
         if regions.len() > MOST_REGIONS {
@@ -100,13 +124,24 @@ impl Page {
         let mut text = String::new();
         for (name, pages) in &regions {
             let bar = bar(*pages, most, self.width.saturating_sub(50).clamp(8, 24));
-            let _ = writeln!(text, "{:<24} {:>10} {:>7}  {}", clipped(name, 24), Bytes::of_pages(*pages), shown_percent(*pages, total), self.paint.accent(&bar));
+            let _ = writeln!(
+                text,
+                "{:<24} {:>10} {:>7}  {}",
+                clipped(name, 24),
+                Bytes::of_pages(*pages),
+                shown_percent(*pages, total),
+                self.paint.accent(&bar)
+            );
         }
         if text.is_empty() { text } else { self.paint.dim("broken by region, all workers\n") + &text }
     }
 
     fn ledger(&self, recording: &Recording) -> String {
-        let Some(Step { ledger, workers, .. }) = recording.steps.iter().rev().find(|step| !step.workers.is_empty()) else { return String::new() };
+        let Some(Step { ledger, workers, .. }) =
+            recording.steps.iter().rev().find(|step| !step.workers.is_empty())
+        else {
+            return String::new();
+        };
         if *ledger == Ledger::default() {
             return String::new();
         }
@@ -114,7 +149,10 @@ impl Page {
         self.wrap(
             &format!(
                 "who pays: {} for zygote and {} workers ({} without sharing), and {} of page tables",
-                Bytes::of_pages(ledger.distinct_frames), workers.len(), Bytes::of_pages(alone), Bytes(ledger.page_table_bytes())
+                Bytes::of_pages(ledger.distinct_frames),
+                workers.len(),
+                Bytes::of_pages(alone),
+                Bytes(ledger.page_table_bytes())
             ),
             10,
         )
@@ -123,7 +161,11 @@ impl Page {
     fn fates(&self, recording: &Recording) -> String {
         let mut text = String::new();
         for worker in recording.workers.iter().filter(|worker| worker.fate != Fate::Finished) {
-            let _ = writeln!(text, "{}", self.paint.warn(&format!("worker {} {}", worker.worker, printable(&fate(&worker.fate)))));
+            let _ = writeln!(
+                text,
+                "{}",
+                self.paint.warn(&format!("worker {} {}", worker.worker, printable(&fate(&worker.fate))))
+            );
         }
         text
     }
@@ -131,7 +173,12 @@ impl Page {
     fn findings(&self, findings: &[Finding]) -> String {
         let mut text = String::new();
         for finding in findings {
-            let _ = writeln!(text, "{} {}", self.paint.warn(&printable(&finding.code)), self.paint.bold(&printable(&finding.title)));
+            let _ = writeln!(
+                text,
+                "{} {}",
+                self.paint.warn(&printable(&finding.code)),
+                self.paint.bold(&printable(&finding.title))
+            );
             if !finding.evidence.is_empty() {
                 text += &self.wrap(&format!("      {}", printable(&finding.evidence)), 6);
             }
@@ -185,19 +232,34 @@ fn step_row(step: &Step, by_worker: bool, columns: &[String], name_width: usize)
     if by_worker {
         for column in columns {
             let worker = step.workers.iter().find(|worker| *column == format!("worker {}", worker.worker));
-            let shown = worker.map_or_else(|| "–".to_owned(), |worker| Bytes::of_pages(worker.broken).to_string());
+            let shown =
+                worker.map_or_else(|| "–".to_owned(), |worker| Bytes::of_pages(worker.broken).to_string());
             let _ = write!(row, " {shown:>11}");
         }
     } else {
         broken.sort_unstable();
         let mean = broken.iter().sum::<u64>().checked_div(broken.len() as u64);
         for pages in [broken.first().copied(), mean, broken.last().copied()] {
-            let _ = write!(row, " {:>11}", pages.map_or_else(|| "–".to_owned(), |pages| Bytes::of_pages(pages).to_string()));
+            let _ = write!(
+                row,
+                " {:>11}",
+                pages.map_or_else(|| "–".to_owned(), |pages| Bytes::of_pages(pages).to_string())
+            );
         }
     }
     let split = Split::of_step(step);
-    let ghost = if split.copied() == split.uncompared { "–".into() } else { shown_percent(split.ghost, split.copied()) };
-    let fresh = step.workers.iter().map(|worker| worker.fresh).sum::<u64>().checked_div(step.workers.len() as u64).unwrap_or(0);
+    let ghost = if split.copied() == split.uncompared {
+        "–".into()
+    } else {
+        shown_percent(split.ghost, split.copied())
+    };
+    let fresh = step
+        .workers
+        .iter()
+        .map(|worker| worker.fresh)
+        .sum::<u64>()
+        .checked_div(step.workers.len() as u64)
+        .unwrap_or(0);
     let _ = writeln!(row, "  {ghost:>6} {:>10}", Bytes::of_pages(fresh));
     row
 }
@@ -215,15 +277,30 @@ pub(super) fn fate(fate: &Fate) -> String {
 
 /// The reconciliation as an equation with numbers.
 pub(super) fn equation(sums: &Reconciliation) -> String {
-    let lost = if sums.lost_samples > 0 { format!(" ({} samples lost)", grouped(sums.lost_samples)) } else { String::new() };
+    let lost = if sums.lost_samples > 0 {
+        format!(" ({} samples lost)", grouped(sums.lost_samples))
+    } else {
+        String::new()
+    };
     format!(
         "{} broken = {} explained + {} by the kernel + {} before the watch began + {} unexplained{lost}",
-        grouped(sums.broken), grouped(sums.explained), grouped(sums.kernel_writes), grouped(sums.floor), grouped(sums.unexplained)
+        grouped(sums.broken),
+        grouped(sums.explained),
+        grouped(sums.kernel_writes),
+        grouped(sums.floor),
+        grouped(sums.unexplained)
     )
 }
 
 fn differences(check: &CrossCheck) -> String {
-    let one = |what: &str, kernel: u64, ours: u64| format!("{what} {} by the kernel, {} by us ({})", Bytes(kernel), Bytes(ours), difference(kernel, ours));
+    let one = |what: &str, kernel: u64, ours: u64| {
+        format!(
+            "{what} {} by the kernel, {} by us ({})",
+            Bytes(kernel),
+            Bytes(ours),
+            difference(kernel, ours)
+        )
+    };
     format!(
         "{}; {}",
         one("workers’ own memory", check.workers_private_dirty, check.workers_unique),
@@ -251,16 +328,12 @@ fn bar(part: u64, whole: u64, width: usize) -> String {
     "█".repeat(eighths / 8) + rest
 }
 
-fn clipped(text: &str, width: usize) -> String {
-    if text.chars().count() <= width {
-        return text.to_owned();
-    }
-    text.chars().take(width - 1).chain(['…']).collect()
-}
-
 /// Text of measured programs without control characters, which could steer a terminal.
 fn printable(text: &str) -> String {
-    let unsafe_in_terminals = |c: char| c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let unsafe_in_terminals = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
     text.chars().map(|c| if unsafe_in_terminals(c) { ' ' } else { c }).collect()
 }
 

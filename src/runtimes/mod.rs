@@ -4,6 +4,7 @@ use crate::error::{Error, Result};
 pub use crate::family::Region;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
+use toy::ToyOptions;
 
 pub mod python;
 pub mod toy;
@@ -13,6 +14,15 @@ pub mod toy;
 pub struct Workload {
     /// The file: `.py` or `.toy`.
     pub path: PathBuf,
+    /// How the toy runtime behaves; other runtimes ignore it.
+    pub toy: ToyOptions,
+}
+
+impl Workload {
+    /// A workload in a runtime that behaves as it does by default.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), toy: ToyOptions::default() }
+    }
 }
 
 /// Loads a workload into the runtime that its ending names.
@@ -21,6 +31,7 @@ pub struct Workload {
 pub fn load(workload: &Workload) -> Result<Box<dyn Runtime>> {
     match workload.path.extension().and_then(|ending| ending.to_str()) {
         Some("py") => Ok(Box::new(python::PythonRuntime::load(&workload.path, &[])?)),
+        Some("toy") => Ok(Box::new(toy::ToyRuntime::load(&workload.path, workload.toy.clone())?)),
         _ => Err(Error::new("cannot tell which runtime this workload needs")
             .path(&workload.path)
             .why("its name ends neither in .py nor in .toy")

@@ -91,7 +91,7 @@ impl Project {
 
     fn fill(&self, command: &mut Command, arguments: &[&str]) {
         command.current_dir(self.folder.path()).env_remove("GUNICORN_CMD_ARGS").env_remove("PORT");
-        command.env("PYTHONDONTWRITEBYTECODE", "1").arg("analyze");
+        command.env("PYTHONDONTWRITEBYTECODE", "1").args(["analyze", "--format", "json"]);
         if !arguments.contains(&"--python") {
             command.args(["--python", &self.python]);
         }
@@ -133,6 +133,11 @@ impl Running {
             let children: Vec<u32> = masters.iter().flat_map(|&master| children(master)).collect();
             (children.len() > workers).then_some(children)
         })
+    }
+
+    /// Waits until the master runs: after the settings were read.
+    pub fn wait_for_master(&mut self) -> u32 {
+        self.wait_until("the master", |running| running.masters().into_iter().find(|&pid| runs_the_runner(pid)))
     }
 
     /// Waits until a worker has used processor time that only requests need.
@@ -177,6 +182,10 @@ pub fn is_gone(pid: u32) -> bool {
 fn processes_in(folder: &Path) -> Vec<u32> {
     let numbers = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
     numbers.filter(|&pid: &u32| fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == folder) && !is_gone(pid)).collect()
+}
+
+fn runs_the_runner(pid: u32) -> bool {
+    fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| String::from_utf8_lossy(&line).contains("/runner.py"))
 }
 
 fn children(pid: u32) -> Vec<u32> {

@@ -11,11 +11,12 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
-use minijinja::{Value, context};
 use minijinja::value::Serde;
+use minijinja::{Value, context};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::thread;
 
 /// Where the packed cells belong in the rendered document.
@@ -73,7 +74,7 @@ impl<'a> Map<'a> {
             tasks.into_iter().map(|task| task.join().unwrap_or_default()).collect()
         });
         for (index, cells) in packed.iter().enumerate() {
-            document.push_str(&format!("<script type=\"text/plain\" id=\"map-cells-{index}\">"));
+            let _ = write!(document, "<script type=\"text/plain\" id=\"map-cells-{index}\">");
             document.push_str(cells);
             document.push_str("</script>\n");
         }
@@ -88,7 +89,11 @@ impl<'a> Map<'a> {
             regions: &pages.regions,
             runs: packed_runs(pages),
             steps: steps.iter().map(|step| step.name.as_str()).collect(),
-            workers: pages.workers.iter().map(|worker| IndexWorker { worker: worker.worker, pid: pid(worker.worker) }).collect(),
+            workers: pages
+                .workers
+                .iter()
+                .map(|worker| IndexWorker { worker: worker.worker, pid: pid(worker.worker) })
+                .collect(),
         }
     }
 }
@@ -108,7 +113,12 @@ fn pack(worker: &WorkerPages) -> String {
     let mut bytes = Vec::with_capacity(cells.len() * 2 + cells.len() / 4);
     bytes.extend(cells.iter().map(|cell| cell.state as u8 | (cell.content as u8) << 3));
     bytes.extend(cells.iter().map(|cell| cell.step));
-    bytes.extend(cells.iter().filter(|cell| cell.content == Content::Differs).map(changed_code));
+    bytes.extend(
+        cells
+            .iter()
+            .filter(|cell| cell.content == Content::Differs)
+            .map(|cell| changed_code(cell.bytes_changed)),
+    );
     let mut encoder = DeflateEncoder::new(Vec::with_capacity(bytes.len() / 4), Compression::fast());
     // Writing to memory does not fail.
     let deflated = encoder.write_all(&bytes).and_then(|()| encoder.finish()).unwrap_or_default();
@@ -116,8 +126,8 @@ fn pack(worker: &WorkerPages) -> String {
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "at most 255")]
-fn changed_code(cell: &PageCell) -> u8 {
-    match cell.bytes_changed {
+fn changed_code(bytes_changed: u16) -> u8 {
+    match bytes_changed {
         exact @ 0..128 => exact as u8,
         coarse => 128 + (coarse >> 5).min(127) as u8,
     }
@@ -145,14 +155,24 @@ fn counts_by_region(pages: &PageHistory) -> Vec<RegionCounts> {
         let sum = sums.entry(run.region).or_default();
         for worker in &pages.workers {
             let cells = worker.cells.get(cells.clone()).unwrap_or_default();
-            cells.iter().for_each(|cell| sum[class(*cell)] += 1);
+            for cell in cells {
+                sum[class(*cell)] += 1;
+            }
         }
     }
-    let mut rows: Vec<RegionCounts> = sums.into_iter().map(|(region, [shared, ghost, differs, uncompared, zygote, gone])| RegionCounts {
-        name: pages.regions.get(region as usize).cloned().unwrap_or_default(),
-        pages: shared + ghost + differs + uncompared + zygote + gone,
-        shared, ghost, differs, uncompared, zygote, gone,
-    }).collect();
+    let mut rows: Vec<RegionCounts> = sums
+        .into_iter()
+        .map(|(region, [shared, ghost, differs, uncompared, zygote, gone])| RegionCounts {
+            name: pages.regions.get(region as usize).cloned().unwrap_or_default(),
+            pages: shared + ghost + differs + uncompared + zygote + gone,
+            shared,
+            ghost,
+            differs,
+            uncompared,
+            zygote,
+            gone,
+        })
+        .collect();
     rows.sort_by_key(|row| std::cmp::Reverse(row.pages));
     rows
 }

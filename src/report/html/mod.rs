@@ -3,6 +3,7 @@
 //! The template, the style and the script are files beside this one. Every text from a measured
 //! program passes through the template's escaping or [`json_for_script`].
 
+mod evidence;
 mod map;
 mod sections;
 
@@ -10,12 +11,20 @@ use super::palette::css_variables;
 use super::summary;
 use crate::error::{Context, Result};
 use crate::family::recording::Recording;
-use minijinja::{Environment, Value, context};
 use minijinja::value::Serde;
+use minijinja::{Environment, HtmlEscape, Value, context};
 
 const TEMPLATE: &str = include_str!("report.html");
 const STYLE: &str = include_str!("style.css");
-const SCRIPT: &str = include_str!("report.js");
+/// One function, so that its parts share names and the page's other scripts do not.
+const SCRIPT: &str = concat!(
+    "'use strict';\n(() => {\n",
+    include_str!("page.js"),
+    include_str!("map_layout.js"),
+    include_str!("map_paint.js"),
+    include_str!("map_input.js"),
+    "})();",
+);
 
 /// The recording as a self-contained HTML document.
 pub fn render(recording: &Recording) -> Result<String> {
@@ -36,9 +45,26 @@ pub fn render(recording: &Recording) -> Result<String> {
 /// Renders a template with escaping.
 pub(super) fn page(name: &str, template: &str, view: Value) -> Result<String> {
     let mut environment = Environment::new();
+    environment.add_filter("grouped", summary::grouped);
+    environment.add_filter("prose", prose);
     environment.add_template(name, template).doing("cannot read the report's template")?;
     let template = environment.get_template(name).doing("cannot read the report's template")?;
     template.render(view).doing("cannot render the report")
+}
+
+/// Text in which `backquoted` words are code, as docstrings write them.
+fn prose(text: &str) -> Value {
+    let parts = text.split('`').map(|part| HtmlEscape(part).to_string());
+    let closed = text.matches('`').count().is_multiple_of(2);
+    let html: String = if closed {
+        parts
+            .enumerate()
+            .map(|(index, part)| if index % 2 == 1 { format!("<code>{part}</code>") } else { part })
+            .collect()
+    } else {
+        HtmlEscape(text).to_string()
+    };
+    Value::from_safe_string(html)
 }
 
 /// A style sheet with the colours of the palette before it.
@@ -52,5 +78,9 @@ pub(super) fn style(sheet: &str) -> Value {
 /// JSON that cannot end the script element around it.
 fn json_for_script(value: &impl serde::Serialize) -> String {
     let json = serde_json::to_string(value).unwrap_or_default();
-    json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026").replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029")
+    json.replace('<', "\\u003c")
+        .replace('>', "\\u003e")
+        .replace('&', "\\u0026")
+        .replace('\u{2028}', "\\u2028")
+        .replace('\u{2029}', "\\u2029")
 }

@@ -3,12 +3,13 @@
 use super::super::charts::{self, Line, Row};
 use super::super::palette::Role;
 use super::super::summary::{Split, Summary, grouped, shown_percent};
-use super::super::text::{difference, equation, fate};
+use super::super::text::fate;
+use super::evidence::{self, date};
 use crate::error::Result;
 use crate::family::recording::{Fate, Recording, Step};
 use crate::units::Bytes;
-use minijinja::{Value, context};
 use minijinja::value::Serde;
+use minijinja::{Value, context};
 use std::collections::BTreeMap;
 
 /// Rows a bar chart shows before the rest is summed up.
@@ -28,7 +29,7 @@ pub(super) fn context(recording: &Recording) -> Result<Value> {
         ledger => last.map(ledger).transpose()?,
         erosion => erosion(&recording.steps)?,
         findings => Value::from(Serde(&recording.findings)),
-        evidence => evidence(recording, last),
+        evidence => evidence::context(recording, last),
         workers,
         fates => recording.workers.iter().filter(|worker| worker.fate != Fate::Finished)
             .map(|worker| format!("Worker {} {}.", worker.worker, fate(&worker.fate))).collect::<Vec<_>>(),
@@ -53,9 +54,11 @@ fn share_bar(summary: &Summary) -> Vec<Value> {
         (Role::Zygote, "written by the zygote", summary.split.zygote),
         (Role::Gone, "unmapped", summary.gone),
     ];
-    let part = |(role, name, pages): (Role, &str, u64)| context! {
-        role => role.css_name(), name, percent => crate::units::percent(pages, summary.inherited),
-        shown => shown_percent(pages, summary.inherited), size => Bytes::of_pages(summary.per_worker(pages)).to_string(),
+    let part = |(role, name, pages): (Role, &str, u64)| {
+        context! {
+            role => role.css_name(), name, percent => crate::units::percent(pages, summary.inherited),
+            shown => shown_percent(pages, summary.inherited), size => Bytes::of_pages(summary.per_worker(pages)).to_string(),
+        }
     };
     parts.into_iter().filter(|(_, _, pages)| *pages > 0).map(part).collect()
 }
@@ -63,7 +66,11 @@ fn share_bar(summary: &Summary) -> Vec<Value> {
 fn stats(summary: &Summary) -> Vec<Value> {
     let size = |pages| Bytes::of_pages(pages).to_string();
     let stat = |value: String, name: &str| context! { value, name };
-    let ghosts = if summary.compared && summary.split.copied() > 0 { shown_percent(summary.split.ghost, summary.split.copied()) } else { "–".into() };
+    let ghosts = if summary.compared && summary.split.copied() > 0 {
+        shown_percent(summary.split.ghost, summary.split.copied())
+    } else {
+        "–".into()
+    };
     vec![
         stat(size(summary.per_worker(summary.split.broken())), "no longer shared, per worker"),
         stat(ghosts, "of the copies hold nothing new"),
@@ -75,20 +82,29 @@ fn stats(summary: &Summary) -> Vec<Value> {
 #[expect(clippy::cast_precision_loss, reason = "lengths of bars")]
 fn parts(split: &Split) -> Vec<(Role, f64)> {
     let Split { ghost, differs, uncompared, zygote } = *split;
-    vec![(Role::Ghost, ghost as f64), (Role::Differs, differs as f64), (Role::Uncompared, uncompared as f64), (Role::Zygote, zygote as f64)]
+    vec![
+        (Role::Ghost, ghost as f64),
+        (Role::Differs, differs as f64),
+        (Role::Uncompared, uncompared as f64),
+        (Role::Zygote, zygote as f64),
+    ]
 }
 
 #[expect(clippy::cast_precision_loss, reason = "lengths of bars")]
 fn by_step(steps: &[Step]) -> Result<Value> {
-    let rows: Vec<Row> = steps.iter().filter(|step| !step.workers.is_empty()).map(|step| {
-        let split = Split::of_step(step);
-        Row {
-            name: step.name.clone(),
-            parts: parts(&split),
-            track: step.workers.iter().map(|worker| worker.inherited).sum::<u64>() as f64,
-            total: Bytes::of_pages(split.broken()).to_string(),
-        }
-    }).collect();
+    let rows: Vec<Row> = steps
+        .iter()
+        .filter(|step| !step.workers.is_empty())
+        .map(|step| {
+            let split = Split::of_step(step);
+            Row {
+                name: step.name.clone(),
+                parts: parts(&split),
+                track: step.workers.iter().map(|worker| worker.inherited).sum::<u64>() as f64,
+                total: Bytes::of_pages(split.broken()).to_string(),
+            }
+        })
+        .collect();
     let table: Vec<Value> = steps.iter().flat_map(|step| step.workers.iter().map(move |worker| {
         let split = Split::of(worker);
         context! {
@@ -97,43 +113,81 @@ fn by_step(steps: &[Step]) -> Result<Value> {
             amplification => worker.amplification().map_or_else(|| "–".into(), |times| format!("{times:.0} ×")),
         }
     })).collect();
-    let svg = charts::bars("Broken pages by step", "Bytes no longer shared after each step, all workers together, against all they inherited.", &rows)?;
+    let svg = charts::bars(
+        "Broken pages by step",
+        "Bytes no longer shared after each step, all workers together, against all they inherited.",
+        &rows,
+    )?;
     Ok(context! { svg => Value::from_safe_string(svg), rows => table, roles => used_roles(&rows) })
 }
 
 /// The key of a chart: the roles it shows, with their names.
 fn used_roles(rows: &[Row]) -> Vec<Value> {
     let names = [
-        (Role::Shared, "share of common pages"), (Role::Ghost, "identical"), (Role::Differs, "new data"), (Role::Uncompared, "not compared"),
-        (Role::Zygote, "by the zygote"), (Role::Copies, "copies and own pages"), (Role::Fresh, "made after the fork"), (Role::PageTables, "page tables"),
+        (Role::Shared, "share of common pages"),
+        (Role::Ghost, "identical"),
+        (Role::Differs, "new data"),
+        (Role::Uncompared, "not compared"),
+        (Role::Zygote, "by the zygote"),
+        (Role::Copies, "copies and own pages"),
+        (Role::Fresh, "made after the fork"),
+        (Role::PageTables, "page tables"),
     ];
-    let used = |role: Role| rows.iter().any(|row| row.parts.iter().any(|part| part.0 == role && part.1 > 0.0));
-    names.into_iter().filter(|(role, _)| used(*role)).map(|(role, name)| context! { role => role.css_name(), name }).collect()
+    let used =
+        |role: Role| rows.iter().any(|row| row.parts.iter().any(|part| part.0 == role && part.1 > 0.0));
+    names
+        .into_iter()
+        .filter(|(role, _)| used(*role))
+        .map(|(role, name)| context! { role => role.css_name(), name })
+        .collect()
 }
 
-#[expect(clippy::cast_precision_loss, reason = "lengths of bars")]
 fn by_region(recording: &Recording, step: &Step) -> Result<Value> {
     let classes = region_splits(recording);
     let mut regions: Vec<(&String, u64)> = step.regions.iter().map(|(name, &pages)| (name, pages)).collect();
     regions.sort_by_key(|(_, pages)| std::cmp::Reverse(*pages));
-    let mut rows: Vec<Row> = regions.iter().take(MOST_ROWS).map(|(name, pages)| {
-        let split = classes.get(name.as_str()).filter(|(split, _)| split.broken() == *pages);
-        let whole = split.map_or(*pages, |(_, whole)| *whole);
-        let share = split.map_or_else(String::new, |_| format!(" · {}", shown_percent(*pages, whole)));
-        Row {
-            name: (*name).clone(),
-            parts: split.map_or_else(|| vec![(Role::Copies, *pages as f64)], |(split, _)| parts(split)),
-            track: whole as f64,
-            total: format!("{}{share}", Bytes::of_pages(*pages)),
-        }
-    }).collect();
-    if regions.len() > MOST_ROWS {
-        let rest: u64 = regions[MOST_ROWS..].iter().map(|(_, pages)| pages).sum();
-        rows.push(Row { name: format!("{} more", regions.len() - MOST_ROWS), parts: vec![(Role::Copies, rest as f64)], track: rest as f64, total: Bytes::of_pages(rest).to_string() });
+    let (shown, rest) = regions.split_at(regions.len().min(MOST_ROWS));
+    let mut rows: Vec<Row> = shown
+        .iter()
+        .map(|region| region_row(region.0.clone(), std::slice::from_ref(region), &classes))
+        .collect();
+    if !rest.is_empty() {
+        rows.push(region_row(format!("{} more", rest.len()), rest, &classes));
     }
     let table: Vec<Value> = regions.iter().map(|(name, pages)| context! { name => (*name).clone(), pages => grouped(*pages), size => Bytes::of_pages(*pages).to_string() }).collect();
-    let svg = charts::bars("Broken pages by region", "Bytes no longer shared in each region, all workers together, against all that was inherited there.", &rows)?;
+    let svg = charts::bars(
+        "Broken pages by region",
+        "Bytes no longer shared in each region, all workers together, against all that was inherited there.",
+        &rows,
+    )?;
     Ok(context! { svg => Value::from_safe_string(svg), rows => table, roles => used_roles(&rows) })
+}
+
+/// One row for regions with (name, broken pages); split only where the cells account for all of it.
+#[expect(clippy::cast_precision_loss, reason = "lengths of bars")]
+fn region_row(name: String, regions: &[(&String, u64)], classes: &BTreeMap<&str, (Split, u64)>) -> Row {
+    let broken: u64 = regions.iter().map(|(_, pages)| pages).sum();
+    let (mut split, mut whole) = (Split::default(), 0);
+    for (part, pages) in regions.iter().filter_map(|(name, _)| classes.get(name.as_str())) {
+        split = split.plus(*part);
+        whole += pages;
+    }
+    let size = Bytes::of_pages(broken);
+    if split.broken() == broken {
+        Row {
+            name,
+            parts: parts(&split),
+            track: whole as f64,
+            total: format!("{size} · {}", shown_percent(broken, whole)),
+        }
+    } else {
+        Row {
+            name,
+            parts: vec![(Role::Copies, broken as f64)],
+            track: broken as f64,
+            total: size.to_string(),
+        }
+    }
 }
 
 /// The final split of each region and its inherited pages, over all workers.
@@ -144,8 +198,11 @@ fn region_splits(recording: &Recording) -> BTreeMap<&str, (Split, u64)> {
     for run in &pages.runs {
         let range = at..at + run.len as usize;
         at = range.end;
-        let (split, whole) = splits.entry(pages.regions.get(run.region as usize).map_or("", String::as_str)).or_default();
-        for cell in pages.workers.iter().flat_map(|worker| worker.cells.get(range.clone()).unwrap_or_default()) {
+        let (split, whole) =
+            splits.entry(pages.regions.get(run.region as usize).map_or("", String::as_str)).or_default();
+        for cell in
+            pages.workers.iter().flat_map(|worker| worker.cells.get(range.clone()).unwrap_or_default())
+        {
             *whole += 1;
             match super::map::class(*cell) {
                 1 => split.ghost += 1,
@@ -166,16 +223,24 @@ fn by_cause(step: &Step) -> Result<Option<Value>> {
         return Ok(None);
     }
     let total: u64 = step.causes.values().sum();
-    let mut causes: Vec<(&String, u64)> = step.causes.iter().map(|(cause, &pages)| (cause, pages)).filter(|(_, pages)| *pages > 0).collect();
+    let mut causes: Vec<(&String, u64)> =
+        step.causes.iter().map(|(cause, &pages)| (cause, pages)).filter(|(_, pages)| *pages > 0).collect();
     causes.sort_by_key(|(cause, pages)| (*cause != "unexplained", std::cmp::Reverse(*pages)));
-    let rows: Vec<Row> = causes.iter().map(|(cause, pages)| Row {
-        name: cause.replace('_', " "),
-        parts: vec![(Role::cause(cause), *pages as f64)],
-        track: 0.0,
-        total: format!("{} · {}", Bytes::of_pages(*pages), shown_percent(*pages, total)),
-    }).collect();
+    let rows: Vec<Row> = causes
+        .iter()
+        .map(|(cause, pages)| Row {
+            name: cause.replace('_', " "),
+            parts: vec![(Role::cause(cause), *pages as f64)],
+            track: 0.0,
+            total: format!("{} · {}", Bytes::of_pages(*pages), shown_percent(*pages, total)),
+        })
+        .collect();
     let table: Vec<Value> = causes.iter().map(|(cause, pages)| context! { name => (*cause).clone(), pages => grouped(*pages), size => Bytes::of_pages(*pages).to_string() }).collect();
-    let svg = charts::bars("Broken pages by cause", "Who wrote first to each broken page, all workers together.", &rows)?;
+    let svg = charts::bars(
+        "Broken pages by cause",
+        "Who wrote first to each broken page, all workers together.",
+        &rows,
+    )?;
     Ok(Some(context! { svg => Value::from_safe_string(svg), rows => table }))
 }
 
@@ -188,8 +253,16 @@ fn ledger(step: &Step) -> Result<Value> {
         let fresh = worker.map_or(0, |worker| worker.fresh.min(share.unique_frames)) as f64 * page_size;
         let unique = share.unique_frames as f64 * page_size;
         let common = (share.proportional_frames * page_size - unique).max(0.0);
-        let name = worker.map_or_else(|| if index == 0 { "zygote".to_owned() } else { format!("process {}", share.pid) }, |worker| format!("worker {}", worker.worker));
-        let parts = vec![(Role::Shared, common), (Role::Copies, unique - fresh), (Role::Fresh, fresh), (Role::PageTables, share.page_table_bytes as f64)];
+        let name = worker.map_or_else(
+            || if index == 0 { "zygote".to_owned() } else { format!("process {}", share.pid) },
+            |worker| format!("worker {}", worker.worker),
+        );
+        let parts = vec![
+            (Role::Shared, common),
+            (Role::Copies, unique - fresh),
+            (Role::Fresh, fresh),
+            (Role::PageTables, share.page_table_bytes as f64),
+        ];
         let total: f64 = parts.iter().map(|part| part.1).sum();
         (share, Row { name, parts, track: 0.0, total: bytes(total).to_string() })
     });
@@ -201,10 +274,19 @@ fn ledger(step: &Step) -> Result<Value> {
     if rows.len() > MOST_ROWS + 3 {
         let hidden = rows.len() - MOST_ROWS;
         rows.truncate(MOST_ROWS);
-        rows.push(Row { name: format!("{hidden} more"), parts: Vec::new(), track: 0.0, total: "in the table".into() });
+        rows.push(Row {
+            name: format!("{hidden} more"),
+            parts: Vec::new(),
+            track: 0.0,
+            total: "in the table".into(),
+        });
     }
     let alone: u64 = shares.iter().map(|share| share.private_pages).sum();
-    let svg = charts::bars("Who pays", "Memory that zygote and workers pay for: their part of common pages, their own pages, and page tables.", &rows)?;
+    let svg = charts::bars(
+        "Who pays",
+        "Memory that zygote and workers pay for: their part of common pages, their own pages, and page tables.",
+        &rows,
+    )?;
     Ok(context! {
         present => !shares.is_empty(), svg => Value::from_safe_string(svg), rows => table, roles => used_roles(&rows),
         distinct => Bytes::of_pages(ledger.distinct_frames).to_string(), page_tables => Bytes(ledger.page_table_bytes()).to_string(),
@@ -212,7 +294,11 @@ fn ledger(step: &Step) -> Result<Value> {
     })
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "memory sizes are positive and far below 2^63")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "memory sizes are positive and far below 2^63"
+)]
 fn bytes(value: f64) -> Bytes {
     Bytes(value.max(0.0).round() as u64)
 }
@@ -230,71 +316,45 @@ fn erosion(steps: &[Step]) -> Result<Option<Value>> {
         _ => index as f64,
     };
     let page = crate::units::PAGE_SIZE as f64;
-    let mut workers: Vec<u32> = steps.iter().flat_map(|step| step.workers.iter().map(|worker| worker.worker)).collect();
+    let mut workers: Vec<u32> =
+        steps.iter().flat_map(|step| step.workers.iter().map(|worker| worker.worker)).collect();
     workers.sort_unstable();
     workers.dedup();
     let line = |worker: u32| Line {
-        points: steps.iter().enumerate().filter_map(|(index, step)| {
-            step.workers.iter().find(|w| w.worker == worker).map(|w| (at(index), w.broken as f64 * page))
-        }).collect(),
+        points: steps
+            .iter()
+            .enumerate()
+            .filter_map(|(index, step)| {
+                step.workers.iter().find(|w| w.worker == worker).map(|w| (at(index), w.broken as f64 * page))
+            })
+            .collect(),
         emphasis: false,
     };
     let mean = Line {
-        points: steps.iter().enumerate().map(|(index, step)| {
-            let sum: u64 = step.workers.iter().map(|worker| worker.broken).sum();
-            (at(index), sum as f64 * page / step.workers.len() as f64)
-        }).collect(),
+        points: steps
+            .iter()
+            .enumerate()
+            .map(|(index, step)| {
+                let sum: u64 = step.workers.iter().map(|worker| worker.broken).sum();
+                (at(index), sum as f64 * page / step.workers.len() as f64)
+            })
+            .collect(),
         emphasis: true,
     };
     let lines: Vec<Line> = workers.into_iter().map(line).chain([mean]).collect();
-    let ticks: Vec<(f64, String)> = steps.iter().enumerate().map(|(index, step)| {
-        (at(index), step.requests.filter(|_| by_requests).map_or_else(|| step.name.clone(), grouped))
-    }).collect();
-    let svg = charts::lines("Erosion", "Bytes no longer shared for each worker over its age; the thick line is the mean.", &lines, &ticks, |value| bytes(value).to_string())?;
+    let ticks: Vec<(f64, String)> = steps
+        .iter()
+        .enumerate()
+        .map(|(index, step)| {
+            (at(index), step.requests.filter(|_| by_requests).map_or_else(|| step.name.clone(), grouped))
+        })
+        .collect();
+    let svg = charts::lines(
+        "Erosion",
+        "Bytes no longer shared for each worker over its age; the thick line is the mean.",
+        &lines,
+        &ticks,
+        |value| bytes(value).to_string(),
+    )?;
     Ok(Some(context! { svg => Value::from_safe_string(svg), by_requests, many => lines.len() > 2 }))
-}
-
-fn evidence(recording: &Recording, last: Option<&Step>) -> Value {
-    let about = &recording.about;
-    let check = |name: &str, kernel: u64, ours: u64| context! {
-        name, kernel => Bytes(kernel).to_string(), ours => Bytes(ours).to_string(), difference => difference(kernel, ours),
-    };
-    context! {
-        rung => about.rung.name(), explanation => about.rung.explanation(), equation => equation(&recording.reconciliation),
-        checks => last.map(|Step { cross_check: c, .. }| vec![
-            check("workers’ own memory (Private_Dirty)", c.workers_private_dirty, c.workers_unique),
-            check("whole family (Pss_Anon)", c.family_pss_anon, c.family_distinct),
-        ]),
-        zygote => format!("process {}, {} private, {} resident", recording.zygote.pid, Bytes::of_pages(recording.zygote.private_pages), Bytes(recording.zygote.rss_bytes)),
-        measured => date(about.created_unix),
-    }
-}
-
-/// The UTC date of seconds since 1970 (days to civil date after Howard Hinnant); empty for 0.
-pub(super) fn date(unix: u64) -> String {
-    if unix == 0 {
-        return String::new();
-    }
-    let days = unix / 86_400 + 719_468;
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::date;
-
-    #[test]
-    fn dates_are_those_of_the_calendar() {
-        assert_eq!(date(86_400), "1970-01-02");
-        assert_eq!(date(1_709_164_800), "2024-02-29");
-        assert_eq!(date(1_760_000_000), "2025-10-09");
-        assert_eq!(date(4_102_444_799), "2099-12-31");
-    }
 }

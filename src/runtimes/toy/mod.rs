@@ -1,4 +1,4 @@
-//! The toy runtime: a small language with a copying-on-write laboratory's worth of machinery.
+//! The toy runtime: a small language that writes to shared pages in all the ways large ones do.
 //!
 //! Its collector can put mark bits into object headers or beside the heap, and its compiler patches
 //! its own code. Both are what real runtimes do to shared pages, made small enough to be exact.

@@ -12,6 +12,7 @@ use std::path::Path;
 /// A toy program whose module level has run.
 pub struct ToyRuntime {
     name: String,
+    description: String,
     options: ToyOptions,
     vm: Vm,
 }
@@ -49,7 +50,12 @@ impl ToyRuntime {
         let program = compile(source).map_err(|error| refuse("the toy program is malformed", &error))?;
         let mut vm = Vm::new(program, &options, output)?;
         vm.run(0).map_err(|error| refuse("the toy program failed while it was loaded", &error))?;
-        Ok(Self { name: name.to_owned(), options, vm })
+        Ok(Self { name: name.to_owned(), description: header_comment(source), options, vm })
+    }
+
+    /// The comment at the top of the source.
+    pub fn description(&self) -> String {
+        self.description.clone()
     }
 
     /// What the runtime was loaded with.
@@ -103,6 +109,11 @@ impl ToyRuntime {
 
 fn compile(source: &str) -> Result<Program, Diagnostic> {
     compiler::compile(&parser::parse(source)?)
+}
+
+fn header_comment(source: &str) -> String {
+    let lines = source.lines().map_while(|line| line.strip_prefix("//"));
+    lines.map(str::trim).collect::<Vec<_>>().join("\n")
 }
 
 impl Runtime for ToyRuntime {

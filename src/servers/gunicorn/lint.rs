@@ -1,7 +1,7 @@
 //! Rules on a configuration: what in it keeps workers from sharing memory, told with its line.
 
 use super::settings::Settings;
-use crate::record::recording::Finding;
+use crate::family::recording::Finding;
 
 /// What the master showed at the first fork; a configuration that was not run has none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -31,9 +31,6 @@ pub(crate) const SITE_LIMIT: usize = 1 << 16;
 const PATCH_LIMIT: u64 = 4;
 /// Bytes for compiled code.
 const CODE_BYTES: u64 = 16 << 20;
-/// A guard that no object's header ever equals: it has the tags of a record and of a closure.
-const NEVER: u32 = u32::MAX;
-
 /// A place in compiled code that is patched. Addresses are those of aligned 4-byte operands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Site {

@@ -322,3 +322,82 @@ pub(super) fn narrow(count: usize) -> u8 {
 fn index_of(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtimes::toy::lang::parser::parse;
+
+    fn compiled(source: &str) -> Result<Program, String> {
+        parse(source).and_then(|module| compile(&module)).map_err(|diagnostic| diagnostic.to_string())
+    }
+
+    fn code<'a>(program: &'a Program, name: &str) -> &'a [Op] {
+        &program.functions.iter().find(|function| &*function.name == name).unwrap().code
+    }
+
+    #[test]
+    fn plain_variables_are_registers_and_captured_ones_are_cells() {
+        let program =
+            compiled("fn plain(a) { let b = a; return b + a; } fn boxed(a) { return fn() { return a; }; }")
+                .unwrap();
+        assert!(!code(&program, "plain").iter().any(|op| matches!(op, Op::NewCell { .. })));
+        assert_eq!(code(&program, "boxed")[0], Op::NewCell { to: 0, from: 0 });
+        assert!(matches!(code(&program, "fn at 1:63")[0], Op::GetCapture { index: 0, .. }));
+    }
+
+    #[test]
+    fn named_functions_are_called_directly_and_values_are_not() {
+        let program = compiled("fn f() {} fn g(h) { f(); h(); len([]); }").unwrap();
+        let calls: Vec<&Op> = code(&program, "g")
+            .iter()
+            .filter(|op| matches!(op, Op::Call { .. } | Op::CallFunction { .. } | Op::CallBuiltin { .. }))
+            .collect();
+        assert!(matches!(calls[..], [Op::CallFunction { .. }, Op::Call { .. }, Op::CallBuiltin { .. }]));
+    }
+
+    #[test]
+    fn every_function_ends_and_every_jump_arrives() {
+        let program = compiled(
+            "fn f(a) { for x in a { if x { continue; } while x or a { break; } } if a { return 1; } else { } }
+             step s { for i in 0..3 { assert i and not i, i; } }",
+        )
+        .unwrap();
+        for function in &program.functions {
+            assert!(matches!(function.code.last(), Some(Op::Return { .. })));
+            assert_eq!(function.code.len(), function.positions.len());
+            for op in &function.code {
+                let target = match op {
+                    Op::Jump { target }
+                    | Op::Loop { target }
+                    | Op::JumpIfFalse { target, .. }
+                    | Op::JumpIfTrue { target, .. } => *target,
+                    Op::NextItem { exit, .. } | Op::NextNumber { exit, .. } => *exit,
+                    _ => 1,
+                };
+                assert!(target > 0 && (target as usize) < function.code.len(), "{op:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn records_with_the_same_fields_have_the_same_shape() {
+        let program = compiled("let a = {x: 1, y: 2}; let b = {x: 3, y: 4}; let c = {y: 1, x: 2};").unwrap();
+        assert_eq!(program.shapes, [Shape(vec![0, 1]), Shape(vec![1, 0])]);
+    }
+
+    #[test]
+    fn functions_that_are_too_large_are_errors() {
+        let declare =
+            |count: usize| (0..count).map(|number| format!("let v{number} = 0; ")).collect::<Vec<_>>();
+        let variables = declare(300).concat();
+        let refused = compiled(&format!("fn f() {{ {variables} }}")).unwrap_err();
+        assert!(refused.contains("needs more than 250 variables"), "{refused}");
+        let arguments = "1, ".repeat(300);
+        assert!(compiled(&format!("print({arguments});")).is_err());
+        let declared = declare(70).concat();
+        let used = declared.replace("let ", "").replace(" = 0", "");
+        let refused = compiled(&format!("fn f() {{ {declared} let g = fn() {{ {used} }}; }}")).unwrap_err();
+        assert!(refused.contains("captures more than 64 variables"), "{refused}");
+    }
+}

@@ -346,3 +346,27 @@ const fn immediate(small: u64) -> i32 {
     assert!(small < 1 << 24);
     small as i32
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtimes::toy::lang::{compiler, parser};
+
+    #[test]
+    fn every_patchable_operand_is_aligned_and_inside_of_the_code() {
+        let source = "fn f(r, g) { r.x = r.y + g(r.x); f(r, g); return [r, -r.x]; }";
+        let program = compiler::compile(&parser::parse(source).unwrap()).unwrap();
+        for address in [0x1000, 0x1010, 0x7fff_0000_0020] {
+            let function = &program.functions[1];
+            let assembled = compile(1, function, 0, address, 7).unwrap();
+            let inside =
+                usize::try_from(address).unwrap()..usize::try_from(address).unwrap() + assembled.code.len();
+            assert_eq!(assembled.sites.len(), 6);
+            for site in &assembled.sites {
+                for operand in site.guard.into_iter().chain([site.operand]) {
+                    assert!(operand % 4 == 0 && inside.contains(&operand), "{operand:x}");
+                }
+            }
+        }
+    }
+}

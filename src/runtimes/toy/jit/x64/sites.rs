@@ -1,9 +1,12 @@
 //! Places that are patched: field accesses and calls, and the slow ways around them.
 
+use super::super::Site;
 use super::super::native::{CALL_WORD, FIELD_WORD};
-use super::super::{NEVER, Site};
 use super::{Compiler, DEPTH_LIMIT, asm, context, slot};
 use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi};
+
+/// A guard that no object's header ever equals: it has the tags of a record and of a closure.
+const NEVER: u32 = u32::MAX;
 
 /// Code out of the way of the fast one.
 pub(super) enum Aside {

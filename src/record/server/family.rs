@@ -1,13 +1,10 @@
 //! The family of one master, from the first fork on: its workers, and what became of them.
 
-use super::event::Event;
-use super::lint::AtFork;
-use super::master::Master;
-use super::settings::{Invocation, Settings};
 use crate::error::{Error, Result};
 use crate::kernel::spawn::signal_name;
-use crate::record::recording::{About, Fate, Finding};
+use crate::family::recording::{About, Fate, Finding};
 use crate::record::{Baseline, MeasureOptions, Measurement, Recording};
+use crate::servers::gunicorn::{AtFork, Event, Invocation, Master, Settings};
 use nix::sys::wait::WaitStatus;
 use std::collections::BTreeSet;
 use std::fs;

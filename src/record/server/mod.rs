@@ -1,13 +1,14 @@
 //! From a configuration to a recording: lint it, start it, drive it, look at every milestone.
 
-use super::family::Family;
-use super::lint::lint;
-use super::settings::{Invocation, Settings};
+mod family;
+
+use self::family::Family;
 use crate::error::{Error, Result};
-use crate::record::recording::{About, Finding};
+use crate::family::recording::{About, Finding};
 use crate::record::progress::Progress;
 use crate::record::run::about_this_machine;
 use crate::record::{MeasureOptions, Recording, RunOutcome};
+use crate::servers::gunicorn::{Invocation, Settings, lint};
 use crate::servers::load::{Driver, Plan, Tally};
 use crate::units::Bytes;
 use std::path::Path;

@@ -1,0 +1,54 @@
+//! What the report rests on: the rung, the reconciliation, and the kernel's totals beside ours.
+
+use super::super::text::{difference, equation};
+use crate::family::recording::{Recording, Step};
+use crate::units::Bytes;
+use minijinja::{Value, context};
+
+/// The section of evidence; `last` is the last step with a living worker.
+pub(super) fn context(recording: &Recording, last: Option<&Step>) -> Value {
+    let about = &recording.about;
+    let check = |name: &str, kernel: u64, ours: u64| {
+        context! {
+            name, kernel => Bytes(kernel).to_string(), ours => Bytes(ours).to_string(), difference => difference(kernel, ours),
+        }
+    };
+    context! {
+        rung => about.rung.name(), explanation => about.rung.explanation(), equation => equation(&recording.reconciliation),
+        checks => last.map(|Step { cross_check: c, .. }| vec![
+            check("workers’ own memory (Private_Dirty)", c.workers_private_dirty, c.workers_unique),
+            check("whole family (Pss_Anon)", c.family_pss_anon, c.family_distinct),
+        ]),
+        zygote => format!("process {}, {} private, {} resident", recording.zygote.pid, Bytes::of_pages(recording.zygote.private_pages), Bytes(recording.zygote.rss_bytes)),
+        measured => date(about.created_unix),
+    }
+}
+
+/// The UTC date of seconds since 1970 (days to civil date after Howard Hinnant); empty for 0.
+pub(super) fn date(unix: u64) -> String {
+    if unix == 0 {
+        return String::new();
+    }
+    let days = unix / 86_400 + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::date;
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        assert_eq!(date(86_400), "1970-01-02");
+        assert_eq!(date(1_709_164_800), "2024-02-29");
+        assert_eq!(date(1_760_000_000), "2025-10-09");
+        assert_eq!(date(4_102_444_799), "2099-12-31");
+    }
+}

@@ -1,0 +1,155 @@
+/* What the selection shows: a class for each page, and for all workers how many agree */
+let workers = [];
+let classes = new Uint8Array(pages), broken = new Uint8Array(pages), counts = [];
+let selected = 0, step = index.steps.length - 1;
+const shown = STATES.map(() => true);
+const last = Math.max(0, index.steps.length - 1);
+const severity = [0, 3, 5, 4, 2, 1];
+const classAt = (worker, page) => {
+  const cls = classOf[worker.cells[page] & 31];
+  return cls !== 0 && Math.min(worker.steps[page], last) <= step ? cls : 0;
+};
+function select() {
+  counts = [0, 0, 0, 0, 0, 0];
+  const members = selected < 0 ? workers : [workers[selected]];
+  classes.fill(0);
+  broken.fill(0);
+  for (const { cells, steps } of members) {
+    for (let page = 0; page < pages; page++) {
+      let cls = classOf[cells[page] & 31];
+      if (cls !== 0) {
+        const at = steps[page];
+        if ((at > last ? last : at) > step) cls = 0;
+      }
+      counts[cls]++;
+      if (cls !== 0) {
+        if (broken[page] < 255) broken[page]++;
+        if (severity[cls] > severity[classes[page]]) classes[page] = cls;
+      }
+    }
+  }
+}
+
+/* Painting: one pixel a page into an image, then the image scaled */
+const image = document.createElement('canvas');
+const colour = name => getComputedStyle(root).getPropertyValue('--' + name).trim();
+const rgb = hex => [1, 3, 5].map(at => parseInt(hex.slice(at, at + 2), 16));
+const packed = ([r, g, b]) => (255 << 24 | b << 16 | g << 8 | r) >>> 0;
+function paintImage() {
+  image.width = columns;
+  image.height = rows;
+  const painter = image.getContext('2d');
+  const data = painter.createImageData(columns, rows);
+  const pixels = new Uint32Array(data.data.buffer);
+  const base = rgb(colour('shared')), faint = packed(rgb(colour('grid')));
+  const members = selected < 0 ? workers.length : 1;
+  const table = STATES.map((state, cls) => {
+    const full = rgb(colour(state.css));
+    return Array.from({ length: members + 1 }, (_, count) => {
+      if (!shown[cls]) return faint;
+      const share = cls === 0 ? 0 : .4 + .6 * count / members;
+      return packed(full.map((channel, i) => Math.round(base[i] + (channel - base[i]) * share)));
+    });
+  });
+  for (let page = 0; page < pages; page++) pixels[placeOf[page]] = table[classes[page]][Math.min(broken[page], members)];
+  painter.putImageData(data, 0, 0);
+}
+let scale = 1, left = 0, top = 0, fitScale = 1, cursor = -1, hovered = -1;
+function fit() {
+  const width = canvas.clientWidth - gutter();
+  const tallest = Math.min(640, Math.max(360, innerHeight * .72));
+  fitScale = Math.min(width / columns, tallest / rows, 26);
+  canvas.style.height = Math.max(90, Math.ceil(rows * fitScale) + 16) + 'px';
+  scale = fitScale;
+  left = 0;
+  top = -8 / scale;
+}
+function clamp() {
+  const width = (canvas.clientWidth - gutter()) / scale, height = canvas.clientHeight / scale;
+  const slack = 8 / scale;
+  left = columns <= width ? 0 : Math.min(Math.max(left, 0), columns - width + slack);
+  top = rows + 2 * slack <= height ? -(height - rows) / 2 : Math.min(Math.max(top, -slack), rows - height + slack);
+  canvas.style.touchAction = scale > fitScale * 1.01 ? 'none' : 'pan-y';
+}
+let queued = false;
+const draw = () => { if (!queued) { queued = true; requestAnimationFrame(drawNow); } };
+function drawNow() {
+  queued = false;
+  clamp();
+  const ratio = devicePixelRatio || 1, width = canvas.clientWidth, height = canvas.clientHeight, edge = gutter();
+  if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
+    canvas.width = Math.round(width * ratio);
+    canvas.height = Math.round(height * ratio);
+  }
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  context.clearRect(0, 0, width, height);
+  context.save();
+  context.beginPath();
+  context.rect(edge, 0, width - edge, height);
+  context.clip();
+  context.imageSmoothingEnabled = scale * ratio < 1;
+  context.imageSmoothingQuality = 'high';
+  context.drawImage(image, edge - left * scale, -top * scale, columns * scale, rows * scale);
+  if (scale >= 5) drawLines(edge, width, height);
+  for (const [page, style] of [[hovered, colour('muted')], [cursor, colour('ink')]]) {
+    if (page < 0) continue;
+    const place = placeOf[page], x = edge + (place % columns - left) * scale, y = (Math.floor(place / columns) - top) * scale;
+    context.lineWidth = 2;
+    context.strokeStyle = style;
+    context.strokeRect(x - 1, y - 1, Math.max(scale, 4) + 2, Math.max(scale, 4) + 2);
+  }
+  context.restore();
+  drawLabels(edge, height);
+}
+function drawLines(edge, width, height) {
+  context.strokeStyle = colour('paper') || '#fff';
+  context.lineWidth = Math.min(1.5, scale / 9);
+  context.beginPath();
+  for (let column = Math.max(0, Math.ceil(left)); column <= columns; column++) {
+    const x = edge + (column - left) * scale;
+    if (x > width) break;
+    context.moveTo(x, 0);
+    context.lineTo(x, height);
+  }
+  for (let row = Math.max(0, Math.ceil(top)); row <= rows; row++) {
+    const y = (row - top) * scale;
+    if (y > height) break;
+    context.moveTo(edge, y);
+    context.lineTo(width, y);
+  }
+  context.stroke();
+}
+function drawLabels(edge, height) {
+  const phone = edge < 100, size = phone ? 10 : 12.5;
+  const family = getComputedStyle(document.body).fontFamily;
+  context.textAlign = 'right';
+  context.textBaseline = 'middle';
+  let free = -1;
+  for (const band of bands) {
+    const from = (band.top - top) * scale, to = from + band.height * scale;
+    if (to < 0 || from > height) continue;
+    const low = Math.max(from, 0), high = Math.min(to, height), middle = (low + high) / 2;
+    context.fillStyle = colour('grid');
+    context.fillRect(edge - 5, low, 2, Math.max(1.5, high - low));
+    const two = high - low > size * 2.8;
+    const y = Math.max(middle, size * .7);
+    if (y - size * .6 < free) continue;
+    context.font = '500 ' + size + 'px ' + family;
+    context.fillStyle = colour('ink');
+    context.fillText(clipped(band.name, edge - 16), edge - 11, two ? y - size * .6 : y);
+    free = y + size * .6;
+    if (two) {
+      context.font = (size - 1) + 'px ' + family;
+      context.fillStyle = colour('muted');
+      context.fillText(bytes(band.count * index.page_size), edge - 11, y + size * .7);
+      free += size * .8;
+    }
+  }
+}
+function clipped(text, width) {
+  if (context.measureText(text).width <= width) return text;
+  const shortened = keep => text.slice(0, Math.ceil(keep / 2)) + '…' + text.slice(text.length - Math.floor(keep / 2));
+  let keep = text.length - 1;
+  while (keep > 1 && context.measureText(shortened(keep)).width > width) keep--;
+  return shortened(keep);
+}
