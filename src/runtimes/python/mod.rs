@@ -48,6 +48,8 @@ impl PythonRuntime {
 
     fn finalize(&mut self) -> Result<(), StepFailure> {
         self.finalized = true;
+        // A function keeps its module's data alive: held by us, it would survive the shutdown.
+        Python::attach(|_| self.steps.clear());
         if lifecycle::finalize() {
             return Ok(());
         }
