@@ -26,7 +26,7 @@ mod _native {
     #[pymodule_export]
     use super::family::family;
     #[pymodule_export]
-    use super::run::{NativeRecording, main, run};
+    use super::run::{NativeRecording, load, main, run};
     #[pymodule_export]
     use super::snapshot::snapshot;
 

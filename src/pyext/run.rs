@@ -1,12 +1,14 @@
 //! `forkprint.run` and the command line, for a host interpreter.
 
-use super::{ForkprintError, json};
+use super::ForkprintError;
+use crate::capture;
 use crate::cpython::lifecycle;
 use crate::error::{Error, Result};
 use crate::family::Rung;
 use crate::interrupt;
 use crate::record::progress::Progress;
 use crate::record::{Recording, RunOptions, RunOutcome};
+use crate::report;
 use crate::runtimes::Workload;
 use pyo3::prelude::*;
 use std::ffi::OsString;
@@ -37,8 +39,23 @@ pub(super) struct NativeRecording {
 #[pymethods]
 impl NativeRecording {
     /// The recording as JSON text, as `forkprint run --format json` prints it.
-    fn to_json(&self) -> PyResult<String> {
-        Ok(json(&self.recording)?)
+    fn json(&self) -> String {
+        report::json::render(&self.recording)
+    }
+
+    /// The report as one self-contained HTML page.
+    fn html(&self, py: Python<'_>) -> PyResult<String> {
+        Ok(py.detach(|| report::html::render(&self.recording))?)
+    }
+
+    /// The report for a terminal of so many columns, without colours.
+    fn text(&self, columns: usize) -> String {
+        report::text::render(&self.recording, columns, false)
+    }
+
+    /// Writes a capture folder.
+    fn save(&self, py: Python<'_>, path: PathBuf, force: bool) -> PyResult<()> {
+        Ok(py.detach(|| capture::write(&self.recording, &path, force))?)
     }
 
     /// Why the measurement ended early, or None.
@@ -46,6 +63,13 @@ impl NativeRecording {
     fn error(&self) -> Option<String> {
         self.error.as_ref().map(ToString::to_string)
     }
+}
+
+/// Reads a capture folder.
+#[pyfunction]
+pub(super) fn load(py: Python<'_>, path: PathBuf) -> PyResult<NativeRecording> {
+    let recording = py.detach(|| capture::read(&path))?;
+    Ok(NativeRecording { recording, error: None })
 }
 
 /// Runs a workload under a supervisor in processes of its own.

@@ -1,6 +1,7 @@
 //! Imports a workload by its path and finds its steps.
 
 use super::{PythonRuntime, Step, describe};
+use crate::cpython::lifecycle::Host;
 use crate::error::{Error, Result};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyModule};
@@ -29,7 +30,7 @@ pub(super) fn workload(
     py: Python<'_>,
     path: &Path,
     arguments: &[OsString],
-    embedded: bool,
+    host: Host,
 ) -> Result<PythonRuntime> {
     let failed = |raised: &PyErr| {
         let failure = describe(py, raised);
@@ -39,8 +40,10 @@ pub(super) fn workload(
     };
     let path = path.canonicalize().map_err(|e| Error::new("cannot load the workload").path(path).why(e))?;
     refuse_free_threaded(py)?;
-    if embedded {
+    let mut notes = Vec::new();
+    if let Host::Embedded { note } = host {
         install_decorator(py).map_err(|raised| failed(&raised))?;
+        notes.extend(note);
     }
     prepare_interpreter(py, &path, arguments).map_err(|raised| failed(&raised))?;
     refuse_taken_name(py, &path)?;
@@ -55,6 +58,7 @@ pub(super) fn workload(
         steps,
         os_fork: os_fork.unbind(),
         description: docstring(&module),
+        notes,
         version: (version.major, version.minor, version.patch),
         finalized: false,
     })

@@ -19,6 +19,7 @@ pub struct PythonRuntime {
     steps: Vec<Step>,
     os_fork: Py<PyAny>,
     description: String,
+    notes: Vec<String>,
     version: (u8, u8, u8),
     finalized: bool,
 }
@@ -41,12 +42,14 @@ impl PythonRuntime {
     /// or when it marks no step.
     pub fn load(path: &Path, arguments: &[OsString]) -> Result<Self> {
         load::require_source_file(path)?;
-        let embedded = lifecycle::start();
-        Python::attach(|py| load::workload(py, path, arguments, embedded))
+        let host = lifecycle::start();
+        Python::attach(|py| load::workload(py, path, arguments, host))
     }
 
     fn finalize(&mut self) -> Result<(), StepFailure> {
         self.finalized = true;
+        // A function keeps its module's data alive: held by us, it would survive the shutdown.
+        Python::attach(|_| self.steps.clear());
         if lifecycle::finalize() {
             return Ok(());
         }
@@ -89,6 +92,10 @@ impl Runtime for PythonRuntime {
 
     fn python_version(&self) -> Option<(u8, u8)> {
         Some((self.version.0, self.version.1))
+    }
+
+    fn notes(&self) -> Vec<String> {
+        self.notes.clone()
     }
 
     /// Nothing: `CPython`'s arenas are recognised from outside, by [`crate::cpython::pymalloc`].
