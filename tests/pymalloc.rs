@@ -39,13 +39,15 @@ fn the_arenas_of_a_live_interpreter_are_found() {
     let process = read_process(&ProcRoot::system(), python.id()).unwrap();
     let memory = SharedMemory::open(python.id()).unwrap();
     let running = version::of_process(&process).unwrap();
-    let found = pymalloc::arenas(&process, running, |address, bytes| memory.read_bytes(address, bytes).is_ok());
+    let found =
+        pymalloc::arenas(&process, running, |address, bytes| memory.read_bytes(address, bytes).is_ok());
     drop(python.stdin.take());
     python.wait().unwrap();
 
     let mut text = String::new();
     std::io::Read::read_to_string(&mut statistics, &mut text).unwrap();
-    let (reported, bytes) = (reported_bytes(&text), found.iter().map(|region| region.end - region.start).sum::<u64>());
+    let (reported, bytes) =
+        (reported_bytes(&text), found.iter().map(|region| region.end - region.start).sum::<u64>());
     assert!(reported > 20 << 20, "{reported}");
     assert!(bytes <= reported && bytes > reported / 100 * 95, "found {bytes} of {reported} bytes");
     assert!(found.windows(2).all(|pair| pair[0].end < pair[1].start), "sorted, disjoint and merged");

@@ -1,14 +1,14 @@
 //! `forkprint demo`: every built-in workload, one report each, and a gallery of them.
 
 use super::Invocation;
-use super::output::{DocumentArgs, Format, emit_document};
+use super::output::write_file;
 use crate::error::{Context, EXIT_OK, Error, Result};
 use crate::family::recording::Recording;
 use crate::interrupt;
 use crate::record::progress::Progress;
 use crate::record::server::{AnalyzeOptions, analyze};
 use crate::record::{MeasureOptions, RunOptions, RunOutcome, run as measure};
-use crate::report::gallery;
+use crate::report::{gallery, html};
 use crate::runtimes::Workload;
 use crate::runtimes::toy::{GcPolicy, ToyOptions};
 use crate::servers::gunicorn;
@@ -74,9 +74,11 @@ pub fn run(args: &DemoArgs, invocation: &Invocation) -> Result<i32> {
     }
     let scratch = tempfile::tempdir().doing("cannot make a temporary folder")?;
     WORKLOADS.extract(scratch.path()).at("cannot unpack the workloads", scratch.path())?;
-    let exhibits: Vec<Exhibit> = exhibits(args.workers).into_iter().filter(|exhibit| chosen(exhibit, &args.only)).collect();
+    let exhibits: Vec<Exhibit> =
+        exhibits(args.workers).into_iter().filter(|exhibit| chosen(exhibit, &args.only)).collect();
     if exhibits.is_empty() {
-        return Err(Error::new("no built-in workload has that in its name").fix("forkprint demo --export FOLDER shows them all"));
+        return Err(Error::new("no built-in workload has that in its name")
+            .fix("forkprint demo --export FOLDER shows them all"));
     }
     let index = args.output.join("index.html");
     refuse_to_overwrite(args, &exhibits, &index)?;
@@ -93,7 +95,9 @@ pub fn run(args: &DemoArgs, invocation: &Invocation) -> Result<i32> {
         }
     }
     progress.done();
-    write_index(&index, &entries)?;
+    if !entries.is_empty() {
+        write_file(&index, gallery::render(&entries)?.as_bytes(), args.force)?;
+    }
     conclude(&index, entries.len(), failures)
 }
 
@@ -108,6 +112,7 @@ fn show(exhibit: &Exhibit, args: &DemoArgs, workloads: &Path, invocation: &Invoc
                 rung: None,
                 self_command: invocation.self_command.clone(),
                 command: exhibit.command.clone(),
+                mute: true,
             },
             &Progress::silent(),
         ),
@@ -129,12 +134,8 @@ fn show(exhibit: &Exhibit, args: &DemoArgs, workloads: &Path, invocation: &Invoc
     let RunOutcome { mut recording, error } = outcome?;
     error.map_or(Ok(()), Err)?;
     recording.about.title.clone_from(&exhibit.name);
-    let document = DocumentArgs {
-        output: Some(args.output.join(format!("{}.html", exhibit.name))),
-        format: Some(Format::Html),
-        force: args.force,
-    };
-    emit_document(&recording, &document, None)?;
+    let report = args.output.join(format!("{}.html", exhibit.name));
+    write_file(&report, html::render(&recording)?.as_bytes(), args.force)?;
     Ok(recording)
 }
 
@@ -160,7 +161,10 @@ fn exhibits(workers: usize) -> Vec<Exhibit> {
     let shop = Path::new("servers/gunicorn_shop");
     exhibits.push(Exhibit {
         name: "gunicorn_shop".into(),
-        command: format!("forkprint analyze workloads/{0}/gunicorn.conf.py --load workloads/{0}/load.toml", shop.display()),
+        command: format!(
+            "forkprint analyze workloads/{0}/gunicorn.conf.py --load workloads/{0}/load.toml",
+            shop.display()
+        ),
         kind: Kind::Server { config: shop.join("gunicorn.conf.py"), load: shop.join("load.toml") },
     });
     exhibits
@@ -182,26 +186,24 @@ fn chosen(exhibit: &Exhibit, only: &[String]) -> bool {
 fn refuse_to_overwrite(args: &DemoArgs, exhibits: &[Exhibit], index: &Path) -> Result<()> {
     let reports = exhibits.iter().map(|exhibit| args.output.join(format!("{}.html", exhibit.name)));
     match reports.chain([index.to_owned()]).find(|path| path.exists()) {
-        Some(path) if !args.force => {
-            Err(Error::new("refusing to overwrite a report").path(path).fix("add --force to replace it, or name another folder with -o"))
-        }
+        Some(path) if !args.force => Err(Error::new("refusing to overwrite a report")
+            .path(path)
+            .fix("add --force to replace it, or name another folder with -o")),
         _ => Ok(()),
     }
-}
-
-fn write_index(index: &Path, entries: &[gallery::Entry]) -> Result<()> {
-    if entries.is_empty() {
-        return Ok(());
-    }
-    fs::write(index, gallery::render(entries)?).at("cannot write the gallery", index)
 }
 
 /// Tells what became of all of them; fails if any could not be shown.
 fn conclude(index: &Path, shown: usize, failures: Vec<(&str, Error)>) -> Result<i32> {
     if shown > 0 {
-        anstream::eprintln!("wrote {} and {shown} reports\nnext: xdg-open {}", index.display(), index.display());
+        anstream::eprintln!(
+            "wrote {} and {shown} reports\nnext: xdg-open {}",
+            index.display(),
+            index.display()
+        );
     }
-    let missing = failures.iter().map(|(name, error)| format!("{name}: {error}")).collect::<Vec<_>>().join("\n");
+    let missing =
+        failures.iter().map(|(name, error)| format!("{name}: {error}")).collect::<Vec<_>>().join("\n");
     match failures.into_iter().next() {
         None => Ok(EXIT_OK),
         Some((_, first)) => {
@@ -213,11 +215,17 @@ fn conclude(index: &Path, shown: usize, failures: Vec<(&str, Error)>) -> Result<
 
 fn export(folder: &Path, force: bool) -> Result<i32> {
     if folder.exists() && !force {
-        return Err(Error::new("refusing to overwrite a folder").path(folder).fix("name another one, or add --force"));
+        return Err(Error::new("refusing to overwrite a folder")
+            .path(folder)
+            .fix("name another one, or add --force"));
     }
     fs::create_dir_all(folder).at("cannot make the folder", folder)?;
     WORKLOADS.extract(folder).at("cannot write the workloads", folder)?;
-    anstream::eprintln!("wrote {}\nnext: forkprint run {}", folder.display(), folder.join("python/refcount_iteration.py").display());
+    anstream::eprintln!(
+        "wrote {}\nnext: forkprint run {}",
+        folder.display(),
+        folder.join("python/refcount_iteration.py").display()
+    );
     Ok(EXIT_OK)
 }
 

@@ -8,11 +8,11 @@ mod pages;
 mod report;
 mod run;
 
+use self::output::OutputArgs;
 use crate::error::{EXIT_FAILED, EXIT_OK, Error, Result};
 use crate::family::recording::Recording;
 use crate::interrupt;
 use crate::supervisor::zygote::{ZygoteSpec, serve};
-use self::output::OutputArgs;
 use clap::{CommandFactory, Parser, Subcommand};
 use std::ffi::OsString;
 use std::io::IsTerminal;
@@ -53,7 +53,9 @@ enum Verb {
     Man(pages::ManArgs),
     /// The measured side of a run; started by forkprint itself.
     #[command(name = "__zygote", hide = true)]
-    Zygote { spec: String },
+    Zygote {
+        spec: String,
+    },
 }
 
 /// What every verb may need to know of how forkprint was started.
@@ -70,7 +72,8 @@ pub struct Invocation {
 impl Invocation {
     /// The command line as a person would type it again.
     pub fn command_line(&self) -> String {
-        let words = output::without_outputs(&self.arguments).map(|argument| quote(&argument.to_string_lossy()));
+        let words =
+            output::without_outputs(&self.arguments).map(|argument| quote(&argument.to_string_lossy()));
         std::iter::once("forkprint".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
     }
 }
@@ -136,7 +139,8 @@ fn zygote(spec: &str) -> i32 {
 
 fn init_tracing(verbose: u8) {
     let level = ["warn", "forkprint=info", "forkprint=debug"][usize::from(verbose.min(2))];
-    let filter = tracing_subscriber::EnvFilter::try_from_env("FORKPRINT_LOG").unwrap_or_else(|_| level.into());
+    let filter =
+        tracing_subscriber::EnvFilter::try_from_env("FORKPRINT_LOG").unwrap_or_else(|_| level.into());
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -149,7 +153,11 @@ fn init_tracing(verbose: u8) {
 
 fn quote(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }
 
 /// The whole command tree, for completions, the manual page and tests.
@@ -171,7 +179,8 @@ mod tests {
         let arguments = ["run", "my file.py", "-w", "2"].map(OsString::from).to_vec();
         let invocation = Invocation { self_command: Vec::new(), arguments, quiet: false };
         assert_eq!(invocation.command_line(), "forkprint run 'my file.py' -w 2");
-        let outputs = ["-o", "a.html", "--force", "--capture=x", "--format", "json", "-ob.html"].map(OsString::from);
+        let outputs =
+            ["-o", "a.html", "--force", "--capture=x", "--format", "json", "-ob.html"].map(OsString::from);
         let arguments = [&invocation.arguments[..], &outputs].concat();
         assert_eq!(Invocation { arguments, ..invocation.clone() }.command_line(), invocation.command_line());
     }

@@ -7,7 +7,9 @@ use std::io;
 
 /// Print a completion script for a shell
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  forkprint completions bash > ~/.local/share/bash-completion/completions/forkprint")]
+#[command(
+    after_help = "Example:\n  forkprint completions bash > ~/.local/share/bash-completion/completions/forkprint"
+)]
 pub struct CompletionsArgs {
     /// Which shell
     shell: Shell,
@@ -26,6 +28,8 @@ pub fn completions(args: &CompletionsArgs) -> Result<i32> {
 
 /// Runs `man`.
 pub fn man(_: &ManArgs) -> Result<i32> {
-    clap_mangen::Man::new(super::command()).render(&mut io::stdout()).doing("cannot print the manual page")?;
+    clap_mangen::Man::new(super::command())
+        .render(&mut io::stdout())
+        .doing("cannot print the manual page")?;
     Ok(EXIT_OK)
 }

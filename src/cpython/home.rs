@@ -31,7 +31,9 @@ impl Home {
         let configuration = std::fs::read_to_string(folder.join("pyvenv.cfg")).unwrap_or_default();
         let program = folder.join("bin/python");
         match environment_version(&configuration) {
-            Some(version) if version == linked && program.exists() => Self { executable: Some(program), note: None },
+            Some(version) if version == linked && program.exists() => {
+                Self { executable: Some(program), note: None }
+            }
             Some((major, minor)) if (major, minor) != linked => Self {
                 executable: own,
                 note: Some(format!(
@@ -78,11 +80,16 @@ mod tests {
             std::fs::write(file, "").unwrap();
         }
         let home = |environment, linked| Home::choose(environment, &built_with, linked);
-        assert_eq!(home(Some(folder.path()), (3, 12)), Home { executable: Some(program.clone()), note: None });
+        assert_eq!(
+            home(Some(folder.path()), (3, 12)),
+            Home { executable: Some(program.clone()), note: None }
+        );
         assert_eq!(home(None, (3, 12)), Home { executable: Some(built_with.clone()), note: None });
         let other = home(Some(folder.path()), (3, 9));
         assert_eq!(other.executable.as_ref(), Some(&built_with));
-        assert!(other.note.is_some_and(|note| note.contains("for CPython 3.12") && note.contains("links 3.9")));
+        assert!(
+            other.note.is_some_and(|note| note.contains("for CPython 3.12") && note.contains("links 3.9"))
+        );
         assert_eq!(Home::choose(None, Path::new("/none"), (3, 9)).executable, None);
     }
 }

@@ -119,7 +119,11 @@ fn play(fates: &[Fate]) -> (Process, Process, Process) {
 }
 
 fn expected(fate: &Fate) -> PageState {
-    if fate.worker_unmaps { PageState::Gone } else { PageState::of_writers(fate.worker_writes, fate.zygote_writes) }
+    if fate.worker_unmaps {
+        PageState::Gone
+    } else {
+        PageState::of_writers(fate.worker_writes, fate.zygote_writes)
+    }
 }
 
 fn ranges(fates: &[Fate], which: impl Fn(&Fate) -> bool) -> PageRanges {

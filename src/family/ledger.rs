@@ -34,9 +34,15 @@ pub struct Ledger {
 
 impl Ledger {
     /// Bytes of the proportional shares: what the family costs.
-    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a sum of shares")]
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a sum of shares"
+    )]
     pub fn pss_bytes(&self) -> u64 {
-        (self.shares.iter().map(|share| share.proportional_frames).sum::<f64>() * PAGE_SIZE as f64).round() as u64
+        (self.shares.iter().map(|share| share.proportional_frames).sum::<f64>() * PAGE_SIZE as f64).round()
+            as u64
     }
 
     /// Bytes of page tables of all members.
@@ -73,7 +79,8 @@ impl Ledger {
     /// number of frames is the number of members. Private pages that only the zygote has
     /// (`zygote_fresh`) and fresh pages of workers are their owners' alone.
     pub fn of_states(zygote: (u32, u64), zygote_fresh: u64, workers: &[(u32, u64, &Diff)]) -> Self {
-        let members = std::iter::once(zygote).chain(workers.iter().map(|&(pid, page_tables, _)| (pid, page_tables)));
+        let members =
+            std::iter::once(zygote).chain(workers.iter().map(|&(pid, page_tables, _)| (pid, page_tables)));
         let mut tally = Tally::new(members);
         let mut distinct_frames = zygote_fresh;
         tally.add(0, 1, zygote_fresh);

@@ -64,7 +64,12 @@ const REGIONS_PER_CALL: usize = 512;
 /// Appends the pages of `range` that are in any of the categories, in address order.
 ///
 /// Written pages are asked for alone: mixed with other categories some kernels misreport them.
-pub fn scan(pagemap: BorrowedFd<'_>, range: &Range<Vpn>, category: Category, found: &mut PageRanges) -> Result<()> {
+pub fn scan(
+    pagemap: BorrowedFd<'_>,
+    range: &Range<Vpn>,
+    category: Category,
+    found: &mut PageRanges,
+) -> Result<()> {
     let mut regions = [PageRegion::default(); REGIONS_PER_CALL];
     let mut start = range.start.address();
     let end = range.end.address();
@@ -82,7 +87,8 @@ pub fn scan(pagemap: BorrowedFd<'_>, range: &Range<Vpn>, category: Category, fou
             ..ScanArgs::default()
         };
         // SAFETY: `args` points at `regions` with its true length; both outlive the call.
-        let filled = unsafe { raw::pagemap_scan(pagemap.as_raw_fd(), &raw mut args) }.map_err(|errno| refused(errno, range))?;
+        let filled = unsafe { raw::pagemap_scan(pagemap.as_raw_fd(), &raw mut args) }
+            .map_err(|errno| refused(errno, range))?;
         for region in &regions[..usize::try_from(filled).unwrap_or(0)] {
             push(found, Vpn(region.start / PAGE_SIZE)..Vpn(region.end / PAGE_SIZE));
         }
@@ -128,8 +134,13 @@ pub fn protect(own_pagemap: BorrowedFd<'_>, range: &Range<Vpn>) -> Result<(), Er
 }
 
 fn refused(errno: Errno, range: &Range<Vpn>) -> Error {
-    let error = Error::new("PAGEMAP_SCAN was refused").location(format!("{}-{}", range.start, range.end)).why(errno);
-    if errno == Errno::ENOTTY { error.fix("use Linux 6.7 or later, or a rung that does without") } else { error }
+    let error =
+        Error::new("PAGEMAP_SCAN was refused").location(format!("{}-{}", range.start, range.end)).why(errno);
+    if errno == Errno::ENOTTY {
+        error.fix("use Linux 6.7 or later, or a rung that does without")
+    } else {
+        error
+    }
 }
 
 fn push(ranges: &mut PageRanges, next: Range<Vpn>) {
@@ -158,7 +169,10 @@ mod tests {
     fn check_every_other_page(pages: usize) {
         let size = NonZeroUsize::new(pages * 4096).unwrap();
         // SAFETY: a new private mapping, used only through the pointer below and never unmapped.
-        let memory = unsafe { mmap_anonymous(None, size, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_PRIVATE) }.unwrap();
+        let memory = unsafe {
+            mmap_anonymous(None, size, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_PRIVATE)
+        }
+        .unwrap();
         let first = Vpn::of_address(memory.as_ptr() as u64);
         for page in (0..pages).step_by(2) {
             // SAFETY: inside the mapping just made.
@@ -166,7 +180,9 @@ mod tests {
         }
         let map = Pagemap::open(Path::new("/proc"), std::process::id()).unwrap();
         let mut found = Vec::new();
-        if let Err(error) = scan(map.as_fd(), &(first..Vpn(first.0 + pages as u64)), Category::POPULATED, &mut found) {
+        if let Err(error) =
+            scan(map.as_fd(), &(first..Vpn(first.0 + pages as u64)), Category::POPULATED, &mut found)
+        {
             eprintln!("skipped: {error}");
             return;
         }

@@ -23,7 +23,12 @@ pub fn compare(pages: &[Vpn], reference: u32, owner: u32) -> Result<Vec<Option<u
             .fix("run as the same user (and with kernel.yama.ptrace_scope below 2), or as root")
     };
     let reference = SharedMemory::open(reference).map_err(|error| refused(reference, &error))?;
-    let mut comparison = Comparison { reference, owner, theirs: vec![0; BATCH_PAGES * PAGE], ours: vec![0; BATCH_PAGES * PAGE] };
+    let mut comparison = Comparison {
+        reference,
+        owner,
+        theirs: vec![0; BATCH_PAGES * PAGE],
+        ours: vec![0; BATCH_PAGES * PAGE],
+    };
     let mut counts = Vec::with_capacity(pages.len());
     for batch in pages.chunks(BATCH_PAGES) {
         comparison.batch(batch, &mut counts).map_err(|errno| refused(owner, &errno))?;
@@ -44,7 +49,8 @@ impl Comparison {
         match self.read(batch) {
             Ok(()) => {
                 let bytes = batch.len() * PAGE;
-                let pages = self.theirs[..bytes].chunks_exact(PAGE).zip(self.ours[..bytes].chunks_exact(PAGE));
+                let pages =
+                    self.theirs[..bytes].chunks_exact(PAGE).zip(self.ours[..bytes].chunks_exact(PAGE));
                 counts.extend(pages.map(|(theirs, ours)| Some(differing_bytes(theirs, ours))));
                 Ok(())
             }

@@ -4,9 +4,9 @@ use super::maps::read_identity;
 use super::root::{ProcRoot, unreadable};
 use crate::error::{Error, Result};
 use crate::family::{PageEntry, PageRanges, PageTable, Process, Run, Vma};
+use crate::kernel::Caps;
 use crate::kernel::pagemap::Pagemap;
 use crate::kernel::scan::{Category, scan};
-use crate::kernel::Caps;
 use crate::units::Vpn;
 use std::ops::Range;
 use std::os::fd::AsFd;
@@ -35,7 +35,10 @@ pub fn read_processes(root: &ProcRoot, pids: &[u32]) -> Vec<Result<Process>> {
     let next = AtomicUsize::new(0);
     let slots: Vec<Mutex<Option<Result<Process>>>> = pids.iter().map(|_| Mutex::new(None)).collect();
     let work = || {
-        while let Some((slot, &pid)) = { let i = next.fetch_add(1, Ordering::Relaxed); slots.get(i).zip(pids.get(i)) } {
+        while let Some((slot, &pid)) = {
+            let i = next.fetch_add(1, Ordering::Relaxed);
+            slots.get(i).zip(pids.get(i))
+        } {
             let process = read_process(root, pid);
             *slot.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(process);
         }
@@ -50,7 +53,9 @@ pub fn read_processes(root: &ProcRoot, pids: &[u32]) -> Vec<Result<Process>> {
     let unread = || Err(Error::new("a process was not read"));
     slots
         .into_iter()
-        .map(|slot| slot.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).unwrap_or_else(unread))
+        .map(|slot| {
+            slot.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).unwrap_or_else(unread)
+        })
         .collect()
 }
 
@@ -60,12 +65,15 @@ fn ensure_same_process(root: &ProcRoot, process: &Process) -> Result<()> {
     if stat.starttime == process.start_time {
         return Ok(());
     }
-    Err(Error::new("a process ended while it was read").pid(process.pid).why("its pid belongs to a newer process"))
+    Err(Error::new("a process ended while it was read")
+        .pid(process.pid)
+        .why("its pid belongs to a newer process"))
 }
 
 fn read_pages(pagemap: &Pagemap, vmas: &[Vma]) -> Result<PageTable> {
     let mut table = PageTable::default();
-    let expected: u64 = vmas.iter().filter(|vma| vma.copy_on_write() && vma.pages() <= SPARSE_PAGES).map(Vma::pages).sum();
+    let expected: u64 =
+        vmas.iter().filter(|vma| vma.copy_on_write() && vma.pages() <= SPARSE_PAGES).map(Vma::pages).sum();
     table.entries.reserve(usize::try_from(expected).unwrap_or(0));
     for (index, vma) in vmas.iter().enumerate().filter(|(_, vma)| vma.copy_on_write()) {
         for range in populated(pagemap, vma)? {
@@ -177,7 +185,10 @@ mod tests {
 
     #[test]
     fn clearing_reaches_over_runs() {
-        let runs = vec![Run { first: Vpn(10), len: 4, offset: 0, vma: 0 }, Run { first: Vpn(14), len: 4, offset: 4, vma: 1 }];
+        let runs = vec![
+            Run { first: Vpn(10), len: 4, offset: 0, vma: 0 },
+            Run { first: Vpn(14), len: 4, offset: 4, vma: 1 },
+        ];
         let mut table = PageTable { runs, entries: vec![PageEntry(1); 8] };
         clear(&mut table, &(Vpn(12)..Vpn(15)));
         let left: Vec<_> = table.iter().filter(|(_, entry)| entry.0 == 1).map(|(page, _)| page.0).collect();

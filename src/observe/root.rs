@@ -37,7 +37,10 @@ pub fn unreadable(root: &ProcRoot, pid: u32, error: &ProcError) -> Error {
     match error {
         ProcError::NotFound(_) => failed.why("no such process, or it has ended"),
         ProcError::PermissionDenied(path) => failed
-            .why(format!("permission denied{}", path.as_ref().map(|p| format!(": {}", p.display())).unwrap_or_default()))
+            .why(format!(
+                "permission denied{}",
+                path.as_ref().map(|p| format!(": {}", p.display())).unwrap_or_default()
+            ))
             .fix("run as the user who owns the process, or as root"),
         other => failed.why(other),
     }

@@ -37,7 +37,11 @@ mod _native {
 
 impl From<Error> for PyErr {
     fn from(error: Error) -> Self {
-        if error.is_interrupt() { PyKeyboardInterrupt::new_err(()) } else { ForkprintError::new_err(error.to_string()) }
+        if error.is_interrupt() {
+            PyKeyboardInterrupt::new_err(())
+        } else {
+            ForkprintError::new_err(error.to_string())
+        }
     }
 }
 

@@ -86,9 +86,17 @@ pub(super) fn run(
     let timeout = Duration::try_from_secs_f64(timeout_seconds)
         .map_err(|error| ForkprintError::new_err(format!("timeout: {error}")))?;
     let rung = rung.map(parse_rung).transpose()?;
-    let options =
-        RunOptions { workload: Workload::new(workload), workers, timeout, rung, self_command, command };
-    let RunOutcome { recording, error } = interruptibly(py, move || crate::record::run(&options, &Progress::silent()))?;
+    let options = RunOptions {
+        workload: Workload::new(workload),
+        workers,
+        timeout,
+        rung,
+        self_command,
+        command,
+        mute: false,
+    };
+    let RunOutcome { recording, error } =
+        interruptibly(py, move || crate::record::run(&options, &Progress::silent()))?;
     Ok(NativeRecording { recording, error })
 }
 
@@ -98,7 +106,10 @@ fn parse_rung(name: &str) -> Result<Rung> {
 
 /// Works on another thread while this one lets Python handle its signals, so that Ctrl-C ends the
 /// measurement instead of waiting for it.
-fn interruptibly<T: Send + 'static>(py: Python<'_>, work: impl FnOnce() -> Result<T> + Send + 'static) -> PyResult<T> {
+fn interruptibly<T: Send + 'static>(
+    py: Python<'_>,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> PyResult<T> {
     interrupt::reset();
     let (sender, mut receiver) = mpsc::channel();
     let worker = std::thread::spawn(move || sender.send(work()));
@@ -114,7 +125,9 @@ fn interruptibly<T: Send + 'static>(py: Python<'_>, work: impl FnOnce() -> Resul
                     None => Ok(result?),
                 };
             }
-            Err(mpsc::RecvTimeoutError::Disconnected) => return Err(Error::new("the measurement broke down").into()),
+            Err(mpsc::RecvTimeoutError::Disconnected) => {
+                return Err(Error::new("the measurement broke down").into());
+            }
             Err(mpsc::RecvTimeoutError::Timeout) => {}
         }
         if let Err(raised) = py.check_signals() {

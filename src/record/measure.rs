@@ -2,10 +2,11 @@
 
 use super::evidence::{EvidenceSource, Moment};
 use super::pages::{ChangedBytes, PageLog};
-use crate::family::recording::{
-    About, CrossCheck, Fate, Finding, Reconciliation, Recording, Rung, Step, WorkerInfo, WorkerStep, ZygoteSummary,
-};
 use crate::error::{Error, Result};
+use crate::family::recording::{
+    About, CrossCheck, Fate, Finding, Reconciliation, Recording, Rung, Step, WorkerInfo, WorkerStep,
+    ZygoteSummary,
+};
 use crate::family::{Diff, Inherited, Ledger, PageRanges, PageState, Process, Region, diff};
 use crate::kernel::Caps;
 use crate::observe::contents;
@@ -65,7 +66,13 @@ impl MeasureOptions {
         let best = Rung::ALL[0];
         let (caps, raise) = (Caps::get(), Caps::get().raise(best)?);
         let why = caps.supports(best).err()?;
-        self.rung.is_none().then(|| format!("evidence '{}' instead of '{}', because {why}; to raise it: {raise}", rung.name(), best.name()))
+        self.rung.is_none().then(|| {
+            format!(
+                "evidence '{}' instead of '{}', because {why}; to raise it: {raise}",
+                rung.name(),
+                best.name()
+            )
+        })
     }
 }
 
@@ -101,7 +108,8 @@ impl Measurement {
         instrument.sort_by_key(|range| range.start);
         let is_instrument = |page: Vpn| instrument.iter().any(|range| range.contains(&page));
         let inherited = Inherited::new(&process, &regions, is_instrument);
-        let evidence = EvidenceSource::new(rung, &root, &inherited, baseline.reference_pid, baseline.tracked)?;
+        let evidence =
+            EvidenceSource::new(rung, &root, &inherited, baseline.reference_pid, baseline.tracked)?;
         let mut recording = Recording {
             about: About { rung, page_size: PAGE_SIZE, ..about },
             zygote: ZygoteSummary {
@@ -162,8 +170,13 @@ impl Measurement {
     /// Reads the whole family, which must stand still, and appends a step.
     pub fn snapshot(&mut self, name: &str, requests: Option<u64>) -> Result<()> {
         let seconds = self.forked.elapsed().as_secs_f64();
-        let alive: Vec<(usize, u32)> =
-            self.members.iter().enumerate().filter(|(_, member)| member.alive).map(|(i, member)| (i, member.pid)).collect();
+        let alive: Vec<(usize, u32)> = self
+            .members
+            .iter()
+            .enumerate()
+            .filter(|(_, member)| member.alive)
+            .map(|(i, member)| (i, member.pid))
+            .collect();
         let moment = self.read_family(&alive)?;
         let diffs = self.diffs(&moment)?;
         let step_index = u8::try_from(self.recording.steps.len()).unwrap_or(u8::MAX - 1);
@@ -207,7 +220,9 @@ impl Measurement {
             .workers
             .iter()
             .enumerate()
-            .map(|(index, worker)| Ok(diff(&self.inherited, &moment.zygote, worker, &judge.for_worker(index))))
+            .map(|(index, worker)| {
+                Ok(diff(&self.inherited, &moment.zygote, worker, &judge.for_worker(index)))
+            })
             .collect()
     }
 
@@ -220,15 +235,33 @@ impl Measurement {
         let frozen = |index: usize| !self.evidence.is_unfrozen(index);
         let mut bytes = ChangedBytes::new();
         self.compare_pages(diff, |i, state| state.by_worker() && frozen(i), reference, pid, &mut bytes)?;
-        self.compare_pages(diff, |i, state| state == PageState::BrokenByZygote && frozen(i), reference, self.zygote, &mut bytes)?;
+        self.compare_pages(
+            diff,
+            |i, state| state == PageState::BrokenByZygote && frozen(i),
+            reference,
+            self.zygote,
+            &mut bytes,
+        )?;
         Ok(bytes)
     }
 
     /// Without a frozen sibling the zygote has the fork-time bytes of all pages it did not write.
     fn compare_with_zygote(&self, pid: u32, diff: &Diff) -> Result<ChangedBytes> {
         let mut bytes = ChangedBytes::new();
-        self.compare_pages(diff, |_, state| state == PageState::BrokenByWorker, self.zygote, pid, &mut bytes)?;
-        self.compare_pages(diff, |_, state| state == PageState::BrokenByZygote, pid, self.zygote, &mut bytes)?;
+        self.compare_pages(
+            diff,
+            |_, state| state == PageState::BrokenByWorker,
+            self.zygote,
+            pid,
+            &mut bytes,
+        )?;
+        self.compare_pages(
+            diff,
+            |_, state| state == PageState::BrokenByZygote,
+            pid,
+            self.zygote,
+            &mut bytes,
+        )?;
         Ok(bytes)
     }
 
@@ -275,8 +308,12 @@ impl Measurement {
             .collect();
         Ledger::of_frames(&members).unwrap_or_else(|| {
             let zygote = (moment.zygote.pid, moment.zygote.page_table_bytes);
-            let workers: Vec<_> =
-                moment.workers.iter().zip(diffs).map(|(worker, diff)| (worker.pid, worker.page_table_bytes, diff)).collect();
+            let workers: Vec<_> = moment
+                .workers
+                .iter()
+                .zip(diffs)
+                .map(|(worker, diff)| (worker.pid, worker.page_table_bytes, diff))
+                .collect();
             let inherited_left = self.inherited.len() as u64;
             Ledger::of_states(zygote, moment.zygote.private_pages().saturating_sub(inherited_left), &workers)
         })
@@ -286,7 +323,10 @@ impl Measurement {
     fn cross_check(&self, moment: &Moment, diffs: &[Diff]) -> Result<CrossCheck> {
         let all: Vec<&Process> =
             std::iter::once(&moment.zygote).chain(&moment.reference).chain(&moment.workers).collect();
-        let totals = all.iter().map(|process| read_rollup(&self.root, process.pid)).collect::<Result<Vec<Rollup>>>()?;
+        let totals = all
+            .iter()
+            .map(|process| read_rollup(&self.root, process.pid))
+            .collect::<Result<Vec<Rollup>>>()?;
         let of_workers = &totals[totals.len() - moment.workers.len()..];
         let members: Vec<_> = all.iter().map(|process| (process.pid, 0, &process.pages)).collect();
         let (unique, distinct): (u64, u64) = match Ledger::of_frames(&members) {

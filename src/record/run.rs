@@ -28,6 +28,8 @@ pub struct RunOptions {
     pub self_command: Vec<OsString>,
     /// The command line that repeats the measurement, for the report.
     pub command: String,
+    /// Throw away what the workload prints; it goes to stderr otherwise.
+    pub mute: bool,
 }
 
 /// What was measured, and why it ended early if it did.
@@ -51,8 +53,13 @@ pub fn run(options: &RunOptions, progress: &Progress) -> Result<RunOutcome> {
     let measure = MeasureOptions { rung: options.rung, code_in_worker: true };
     let rung = measure.choose_rung(Caps::get())?;
     progress.now(format!("loading {}", options.workload.path.display()));
-    let (mut family, loaded) =
-        Family::start(&options.self_command, &options.workload, options.workers, options.timeout)?;
+    let (mut family, loaded) = Family::start(
+        &options.self_command,
+        &options.workload,
+        options.workers,
+        options.timeout,
+        options.mute,
+    )?;
     let frozen = family.freeze(rung == Rung::Scan)?;
     let baseline = Baseline {
         zygote_pid: family.zygote_pid(),
@@ -74,7 +81,12 @@ pub fn run(options: &RunOptions, progress: &Progress) -> Result<RunOutcome> {
 
 /// Snapshots at the fork and after each step; a worker that fails is a finding, and an error at the
 /// end, but does not keep the others from being measured.
-fn measure_steps(family: &mut Family, measurement: &mut Measurement, steps: &[String], progress: &Progress) -> Result<()> {
+fn measure_steps(
+    family: &mut Family,
+    measurement: &mut Measurement,
+    steps: &[String],
+    progress: &Progress,
+) -> Result<()> {
     measurement.snapshot("fork", None)?;
     let mut first_failure = None;
     for (index, name) in steps.iter().enumerate() {
@@ -92,7 +104,12 @@ fn measure_steps(family: &mut Family, measurement: &mut Measurement, steps: &[St
     first_failure.map_or(Ok(()), Err)
 }
 
-fn note_outcome(measurement: &mut Measurement, worker: usize, outcome: StepOutcome, step: &str) -> Option<Error> {
+fn note_outcome(
+    measurement: &mut Measurement,
+    worker: usize,
+    outcome: StepOutcome,
+    step: &str,
+) -> Option<Error> {
     let (fate, detail) = match outcome {
         StepOutcome::Done => return None,
         StepOutcome::Ended(fate) => (fate.clone(), tell(&fate)),
@@ -111,7 +128,12 @@ fn note_outcome(measurement: &mut Measurement, worker: usize, outcome: StepOutco
         _ => "run the step by itself in a plain interpreter first",
     };
     measurement.worker_ended(u32::try_from(worker).unwrap_or(u32::MAX), fate);
-    measurement.add_finding(Finding { code: "FP900".into(), title: title.clone(), evidence: detail.clone(), fix: fix.into() });
+    measurement.add_finding(Finding {
+        code: "FP900".into(),
+        title: title.clone(),
+        evidence: detail.clone(),
+        fix: fix.into(),
+    });
     Some(Error::new(title).why(detail).fix(fix))
 }
 

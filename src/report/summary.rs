@@ -122,7 +122,10 @@ fn findings_of(recording: &Recording) -> String {
 pub fn verdict(recording: &Recording) -> [String; 2] {
     if recording.workers.is_empty() && recording.about.complete {
         return [
-            format!("Nothing was run: the {} below come from the configuration alone.", findings_of(recording)),
+            format!(
+                "Nothing was run: the {} below come from the configuration alone.",
+                findings_of(recording)
+            ),
             "Run it without --no-run to measure what its workers stop sharing.".into(),
         ];
     }

@@ -11,7 +11,8 @@ use std::path::Path;
 /// The decorator, for interpreters in which the package is not installed.
 const STEPS_SOURCE: &str = include_str!("../../../python/forkprint/_steps.py");
 
-const HOW_TO_MARK_A_STEP: &str = "import forkprint and write @forkprint.step above each function that a worker shall run";
+const HOW_TO_MARK_A_STEP: &str =
+    "import forkprint and write @forkprint.step above each function that a worker shall run";
 
 /// Refuses what cannot be a workload before any interpreter is started.
 pub(super) fn require_source_file(path: &Path) -> Result<()> {
@@ -65,7 +66,8 @@ pub(super) fn workload(
 }
 
 fn refuse_free_threaded(py: Python<'_>) -> Result<()> {
-    let flags = py.import("sys").and_then(|sys| sys.getattr("abiflags")?.extract::<String>()).unwrap_or_default();
+    let flags =
+        py.import("sys").and_then(|sys| sys.getattr("abiflags")?.extract::<String>()).unwrap_or_default();
     if flags.contains('t') {
         return Err(Error::new("cannot run a workload on a free-threaded CPython")
             .location(Python::version_str())
@@ -108,7 +110,10 @@ fn refuse_taken_name(py: Python<'_>, path: &Path) -> Result<()> {
     if taken {
         return Err(Error::new("cannot load the workload")
             .path(path)
-            .why(format!("the interpreter has already imported another module named '{}'", name.to_string_lossy()))
+            .why(format!(
+                "the interpreter has already imported another module named '{}'",
+                name.to_string_lossy()
+            ))
             .fix("rename the file"));
     }
     Ok(())

@@ -82,7 +82,9 @@ impl Runtime for PythonRuntime {
         let Some(step) = self.steps.get(index) else {
             return Err(refuse(&format!("the workload has no step {index}")));
         };
-        Python::attach(|py| step.function.bind(py).call0().map(drop).map_err(|raised| describe(py, &raised)))?;
+        Python::attach(|py| {
+            step.function.bind(py).call0().map(drop).map_err(|raised| describe(py, &raised))
+        })?;
         if step.finalize { self.finalize() } else { Ok(()) }
     }
 
@@ -136,7 +138,8 @@ fn describe(py: Python<'_>, raised: &PyErr) -> StepFailure {
     let summary = formatted(py, "format_exception_only", (&kind, value));
     let traceback = formatted(py, "format_exception", (&kind, value, raised.traceback(py)));
     // The indented lines show the place of a SyntaxError; notes come after the message.
-    let message = summary.iter().flatten().find(|line| !line.starts_with(' ')).and_then(|text| text.lines().next());
+    let message =
+        summary.iter().flatten().find(|line| !line.starts_with(' ')).and_then(|text| text.lines().next());
     StepFailure {
         message: message.map_or_else(|| raised.to_string(), str::to_owned),
         traceback: traceback.ok().map(|lines| lines.concat()),
