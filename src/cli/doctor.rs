@@ -1,6 +1,6 @@
 //! `forkprint doctor`: what this kernel, user and container allow.
 
-use crate::error::{EXIT_OK, Result};
+use crate::error::EXIT_OK;
 use crate::family::Rung;
 use crate::kernel::Caps;
 use crate::kernel::caps::{Probe, kernel_release, machine};
@@ -22,14 +22,14 @@ pub struct DoctorArgs {
 }
 
 /// Runs the verb.
-pub fn run(args: &DoctorArgs) -> Result<i32> {
+pub fn run(args: &DoctorArgs) -> i32 {
     let caps = Caps::get();
     if args.format == "json" {
         anstream::println!("{:#}", as_json(caps));
     } else {
         print_text(caps);
     }
-    Ok(EXIT_OK)
+    EXIT_OK
 }
 
 fn probes(caps: &Caps) -> [(&'static str, &Probe); 8] {

@@ -17,12 +17,9 @@ use clap::{CommandFactory, Parser, Subcommand};
 use std::ffi::OsString;
 use std::io::IsTerminal;
 
-/// See what fork() shares, who broke it, and what that costs.
-///
-/// After fork(), parent and child share every page until one of them writes. forkprint finds the
-/// pages that pre-forked workers stopped sharing, and draws them.
 #[derive(Debug, Parser)]
-#[command(name = "forkprint", version, propagate_version = true, after_help = EXAMPLES)]
+#[command(name = "forkprint", version, propagate_version = true, about = ABOUT, long_about = LONG_ABOUT)]
+#[command(after_help = EXAMPLES)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
@@ -33,6 +30,13 @@ struct Cli {
     #[arg(short, long, global = true)]
     quiet: bool,
 }
+
+const ABOUT: &str = "See what fork() shares, who broke it, and what that costs.";
+
+const LONG_ABOUT: &str = "See what fork() shares, who broke it, and what that costs.
+
+After fork(), parent and child share every page until one of them writes. forkprint finds the
+pages that pre-forked workers stopped sharing, and draws them.";
 
 const EXAMPLES: &str = "Examples:
   forkprint demo                                    every built-in workload, a gallery in reports/
@@ -108,8 +112,8 @@ fn dispatch(verb: Verb, invocation: &Invocation) -> Result<i32> {
         Verb::Run(args) => run::run(args, invocation),
         Verb::Analyze(args) => analyze::run(args, invocation),
         Verb::Report(args) => report::run(&args),
-        Verb::Doctor(args) => doctor::run(&args),
-        Verb::Completions(args) => pages::completions(&args),
+        Verb::Doctor(args) => Ok(doctor::run(&args)),
+        Verb::Completions(args) => Ok(pages::completions(&args)),
         Verb::Man(args) => pages::man(&args),
         Verb::Zygote { .. } => Err(Error::new("the zygote verb is for forkprint itself")),
     }

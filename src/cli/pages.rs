@@ -21,9 +21,9 @@ pub struct CompletionsArgs {
 pub struct ManArgs {}
 
 /// Runs `completions`.
-pub fn completions(args: &CompletionsArgs) -> Result<i32> {
+pub fn completions(args: &CompletionsArgs) -> i32 {
     clap_complete::generate(args.shell, &mut super::command(), "forkprint", &mut io::stdout());
-    Ok(EXIT_OK)
+    EXIT_OK
 }
 
 /// Runs `man`.

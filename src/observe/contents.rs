@@ -8,6 +8,7 @@ use std::ops::Range;
 
 /// Pages compared at once: 1 MiB of each process, so that both copies stay in the cache.
 const BATCH_PAGES: usize = 256;
+#[expect(clippy::cast_possible_truncation, reason = "a page has 4096 bytes")]
 const PAGE: usize = PAGE_SIZE as usize;
 
 /// Counts the bytes that differ between the fork-time pages and their copies, page by page.

@@ -1,4 +1,6 @@
 //! `forkprint.run` and the command line, for a host interpreter.
+// pyo3 hands arguments over by value.
+#![allow(clippy::needless_pass_by_value)]
 
 use super::ForkprintError;
 use crate::capture;

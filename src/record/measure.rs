@@ -29,7 +29,7 @@ pub struct Baseline {
     pub instrument: PageRanges,
     /// Areas whose writes zygote and workers track (rung `scan`).
     pub tracked: PageRanges,
-    /// Version of the CPython inside, for the names of its arenas.
+    /// Version of the `CPython` inside, for the names of its arenas.
     pub python: Option<(u8, u8)>,
 }
 

@@ -93,7 +93,7 @@ pub struct Loaded {
     pub regions: Vec<Region>,
     /// Remarks for the reader.
     pub notes: Vec<String>,
-    /// Version of the CPython inside.
+    /// Version of the `CPython` inside.
     pub python: Option<(u8, u8)>,
 }
 

@@ -10,9 +10,9 @@ use nix::errno::Errno;
 pub fn serve(
     runtime: &mut dyn Runtime,
     mut channel: Channel,
-    tracker: Option<Result<WriteTracker, Errno>>,
+    tracker: Option<&Result<WriteTracker, Errno>>,
 ) -> ! {
-    let untracked = tracker.as_ref().and_then(|armed| armed.as_ref().err()).map(Errno::to_string);
+    let untracked = tracker.and_then(|armed| armed.as_ref().err()).map(Errno::to_string);
     let mut answer = FromWorker::Ready { untracked };
     while channel.send(&answer).is_ok() {
         answer = match channel.receive() {

@@ -121,7 +121,7 @@ impl Zygote {
                 }
                 self.workers.clear();
                 control.close();
-                worker::serve(runtime.as_mut(), Channel::new(socket), tracker)
+                worker::serve(runtime.as_mut(), Channel::new(socket), tracker.as_ref())
             }
         }
     }
