@@ -2,6 +2,8 @@
 
 from typing import List, Optional, final
 
+__all__ = ["ForkprintError", "Recording", "__version__", "family", "load", "main", "run", "snapshot"]
+
 __version__: str
 
 class ForkprintError(Exception):

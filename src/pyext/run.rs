@@ -56,6 +56,7 @@ impl NativeRecording {
     }
 
     /// Writes a capture folder.
+    #[expect(clippy::needless_pass_by_value, reason = "PyO3 hands over owned paths")]
     fn save(&self, py: Python<'_>, path: PathBuf, force: bool) -> PyResult<()> {
         Ok(py.detach(|| capture::write(&self.recording, &path, force))?)
     }
@@ -69,6 +70,7 @@ impl NativeRecording {
 
 /// Reads a capture folder.
 #[pyfunction]
+#[expect(clippy::needless_pass_by_value, reason = "PyO3 hands over owned paths")]
 pub(super) fn load(py: Python<'_>, path: PathBuf) -> PyResult<NativeRecording> {
     let recording = py.detach(|| capture::read(&path))?;
     Ok(NativeRecording { recording, error: None })
