@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The pipeline, from the ground up. A module imports only what stands on a lower floor.
 const FLOORS: &[&[&str]] = &[
@@ -40,7 +40,7 @@ fn sources() -> Vec<(String, String)> {
     found
 }
 
-fn relative(root: &Path, path: &PathBuf) -> String {
+fn relative(root: &Path, path: &Path) -> String {
     path.strip_prefix(root).unwrap().to_string_lossy().into_owned()
 }
 

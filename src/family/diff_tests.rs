@@ -79,6 +79,7 @@ fn a_huge_mapping_is_not_believed_to_be_exclusive() {
 }
 
 /// What may happen to a page after the fork.
+#[expect(clippy::struct_excessive_bools, reason = "the fates combine freely")]
 #[derive(Debug, Clone, Copy)]
 struct Fate {
     inherited: bool,
@@ -118,7 +119,7 @@ fn play(fates: &[Fate]) -> (Process, Process, Process) {
     (fork, zygote, worker)
 }
 
-fn expected(fate: &Fate) -> PageState {
+fn expected(fate: Fate) -> PageState {
     if fate.worker_unmaps {
         PageState::Gone
     } else {
@@ -136,7 +137,7 @@ proptest! {
     fn every_rung_gives_the_same_verdict(fates in prop::collection::vec(fate(), 1..200)) {
         let (fork, zygote, worker) = play(&fates);
         let inherited = Inherited::new(&fork, &[], |_| false);
-        let truth: Vec<_> = fates.iter().filter(|f| f.inherited).map(expected).collect();
+        let truth: Vec<_> = fates.iter().filter(|f| f.inherited).copied().map(expected).collect();
         let (ours, theirs) = (ranges(&fates, |f| f.worker_writes), ranges(&fates, |f| f.zygote_writes));
         for evidence in [
             Evidence::Frames { reference: &fork.pages },

@@ -197,7 +197,8 @@ mod tests {
             let by_states = Ledger::of_states((0, 0), 0, &named);
 
             let total: f64 = by_frames.shares.iter().map(|share| share.proportional_frames).sum();
-            prop_assert!((total - by_frames.distinct_frames as f64).abs() < 1e-6);
+            let frames = f64::from(u32::try_from(by_frames.distinct_frames).unwrap());
+            prop_assert!((total - frames).abs() < 1e-6);
             prop_assert_eq!(by_frames.distinct_frames, by_states.distinct_frames);
             for (a, b) in by_frames.shares.iter().zip(&by_states.shares) {
                 prop_assert!((a.proportional_frames - b.proportional_frames).abs() < 1e-6);

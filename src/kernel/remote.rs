@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn reads_several_ranges_in_order() {
-        let memory: Vec<u8> = (0..16 * 4096_u32).map(|i| (i / 4096) as u8).collect();
+        let memory: Vec<u8> = (0..16_u8).flat_map(|page| [page; 4096]).collect();
         let first = Vpn::of_address(memory.as_ptr() as u64 + 4095).0;
         let skew = usize::try_from(Vpn(first).address() - memory.as_ptr() as u64).unwrap();
         let mut buffer = vec![0; 3 * 4096];
