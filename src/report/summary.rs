@@ -179,7 +179,8 @@ fn worth(summary: &Summary) -> String {
     }
     if split.ghost * 2 >= compared {
         return format!(
-            "{ghosts} of {copies} {verb} the very bytes of the fork: {} spent on nothing.",
+            "{} of {copies} {verb} the very bytes of the fork: {} spent on nothing.",
+            capitalized(&ghosts),
             size(split.ghost)
         );
     }
@@ -187,6 +188,11 @@ fn worth(summary: &Summary) -> String {
         "Of {copies}, {ghosts} ({}) {verb} the very bytes of the fork; the rest is new data.",
         size(split.ghost)
     )
+}
+
+fn capitalized(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// A percentage for people: whole numbers, except below one and just short of all.
