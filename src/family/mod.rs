@@ -1,6 +1,6 @@
 //! The pure model: pages, processes, what a fork shares, and who pays. No I/O happens here.
 //!
-//! [`page`] decodes one pagemap entry, [`table`] holds a process's pages, [`diff`] compares a worker
+//! [`page`] decodes one pagemap entry, [`table`] holds a process's pages, [`mod@diff`] compares a worker
 //! with what it inherited, and [`ledger`] divides the frames of a whole family among its members.
 
 pub mod diff;
