@@ -15,7 +15,7 @@ pub mod synthetic;
 pub mod table;
 pub mod vma;
 
-pub use diff::{Diff, Evidence, PageRanges, PageState, diff, range_pages};
+pub use diff::{Diff, Evidence, PageRanges, PageState, diff, range_pages, subtract};
 pub use inherited::Inherited;
 pub use ledger::{Ledger, LedgerShare};
 pub use page::PageEntry;
