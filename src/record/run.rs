@@ -96,6 +96,12 @@ fn measure_steps(
                 first_failure.get_or_insert(error);
             }
         }
+        if let Some(how) = family.zygote_ended() {
+            return Err(Error::new(format!("the zygote ended in step '{name}'"))
+                .pid(family.zygote_pid())
+                .why(format!("it ended with {how}, and its workers with it"))
+                .fix("look for what ends it: a signal that a worker sends, or too little memory"));
+        }
         if measurement.workers_alive() == 0 {
             break;
         }
