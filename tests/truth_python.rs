@@ -1,0 +1,147 @@
+//! What is known beforehand of Python programs, against what the built program measures.
+
+#[path = "common/bench.rs"]
+mod bench;
+#[path = "common/cross_check.rs"]
+mod cross_check;
+#[path = "common/skip.rs"]
+mod skip;
+
+use bench::Bench;
+use serde_json::Value;
+
+const RUNGS: [&str; 3] = ["pfn", "scan", "exclusive"];
+
+/// Runs a made-up workload with one worker on a rung, or skips.
+fn measure(bench: &Bench, source: &str, rung: &str) -> Option<Value> {
+    let path = bench.path("made_up.py");
+    std::fs::write(&path, source).unwrap();
+    let arguments = ["run", path.to_str().unwrap(), "-w", "1", "--format", "json", "-o", "-", "--rung", rung];
+    let outcome = bench.forkprint(&arguments);
+    if !outcome.status.success() && outcome.stderr.contains("does not work here") {
+        skip::skip(outcome.stderr.trim().replace('\n', " "));
+        return None;
+    }
+    Some(outcome.success())
+}
+
+/// A count of the worker, and by how much it grew since the snapshot before.
+fn grew(json: &Value, step: usize, count: &str) -> u64 {
+    let at = |step: usize| json["steps"][step]["workers"][0][count].as_u64().unwrap();
+    at(step) - at(step - 1).min(at(step))
+}
+
+fn grew_in(json: &Value, step: usize, region: &str) -> u64 {
+    let at = |step: usize| json["steps"][step]["regions"][region].as_u64().unwrap_or(0);
+    at(step) - at(step - 1)
+}
+
+/// The workload counts the pages that hold its strings, by their addresses.
+const REFERENCE_COUNTS: &str = "
+import forkprint
+names = [f'name-{number:07d}' for number in range(300_000)]
+with open(__file__ + '.pages', 'w') as truth:
+    truth.write(str(len({id(name) // 4096 for name in names})))
+@forkprint.step
+def iterate():
+    for name in names:
+        pass
+";
+
+#[test]
+fn reading_strings_breaks_their_pages_and_nearly_all_are_ghosts() {
+    for rung in RUNGS {
+        let bench = Bench::new();
+        let Some(json) = measure(&bench, REFERENCE_COUNTS, rung) else { continue };
+        let truth: u64 = std::fs::read_to_string(bench.path("made_up.py.pages")).unwrap().parse().unwrap();
+        assert!(truth > 4_000, "{truth}");
+        let broken = grew_in(&json, 1, "pymalloc arena");
+        let ghosts = grew(&json, 1, "ghost");
+        assert!(
+            broken * 100 >= truth * 95 && broken * 100 <= truth * 105,
+            "{broken} broken of {truth}, rung {rung}"
+        );
+        assert!(ghosts * 100 >= broken * 99, "{ghosts} ghosts of {broken}, rung {rung}");
+        assert_eq!(grew(&json, 1, "broken_by_worker"), grew(&json, 1, "broken"));
+    }
+}
+
+#[test]
+fn reading_packed_data_breaks_next_to_nothing() {
+    let bench = Bench::new();
+    let path = format!("{}/workloads/python/packed_buffer.py", env!("CARGO_MANIFEST_DIR"));
+    let json = bench.forkprint(&["run", &path, "--format", "json", "-o", "-"]).success();
+    let inherited = json["zygote"]["private_pages"].as_u64().unwrap();
+    for step in [1, 2] {
+        let broken = grew(&json, step, "broken");
+        assert!(broken * 100 < inherited, "{broken} of {inherited} in step {step}");
+    }
+}
+
+fn collection(remedy: &str) -> String {
+    format!(
+        "import forkprint, gc\n\
+         gc.disable()\n\
+         rows = [[number] for number in range(800_000)]\n\
+         {remedy}\n\
+         @forkprint.step\n\
+         def collect(): gc.collect()\n"
+    )
+}
+
+#[test]
+fn freezing_keeps_the_collector_off_the_pages() {
+    for rung in RUNGS {
+        let bench = Bench::new();
+        let Some(plain) = measure(&bench, &collection(""), rung) else { continue };
+        let Some(frozen) = measure(&bench, &collection("gc.freeze()"), rung) else { continue };
+        let (plain, frozen) = (grew(&plain, 1, "broken"), grew(&frozen, 1, "broken"));
+        // A list takes 56 bytes and the collector's header 16: 800,000 of them, more than 12,000 pages.
+        assert!(plain > 12_000, "{plain}");
+        assert!(frozen * 100 < plain, "{frozen} with gc.freeze(), {plain} without, rung {rung}");
+    }
+}
+
+/// A thread of the zygote, which no worker has, writes when the worker's step asks it to.
+const ZYGOTE_WRITES: &str = "
+import forkprint, os, threading
+buffer = bytearray(b'1') * (1000 * 4096)
+asked, ask = os.pipe()
+answered, answer = os.pipe()
+def write():
+    os.read(asked, 1)
+    for page in range(0, len(buffer), 4096):
+        buffer[page] = 50
+    os.write(answer, b'!')
+threading.Thread(target=write, daemon=True).start()
+@forkprint.step
+def wait():
+    os.write(ask, b'?')
+    os.read(answered, 1)
+    assert buffer[0] == 49
+@forkprint.step
+def write_as_well():
+    for page in range(0, len(buffer) // 2, 4096):
+        buffer[page] = 51
+";
+
+#[test]
+fn writes_of_the_zygote_are_charged_to_the_zygote() {
+    for rung in RUNGS {
+        let bench = Bench::new();
+        let Some(json) = measure(&bench, ZYGOTE_WRITES, rung) else { continue };
+        let by_zygote = grew(&json, 1, "broken_by_zygote");
+        let by_worker = grew(&json, 1, "broken_by_worker");
+        assert!((1000..1100).contains(&by_zygote), "{by_zygote}, rung {rung}");
+        assert!(by_worker < 50, "{by_worker}, rung {rung}");
+        // Then the worker writes half of these pages as well: they were broken before.
+        let by_worker = grew(&json, 2, "broken_by_worker");
+        assert!((500..550).contains(&by_worker), "{by_worker}, rung {rung}");
+        assert!(grew(&json, 2, "broken") < 50, "rung {rung}");
+    }
+}
+
+#[test]
+fn every_workload_agrees_with_the_kernels_totals() {
+    cross_check::every_workload("python", ".py", &[]);
+}
