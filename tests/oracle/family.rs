@@ -1,11 +1,11 @@
 //! The measuring side: starts a family, moves it through its phases, and asks every rung.
 
-use crate::cases::{Case, Kind, PHASES};
+use crate::cases::{Before, Case, Kind, PHASES};
 use crate::expect::{Answer as Expected, answer, lost_its_trace};
 use crate::laws;
 use crate::skip::skip;
 use crate::zygote::{Answer, Order, Sockets, serve};
-use forkprint::family::recording::{About, Recording};
+use forkprint::family::recording::{About, Recording, Step};
 use forkprint::family::{PageState, Rung};
 use forkprint::kernel::Caps;
 use forkprint::kernel::spawn::ProcessGroup;
@@ -35,6 +35,7 @@ pub struct Family {
     sockets: Vec<Channel>,
     pub first_page: u64,
     pub huge_pages: u64,
+    pub swapped_pages: u64,
 }
 
 impl Family {
@@ -56,13 +57,23 @@ impl Family {
         command.env(SOCKETS, serde_json::to_string(&inherited).unwrap());
         let keep = inherited.workers.iter().copied().chain([inherited.control]).collect();
         let zygote = ProcessGroup::spawn(command, keep).unwrap();
-        let mut family = Self { zygote, control, workers: Vec::new(), sockets, first_page: 0, huge_pages: 0 };
+        let mut family = Self {
+            zygote,
+            control,
+            workers: Vec::new(),
+            sockets,
+            first_page: 0,
+            huge_pages: 0,
+            swapped_pages: 0,
+        };
         family.sockets.reverse();
         family.control.send(&Order::Map(experiment.kind, experiment.cases.clone())).unwrap();
-        let Answer::Mapped { first_page, huge_pages } = family.control.receive().unwrap() else {
+        let Answer::Mapped { first_page, huge_pages, swapped_pages } = family.control.receive().unwrap()
+        else {
             panic!("not mapped")
         };
-        (family.first_page, family.huge_pages) = (first_page, huge_pages);
+        family.first_page = first_page;
+        (family.huge_pages, family.swapped_pages) = (huge_pages, swapped_pages);
         family
     }
 
@@ -83,6 +94,11 @@ impl Family {
         assert!(matches!(channel.receive(), Ok(Answer::Done)));
         self.workers.push((pid, channel));
         pid
+    }
+
+    pub fn write_between(&mut self) {
+        self.control.send(&Order::WriteBetween).unwrap();
+        assert!(matches!(self.control.receive(), Ok(Answer::Done)));
     }
 
     /// Everybody acts, one after the other.
@@ -158,11 +174,24 @@ pub fn check(experiment: &Experiment) {
     if experiment.kind == Kind::Huge && family.huge_pages < experiment.cases.len() as u64 {
         return skip(format!("{} of {} pages are huge", family.huge_pages, experiment.cases.len()));
     }
-    let rungs = rungs();
+    let to_swap = experiment.cases.iter().filter(|case| case.before == Before::Swapped).count() as u64;
+    if family.swapped_pages < to_swap {
+        return skip(format!("{} of {to_swap} pages are in swap", family.swapped_pages));
+    }
+    let written_between = experiment.cases.iter().any(|case| case.before == Before::WrittenBetween);
+    let mut rungs = rungs();
+    if to_swap > 0 || written_between {
+        // Bit 56 alone cannot tell a page that was read back from swap from one that was written,
+        // nor a page that zygote and first worker share from one that zygote and second worker share.
+        rungs.retain(|&rung| rung != Rung::Exclusive);
+    }
     let frozen = family.freeze(rungs.contains(&Rung::Scan));
     let mut measurements = Measurements::begin(&family, &frozen, &rungs);
-    for _ in 0..experiment.workers {
+    for worker in 0..experiment.workers {
         measurements.add_worker(family.fork());
+        if worker == 0 && written_between {
+            family.write_between();
+        }
     }
     measurements.snapshot("fork");
     for phase in 0..PHASES {
@@ -171,7 +200,9 @@ pub fn check(experiment: &Experiment) {
         measurements.snapshot("the same again");
     }
     let recordings = measurements.finish();
-    laws::check(&recordings, experiment.kind == Kind::SharedAnonymous);
+    let exceptions =
+        laws::Exceptions { shared_memory: experiment.kind == Kind::SharedAnonymous, swap: to_swap > 0 };
+    laws::check(&recordings, exceptions);
     for recording in &recordings {
         check_pages(experiment, family.first_page, recording);
     }
@@ -191,14 +222,15 @@ pub fn check_exec(experiment: &Experiment) {
     measurements.snapshot("exec");
     measurements.snapshot("the same again");
     let recordings = measurements.finish();
-    laws::check(&recordings, false);
+    laws::check(&recordings, laws::Exceptions::default());
     for recording in &recordings {
         let all_gone = |worker: usize| {
             recording.pages.workers[worker].cells.iter().all(|cell| cell.state == PageState::Gone)
         };
         assert!(!all_gone(0) && all_gone(1), "rung {}", recording.about.rung.name());
         let last = recording.steps.last().unwrap();
-        assert_eq!(last.workers[0], recording.steps[0].workers[0], "the other worker did nothing");
+        let written = |step: &Step| step.workers[0].broken_by_worker;
+        assert_eq!(written(last), written(&recording.steps[0]), "the other worker did nothing");
         assert!(last.workers[1].fresh > 10, "another program has pages of its own");
     }
 }
@@ -229,7 +261,7 @@ fn check_pages(experiment: &Experiment, first_page: u64, recording: &Recording) 
             };
             let expected = answer(experiment.kind, index, case, worker);
             if !(got == expected
-                || got.broken() && expected.broken() && lost_its_trace(case, experiment.workers))
+                || got.broken() && expected.broken() && lost_its_trace(case, experiment.workers, worker))
             {
                 wrong.push(format!(
                     "page {index} of worker {worker}: {expected:?} expected, {got:?} found; {case:?}"
