@@ -97,8 +97,20 @@ fn all_rungs_agree_on_every_region_of_the_runtime() {
     assert!(answers.iter().all(|(_, counts)| counts["object heap"] > 100), "{answers:#?}");
 }
 
-#[test]
-fn every_workload_agrees_with_the_kernels_totals() {
-    cross_check::every_workload("toy", ".toy", &[]);
-    cross_check::every_workload("toy", ".toy", &["--gc", "mark-header"]);
+mod workloads {
+    crate::totals_agree_with_the_kernel!(
+        "toy",
+        ".toy",
+        &[],
+        [closures, gc_marks, iterate, jit_patch, mutate]
+    );
+}
+
+mod workloads_with_marks_in_headers {
+    crate::totals_agree_with_the_kernel!(
+        "toy",
+        ".toy",
+        &["--gc", "mark-header"],
+        [closures, gc_marks, iterate, jit_patch, mutate]
+    );
 }
