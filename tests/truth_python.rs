@@ -36,23 +36,11 @@ fn grew_in(json: &Value, step: usize, region: &str) -> u64 {
     at(step) - at(step - 1)
 }
 
-/// The workload counts the pages that hold its strings, by their addresses.
-const REFERENCE_COUNTS: &str = "
-import forkprint
-names = [f'name-{number:07d}' for number in range(300_000)]
-with open(__file__ + '.pages', 'w') as truth:
-    truth.write(str(len({id(name) // 4096 for name in names})))
-@forkprint.step
-def iterate():
-    for name in names:
-        pass
-";
-
 #[test]
 fn reading_strings_breaks_their_pages_and_nearly_all_are_ghosts() {
     for rung in RUNGS {
         let bench = Bench::new();
-        let Some(json) = measure(&bench, REFERENCE_COUNTS, rung) else { continue };
+        let Some(json) = measure(&bench, &truth("strings_by_address.py"), rung) else { continue };
         let truth: u64 = std::fs::read_to_string(bench.path("made_up.py.pages")).unwrap().parse().unwrap();
         assert!(truth > 4_000, "{truth}");
         let broken = grew_in(&json, 1, "pymalloc arena");
@@ -82,6 +70,11 @@ fn shipped(workload: &str) -> String {
     std::fs::read_to_string(format!("{}/workloads/python/{workload}", env!("CARGO_MANIFEST_DIR"))).unwrap()
 }
 
+/// A program that is there for these tests only.
+fn truth(workload: &str) -> String {
+    std::fs::read_to_string(format!("{}/workloads/truth/{workload}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+}
+
 #[test]
 fn freezing_keeps_the_collector_off_the_pages() {
     for rung in RUNGS {
@@ -95,34 +88,11 @@ fn freezing_keeps_the_collector_off_the_pages() {
     }
 }
 
-/// A thread of the zygote, which no worker has, writes when the worker's step asks it to.
-const ZYGOTE_WRITES: &str = "
-import forkprint, os, threading
-buffer = bytearray(b'1') * (1000 * 4096)
-asked, ask = os.pipe()
-answered, answer = os.pipe()
-def write():
-    os.read(asked, 1)
-    for page in range(0, len(buffer), 4096):
-        buffer[page] = 50
-    os.write(answer, b'!')
-threading.Thread(target=write, daemon=True).start()
-@forkprint.step
-def wait():
-    os.write(ask, b'?')
-    os.read(answered, 1)
-    assert buffer[0] == 49
-@forkprint.step
-def write_as_well():
-    for page in range(0, len(buffer) // 2, 4096):
-        buffer[page] = 51
-";
-
 #[test]
 fn writes_of_the_zygote_are_charged_to_the_zygote() {
     for rung in RUNGS {
         let bench = Bench::new();
-        let Some(json) = measure(&bench, ZYGOTE_WRITES, rung) else { continue };
+        let Some(json) = measure(&bench, &truth("zygote_writes.py"), rung) else { continue };
         let by_zygote = grew(&json, 1, "broken_by_zygote");
         let by_worker = grew(&json, 1, "broken_by_worker");
         assert!((1000..1100).contains(&by_zygote), "{by_zygote}, rung {rung}");
@@ -131,6 +101,31 @@ fn writes_of_the_zygote_are_charged_to_the_zygote() {
         let by_worker = grew(&json, 2, "broken_by_worker");
         assert!((500..550).contains(&by_worker), "{by_worker}, rung {rung}");
         assert!(grew(&json, 2, "broken") < 50, "rung {rung}");
+    }
+}
+
+#[test]
+fn exactly_the_dirtied_pages_are_found() {
+    for rung in RUNGS {
+        let bench = Bench::new();
+        let Some(json) = measure(&bench, &truth("dirty_pages.py"), rung) else { continue };
+        // A step that has run leaves a few pages of the interpreter behind.
+        let about = |step: usize, count: &str, pages: u64| {
+            let found = grew(&json, step, count);
+            assert!((pages..pages + 20).contains(&found), "{found} {count}, {pages} expected, rung {rung}");
+        };
+        about(2, "broken", 300);
+        let bytes = grew(&json, 2, "bytes_changed");
+        assert!(
+            (300..900).contains(&bytes),
+            "one byte a page, and few of the interpreter's: {bytes}, rung {rung}"
+        );
+        about(3, "broken", 200);
+        about(3, "ghost", 200);
+        about(4, "gone", 100);
+        assert!(grew_in(&json, 1, "anonymous") < 20);
+        assert_eq!(grew_in(&json, 2, "anonymous"), 300, "rung {rung}");
+        assert_eq!(grew_in(&json, 3, "anonymous"), 200, "rung {rung}");
     }
 }
 
