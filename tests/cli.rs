@@ -46,7 +46,9 @@ fn doctor_has_no_colours_where_there_is_no_terminal() {
 #[test]
 fn completions_and_the_manual_page_name_every_verb() {
     forkprint().args(["completions", "bash"]).assert().success().stdout(contains("analyze"));
-    forkprint().arg("man").assert().success().stdout(contains("forkprint\\-analyze").or(contains("analyze")));
+    forkprint().arg("man").assert().success().stdout(contains("forkprint\\-analyze(1)"));
+    forkprint().args(["man", "analyze"]).assert().success().stdout(contains("milestones"));
+    forkprint().args(["man", "juggle"]).assert().code(2).stderr(contains("no verb 'juggle'"));
 }
 
 #[test]
