@@ -22,6 +22,43 @@ impl Answer {
     }
 }
 
+/// What becomes of a written page of one worker where no sibling holds the fork-time frame: the last
+/// who maps that frame writes in place, which is no copy. The flag says that somebody did: the kernel
+/// may still make a copy then, for instance while a page that was just read waits in a batch.
+///
+/// `None` when nobody holds it any more: the kernel may then hand it out again, to anybody.
+pub fn state_without_sibling(case: &Case) -> Option<(PageState, bool)> {
+    #[derive(Clone, Copy, PartialEq)]
+    enum Frame {
+        OfTheFork,
+        Own,
+        None,
+    }
+    let members = [Member::Zygote, Member::Worker(0)];
+    let mut frames = [Frame::OfTheFork; 2];
+    let mut in_place = false;
+    for &(who, op) in case.acts.iter().filter(|(_, op)| *op != Op::Read) {
+        let me = usize::from(!who.includes(members[0]));
+        frames[me] = match (op, frames) {
+            (Op::Discard | Op::Unmap, _) => Frame::None,
+            (_, [Frame::OfTheFork, Frame::OfTheFork]) => Frame::Own,
+            (_, frames) if frames[me] == Frame::None => Frame::Own,
+            (_, frames) => {
+                in_place |= frames[me] == Frame::OfTheFork;
+                frames[me]
+            }
+        };
+    }
+    let state = match frames {
+        [Frame::OfTheFork, Frame::OfTheFork] => PageState::Shared,
+        [Frame::OfTheFork, Frame::None] => PageState::Gone,
+        [Frame::OfTheFork, Frame::Own] => PageState::BrokenByWorker,
+        [_, Frame::OfTheFork] => PageState::BrokenByZygote,
+        _ => return None,
+    };
+    Some((state, in_place))
+}
+
 /// Whether nobody can tell any more who broke a page.
 ///
 /// The sibling does not hold a page written after it was frozen. When all members but one have a

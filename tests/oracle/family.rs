@@ -1,7 +1,7 @@
 //! The measuring side: starts a family, moves it through its phases, and asks every rung.
 
 use crate::cases::{Before, Case, Kind, PHASES};
-use crate::expect::{Answer as Expected, answer, lost_its_trace};
+use crate::expect::{Answer as Expected, answer, lost_its_trace, state_without_sibling};
 use crate::laws;
 use crate::skip::skip;
 use crate::zygote::{Answer, Order, Sockets, serve};
@@ -206,6 +206,40 @@ pub fn check(experiment: &Experiment) {
     for recording in &recordings {
         check_pages(experiment, family.first_page, recording);
     }
+}
+
+/// A server's family: nobody of it is frozen, and nobody but the worker keeps the fork-time frames.
+pub fn check_without_sibling(experiment: &Experiment) {
+    let mut family = Family::start(experiment);
+    if let Err(why) = Caps::get().supports(Rung::Pfn) {
+        return skip(format!("rung pfn: {why}"));
+    }
+    let baseline = Baseline { zygote_pid: family.pid(), ..Baseline::default() };
+    let options = MeasureOptions { rung: Some(Rung::Pfn), code_in_worker: false };
+    let mut measurement = Measurement::begin(About::default(), baseline, &options).unwrap();
+    measurement.add_worker(family.fork());
+    measurement.snapshot("fork", None).unwrap();
+    for phase in 0..PHASES {
+        family.act(phase);
+        measurement.snapshot("phase", None).unwrap();
+        measurement.snapshot("the same again", None).unwrap();
+    }
+    let recording = measurement.finish(true);
+    laws::check(std::slice::from_ref(&recording), laws::Exceptions::default());
+    let runs = recording.pages.runs.iter().flat_map(|run| run.first..run.first + u64::from(run.len));
+    let mut written_in_place = 0;
+    for (page, cell) in runs.zip(&recording.pages.workers[0].cells) {
+        let case = page.checked_sub(family.first_page).and_then(|index| experiment.cases.get(index as usize));
+        let Some((case, (state, in_place))) =
+            case.and_then(|case| Some((case, state_without_sibling(case)?)))
+        else {
+            continue;
+        };
+        let copied = in_place && cell.state == PageState::BrokenByBoth;
+        assert!(cell.state == state || copied, "{:?} found, {state:?} expected, {case:?}", cell.state);
+        written_in_place += u32::from(in_place && !copied);
+    }
+    assert!(written_in_place > 0);
 }
 
 /// One worker becomes another program; the other stays as it is.

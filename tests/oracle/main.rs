@@ -14,7 +14,7 @@ mod swap_file;
 mod zygote;
 
 use cases::{Before, Kind, every_mix, huge_mixes};
-use family::{Experiment, check, check_exec};
+use family::{Experiment, check, check_exec, check_without_sibling};
 
 const PASTS: [Before; 3] = [Before::Untouched, Before::Read, Before::Written];
 
@@ -58,6 +58,12 @@ fn pages_written_between_two_forks_get_exact_verdicts() {
 #[test]
 fn huge_pages_get_exact_verdicts() {
     check(&Experiment { kind: Kind::Huge, cases: huge_mixes(), workers: 3 });
+}
+
+#[test]
+fn without_a_sibling_the_last_sharer_writes_in_place() {
+    let cases = every_mix(&[Before::Written], 1);
+    check_without_sibling(&Experiment { kind: Kind::Anonymous, cases, workers: 1 });
 }
 
 #[test]
