@@ -203,7 +203,7 @@ fn region_splits(recording: &Recording) -> BTreeMap<&str, (Split, u64)> {
             pages.workers.iter().flat_map(|worker| worker.cells.get(range.clone()).unwrap_or_default())
         {
             *whole += 1;
-            match super::map::class(*cell) {
+            match super::map::class(cell.state, cell.content) {
                 1 => split.ghost += 1,
                 2 => split.differs += 1,
                 3 => split.uncompared += 1,
