@@ -166,7 +166,7 @@ fn worker_pages(
             left -= stretch;
             let step = (0..=shape.steps)
                 .find(|&step| random.below(100) < if step == 0 { breaks / 8 } else { breaks });
-            let gone = random.below(700) == 0;
+            let gone = random.below(150) == 0;
             for _ in 0..stretch {
                 let written = Written {
                     by_worker: step.filter(|_| random.below(12) > 0).unwrap_or(NO_STEP),
@@ -277,6 +277,7 @@ fn step(shape: Shape, history: &PageHistory, index: u8) -> Step {
     Step {
         name: match (index, shape.server) {
             (0, _) => "fork".into(),
+            (1, true) => "1 request".into(),
             (_, true) => format!("{} requests", 10_u64.pow(u32::from(index) - 1)),
             _ => STEP_NAMES[usize::from(index - 1) % STEP_NAMES.len()].into(),
         },

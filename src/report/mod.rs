@@ -5,6 +5,7 @@ pub mod gallery;
 pub mod html;
 pub mod json;
 mod palette;
+mod steps;
 mod summary;
 pub mod text;
 

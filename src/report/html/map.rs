@@ -7,6 +7,7 @@
 //! byte for each page that differs at the end with the number of changed bytes (exact below 128, in
 //! units of 32 above).
 
+use super::super::summary::worst_step;
 use super::json_for_script;
 use crate::family::PageState;
 use crate::family::recording::{Content, PageHistory, Recording, WorkerPages};
@@ -60,6 +61,7 @@ impl<'a> Map<'a> {
         context! {
             present => !pages.is_empty() && !pages.workers.is_empty(),
             pages => pages.len(),
+            shown_step => worst_step(self.recording).unwrap_or_default(),
             last_step => self.recording.steps.len().saturating_sub(1),
             regions => Value::from(Serde(counts_by_region(pages))),
         }
