@@ -8,7 +8,9 @@ mod palette;
 mod steps;
 mod summary;
 pub mod text;
+mod wrap;
 
 pub use palette::Role;
 pub use summary::{Split, Summary};
 pub(crate) use summary::{next_command, shell_word};
+pub(crate) use wrap::wrap;

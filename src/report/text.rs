@@ -2,6 +2,7 @@
 
 use super::steps::StepTable;
 use super::summary::{self, clipped, column_percent, counted, grouped, nothing_was_run};
+use super::wrap::wrap;
 use crate::family::Ledger;
 use crate::family::recording::{Fate, Finding, Reconciliation, Recording, Step};
 use crate::units::{Bytes, PAGE_SIZE};
@@ -209,24 +210,7 @@ impl Page {
 
     /// Breaks lines between words; continued lines are indented.
     fn wrap(&self, text: &str, indent: usize) -> String {
-        let mut wrapped = String::new();
-        let mut column = text.len() - text.trim_start().len();
-        wrapped.push_str(&" ".repeat(column));
-        for (index, word) in text.split(' ').filter(|word| !word.is_empty()).enumerate() {
-            let len = word.chars().count();
-            if index > 0 && column + 1 + len > self.width {
-                wrapped.push('\n');
-                wrapped.push_str(&" ".repeat(indent));
-                column = indent;
-            } else if index > 0 {
-                wrapped.push(' ');
-                column += 1;
-            }
-            wrapped.push_str(word);
-            column += len;
-        }
-        wrapped.push('\n');
-        wrapped
+        wrap(text, 0, indent, self.width) + "\n"
     }
 }
 
