@@ -227,3 +227,33 @@ proptest! {
         prop_assert_eq!(capture::read(&path).unwrap(), recording);
     }
 }
+
+/// Names in the first column of the tables of a Markdown text, under the heading of each file.
+fn documented(markdown: &str) -> Vec<(String, Vec<String>)> {
+    let sections = markdown.split("\n## `").skip(1);
+    let names = |line: &str| {
+        let first = line.strip_prefix("| ")?.split(" |").next()?;
+        let names = first.split(", ").filter_map(|name| name.strip_prefix('`')?.strip_suffix('`'));
+        Some(names.map(str::to_owned).collect::<Vec<_>>())
+    };
+    sections
+        .map(|section| {
+            let file = section.split('`').next().unwrap().to_owned();
+            (file, section.lines().filter_map(names).flatten().collect())
+        })
+        .collect()
+}
+
+#[test]
+fn every_table_and_column_is_documented() {
+    let (_folder, path, _) = written();
+    let documented = documented(include_str!("../docs/capture.md"));
+    let files = fs::read_dir(&path).unwrap().filter_map(|file| file.unwrap().file_name().into_string().ok());
+    assert_eq!(files.filter(|file| file.ends_with(".parquet")).count(), documented.len());
+    for (file, columns) in documented {
+        let opened = fs::File::open(path.join(&file)).unwrap();
+        let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(opened).unwrap();
+        let stored: Vec<&String> = reader.schema().fields().iter().map(|field| field.name()).collect();
+        assert_eq!(stored, columns.iter().collect::<Vec<_>>(), "{file}");
+    }
+}
