@@ -62,7 +62,7 @@ fn print_text(caps: &Caps) {
         match probe {
             Ok(seen) => anstream::println!("  {good}yes{good:#}  {name:<16} {}", wrapped(seen, 24)),
             Err(why) => {
-                anstream::println!("  {bad}no {bad:#}  {name:<16} {}", wrapped(&why.replace('\n', "; "), 24))
+                anstream::println!("  {bad}no {bad:#}  {name:<16} {}", wrapped(&why.replace('\n', "; "), 24));
             }
         }
     }

@@ -2,7 +2,8 @@
 
 use super::html::{page, style};
 use super::palette::Role;
-use super::summary::{Summary, shown_percent, verdict};
+use super::summary::{Summary, shown_percent};
+use super::verdict::verdict;
 use crate::error::Result;
 use crate::family::recording::Recording;
 use crate::units::{Bytes, percent};

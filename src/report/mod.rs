@@ -5,9 +5,11 @@ pub mod gallery;
 pub mod html;
 pub mod json;
 mod palette;
+mod second_method;
 mod steps;
 mod summary;
 pub mod text;
+mod verdict;
 mod wrap;
 
 pub use palette::Role;

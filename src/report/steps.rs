@@ -4,6 +4,7 @@ use super::summary::{Split, Summary, clipped, column_percent};
 use super::text::printable;
 use crate::family::recording::{Fate, Recording, Step, WorkerStep};
 use crate::units::Bytes;
+use std::fmt::Write;
 
 /// Workers that get a column of their own.
 const MOST_WORKERS: usize = 4;
@@ -124,12 +125,12 @@ impl StepTable {
         let padding = self.name_width.saturating_sub(name.chars().count());
         let mut line = name.to_owned() + &" ".repeat(padding);
         for cell in broken {
-            line += &format!(" {cell:>10}");
+            let _ = write!(line, " {cell:>10}");
         }
-        line += &format!(" {ghost:>6}");
+        let _ = write!(line, " {ghost:>6}");
         for (cell, shown) in [(zygote, self.zygote), (gone, self.gone), (fresh, true)] {
             if shown {
-                line += &format!(" {cell:>10}");
+                let _ = write!(line, " {cell:>10}");
             }
         }
         line + "\n"

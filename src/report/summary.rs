@@ -1,7 +1,7 @@
 //! The numbers and sentences that every output opens with.
 
 use crate::family::recording::{Recording, Step, WorkerStep};
-use crate::units::{Bytes, percent};
+use crate::units::percent;
 use std::path::Path;
 
 /// The broken pages of a worker, or of several, divided by who copied what for what.
@@ -121,7 +121,7 @@ impl End {
     }
 
     /// Whether so much was unmapped that the verdict has to say it.
-    const fn notable(&self) -> bool {
+    pub const fn notable(&self) -> bool {
         self.gone * 10 >= self.inherited && self.gone > 0
     }
 }
@@ -169,107 +169,6 @@ pub fn counted(count: usize, what: &str) -> String {
 /// Whether nothing was run: the findings come from a configuration alone.
 pub fn nothing_was_run(recording: &Recording) -> bool {
     recording.about.complete && recording.workers.is_empty() && recording.zygote.pid == 0
-}
-
-/// The verdict, in two parts that need no knowledge of memory management.
-pub fn verdict(recording: &Recording) -> [String; 2] {
-    if nothing_was_run(recording) {
-        let found = match recording.findings.len() {
-            0 => "the configuration alone gives nothing to remark on".to_owned(),
-            1 => "the finding below comes from the configuration alone".to_owned(),
-            count => format!("the {count} findings below come from the configuration alone"),
-        };
-        return [
-            format!("Nothing was run: {found}."),
-            "Run it without --no-run to measure what its workers stop sharing.".into(),
-        ];
-    }
-    let Some(summary) = Summary::of(recording) else {
-        return [
-            "No worker lived long enough to be measured.".into(),
-            "The findings say what happened.".into(),
-        ];
-    };
-    [sharing(&summary), [worth(&summary), unmapped(&summary.end)].concat()]
-}
-
-fn sharing(summary: &Summary) -> String {
-    let Summary { step, workers, inherited, split, .. } = summary;
-    let size = |pages| Bytes::of_pages(summary.per_worker(pages));
-    let who = if *workers == 1 { "the worker".to_owned() } else { format!("each of the {workers} workers") };
-    let when = if step == "fork" { "right after the fork".to_owned() } else { format!("after “{step}”") };
-    let when = if summary.end.later { format!("At the worst, {when}") } else { capitalized(&when) };
-    if split.broken() == 0 {
-        let what = if summary.gone == 0 { "all" } else { "all that it has kept" };
-        return format!("{when}, {who} still shares {what} of the {} it inherited.", size(*inherited));
-    }
-    format!(
-        "{when}, {who} has stopped sharing {} of the {} it inherited ({}).",
-        size(split.broken()),
-        size(*inherited),
-        shown_percent(split.broken(), *inherited)
-    )
-}
-
-/// What the workers' copies hold, with the base of the percentage.
-fn worth(summary: &Summary) -> String {
-    let Summary { split, .. } = summary;
-    let size = |pages| Bytes::of_pages(pages);
-    if split.broken() == 0 {
-        return format!("The family holds {} of private memory in all.", size(summary.distinct_frames));
-    }
-    if split.copied() == 0 {
-        return "The workers copied nothing: every one of these pages was written by the zygote.".into();
-    }
-    let compared = split.compared();
-    if compared == 0 {
-        return "Whether these copies hold anything new was not to be measured here.".into();
-    }
-    let who = if summary.workers == 1 { "the worker" } else { "the workers together" };
-    let could = if split.uncompared == 0 { "" } else { " and that could be compared" };
-    let rest = rest_of(split);
-    if split.ghost == 0 {
-        let new = size(split.differs);
-        return format!("Of the {new} {who} copied{could}, nothing still holds the bytes of the fork{rest}.");
-    }
-    format!(
-        "{} of the {} {who} copied{could} ({}) still hold the very bytes of the fork{rest}.",
-        size(split.ghost),
-        size(compared),
-        shown_percent(split.ghost, compared)
-    )
-}
-
-/// What the base of the percentage leaves out, where it is a notable part.
-fn rest_of(split: &Split) -> String {
-    if (split.zygote + split.uncompared) * 20 < split.broken() {
-        return String::new();
-    }
-    let parts = [(split.zygote, "were written by the zygote"), (split.uncompared, "were not compared")];
-    let parts: Vec<String> = parts
-        .into_iter()
-        .filter(|(pages, _)| *pages > 0)
-        .map(|(pages, what)| format!("{} {what}", Bytes::of_pages(pages)))
-        .collect();
-    format!("; beside that, {}", parts.join(" and "))
-}
-
-fn unmapped(end: &End) -> String {
-    if !end.notable() {
-        return String::new();
-    }
-    let who = if end.workers == 1 { "the worker" } else { "each worker" };
-    format!(
-        " By the end of “{}”, {who} had unmapped {} of what it inherited ({}).",
-        end.step,
-        Bytes::of_pages(end.gone / end.workers.max(1)),
-        shown_percent(end.gone, end.inherited)
-    )
-}
-
-fn capitalized(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// A percentage for people: whole numbers, except below one and just short of all.
@@ -375,60 +274,6 @@ mod tests {
         for (part, whole) in [(1, 100_000), (99_999, 100_000), (1, 1), (1, 200), (0, 0), (1, 2)] {
             assert!(column_percent(part, whole).chars().count() <= 6);
         }
-    }
-
-    /// A family of one worker: (broken by the worker, ghosts, by the zygote alone, gone) at each step.
-    fn family(steps: &[(&str, [u64; 4])]) -> Recording {
-        let step = |(name, [copied, ghost, zygote, gone]): &(&str, [u64; 4])| Step {
-            name: (*name).into(),
-            workers: vec![WorkerStep {
-                inherited: 25_600,
-                broken: copied + zygote,
-                broken_by_worker: *copied,
-                broken_by_zygote: *zygote,
-                ghost: *ghost,
-                gone: *gone,
-                ..WorkerStep::default()
-            }],
-            ..Step::default()
-        };
-        let mut recording = Recording { steps: steps.iter().map(step).collect(), ..Recording::default() };
-        recording.about.complete = true;
-        recording.zygote.pid = 1;
-        recording
-    }
-
-    #[test]
-    fn the_verdict_is_that_of_the_worst_step_and_says_what_was_unmapped() {
-        let unmapped = family(&[("serve", [12_800, 2560, 0, 0]), ("shutdown", [256, 0, 0, 25_000])]);
-        assert_eq!(Summary::of(&unmapped).unwrap().index, 0);
-        assert_eq!(
-            verdict(&unmapped).join("|").replace('\u{a0}', " "),
-            "At the worst, after “serve”, the worker has stopped sharing 50.0 MiB of the 100.0 MiB it inherited (50 %).\
-             |10.0 MiB of the 50.0 MiB the worker copied (20 %) still hold the very bytes of the fork. \
-             By the end of “shutdown”, the worker had unmapped 97.7 MiB of what it inherited (98 %)."
-        );
-        let about_equal = family(&[("a", [1000, 0, 0, 0]), ("b", [991, 0, 0, 0])]);
-        assert_eq!(Summary::of(&about_equal).unwrap().index, 1);
-        assert!(verdict(&about_equal)[0].starts_with("After “b”"));
-    }
-
-    #[test]
-    fn the_base_of_the_percentage_and_the_rest_are_named() {
-        let said = verdict(&family(&[("serve", [1280, 1024, 256, 0])]))[1].replace('\u{a0}', " ");
-        assert_eq!(
-            said,
-            "4.0 MiB of the 5.0 MiB the worker copied (80 %) still hold the very bytes of the fork; \
-             beside that, 1.0 MiB were written by the zygote."
-        );
-    }
-
-    #[test]
-    fn a_configuration_that_was_only_read_is_told_so() {
-        let mut recording = family(&[]);
-        recording.zygote.pid = 0;
-        assert!(nothing_was_run(&recording));
-        assert!(verdict(&recording)[0].contains("nothing to remark on"));
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! One terminal screen: verdict, steps, regions, who pays, findings, evidence, and what to type next.
 
+use super::second_method::{Check, checks, last_step, worst_check};
 use super::steps::StepTable;
-use super::summary::{self, clipped, column_percent, counted, grouped, nothing_was_run};
+use super::summary::{self, Summary, clipped, column_percent, counted, grouped, nothing_was_run};
+use super::verdict::{rest_of, verdict};
 use super::wrap::wrap;
 use crate::family::Ledger;
 use crate::family::recording::{Fate, Finding, Reconciliation, Recording, Step};
-use crate::units::{Bytes, PAGE_SIZE};
+use crate::units::Bytes;
 use anstyle::{AnsiColor, Style};
 use std::fmt::Write;
 
@@ -71,8 +73,13 @@ impl Page {
     }
 
     fn verdict(&self, recording: &Recording) -> String {
-        let sentences = summary::verdict(recording).map(|sentence| printable(&sentence)).join(" ");
-        let text = self.wrap(&sentences, 0);
+        let sentences = verdict(recording).map(|sentence| printable(&sentence)).join(" ");
+        let mut text = self.wrap(&sentences, 0);
+        let rest = Summary::of(recording).map(|summary| rest_of(&summary.split)).unwrap_or_default();
+        if !rest.is_empty() {
+            let rest = format!("the rest of what is no longer shared, all workers: {rest}");
+            text += &self.paint.dim(&self.wrap(&rest, 0));
+        }
         if recording.about.complete {
             text
         } else {
@@ -247,90 +254,6 @@ pub(super) fn equation(sums: &Reconciliation) -> String {
     )
 }
 
-/// One of the kernel's totals beside ours, in bytes.
-pub(super) struct Check {
-    /// What was counted.
-    pub name: String,
-    /// Field of `smaps_rollup`.
-    pub field: &'static str,
-    /// The kernel's total.
-    pub kernel: u64,
-    /// Our total.
-    pub ours: u64,
-}
-
-impl Check {
-    /// How far ours is from the kernel's, as a part of the kernel's.
-    #[expect(clippy::cast_precision_loss, reason = "to find the largest")]
-    fn off(&self) -> f64 {
-        self.ours.abs_diff(self.kernel) as f64 / self.kernel.max(1) as f64
-    }
-
-    fn sentence(&self) -> String {
-        let Self { name, kernel, ours, .. } = self;
-        format!(
-            "{name} {} by the kernel, {} by us ({})",
-            Bytes(*kernel),
-            Bytes(*ours),
-            difference(*kernel, *ours)
-        )
-    }
-}
-
-/// The totals of a step that both methods know. Where frames are hidden, we do not know the family's.
-pub(super) fn checks(step: &Step) -> Vec<Check> {
-    let check = &step.cross_check;
-    let beyond = check.family_distinct.saturating_sub(step.ledger.distinct_frames * PAGE_SIZE);
-    let family = match beyond {
-        0 => "whole family".to_owned(),
-        kept => format!("whole family (including {} that the frozen sibling keeps)", Bytes(kept)),
-    };
-    let mut checks = vec![Check {
-        name: "workers’ own memory".into(),
-        field: "Private_Dirty",
-        kernel: check.workers_private_dirty,
-        ours: check.workers_unique,
-    }];
-    if check.family_distinct > 0 {
-        checks.push(Check {
-            name: family,
-            field: "Pss_Anon",
-            kernel: check.family_pss_anon,
-            ours: check.family_distinct,
-        });
-    }
-    checks
-}
-
-/// The last step with a living worker.
-pub(super) fn last_step(recording: &Recording) -> Option<&Step> {
-    recording.steps.iter().rev().find(|step| !step.workers.is_empty())
-}
-
-/// The total that differs most at any step, where that is worse than all totals of the last step.
-pub(super) fn worst_check(recording: &Recording) -> Option<(&Step, Check)> {
-    let steps = recording.steps.iter().filter(|step| !step.workers.is_empty());
-    let at_the_end = checks(last_step(recording)?).iter().map(Check::off).fold(0.0, f64::max);
-    steps
-        .flat_map(|step| checks(step).into_iter().map(move |check| (step, check)))
-        .max_by(|(_, a), (_, b)| a.off().total_cmp(&b.off()))
-        .filter(|(_, check)| check.off() > at_the_end)
-}
-
-/// Ours against the kernel's, signed and in percent.
-#[expect(clippy::cast_precision_loss, reason = "a percentage for people")]
-pub(super) fn difference(kernel: u64, ours: u64) -> String {
-    match (kernel, ours) {
-        (0, 0) => "equal".into(),
-        (0, _) => "not counted by the kernel".into(),
-        (kernel, ours) if kernel == ours => "equal".into(),
-        (kernel, ours) => match (ours as f64 - kernel as f64) * 100.0 / kernel as f64 {
-            tiny if tiny.abs() < 0.005 => "within 0.01\u{a0}%".into(),
-            percent => format!("{percent:+.2}\u{a0}%"),
-        },
-    }
-}
-
 fn bar(part: u64, whole: u64, width: usize) -> String {
     let eighths = usize::try_from(part.saturating_mul(width as u64 * 8) / whole.max(1)).unwrap_or(0).max(1);
     let rest = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"][eighths % 8];
@@ -373,5 +296,47 @@ impl Paint {
 
     fn accent(&self, text: &str) -> String {
         self.with(AnsiColor::Yellow.on_default(), text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::family::synthetic::{Shape, recording};
+
+    fn example() -> Recording {
+        recording(Shape { pages: 2000, workers: 2, steps: 3, server: false, seed: 4 })
+    }
+
+    #[test]
+    fn the_second_method_shows_what_is_known_and_its_worst_step() {
+        let mut recording = example();
+        recording.steps[1].cross_check.workers_unique *= 2;
+        let screen = render(&recording, 120, false).replace(['\n', '\u{a0}'], " ");
+        assert!(screen.contains("whole family"), "{screen}");
+        assert!(screen.contains(&format!("worst step: after “{}”", recording.steps[1].name)), "{screen}");
+        recording.steps.iter_mut().for_each(|step| step.cross_check.family_distinct = 0);
+        let screen = render(&recording, 120, false);
+        assert!(screen.contains("second method") && !screen.contains("whole family"), "{screen}");
+        assert!(!screen.contains("-100"), "{screen}");
+    }
+
+    #[test]
+    fn unexplained_pages_are_no_failure_while_causes_are_not_attributed() {
+        let sums = Reconciliation { broken: 9, floor: 4, unexplained: 5, ..Reconciliation::default() };
+        let said = equation(&sums);
+        assert!(said.contains("4 at the fork itself, before the first step (floor) + 5 unexplained; causes"));
+        assert!(!equation(&Reconciliation { explained: 2, ..sums }).contains("causes"));
+    }
+
+    #[test]
+    fn a_configuration_alone_shows_findings_and_no_measurement() {
+        let mut recording = Recording { findings: example().findings, ..Recording::default() };
+        recording.about.complete = true;
+        let screen = render(&recording, 100, false);
+        assert!(screen.contains("FP001") && screen.contains("the 2 findings below come from"), "{screen}");
+        for absent in ["evidence", "rung", "0 workers", "who pays", "second method"] {
+            assert!(!screen.contains(absent), "{absent} in {screen}");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! What the report rests on: the rung, the reconciliation, and the kernel's totals beside ours.
 
-use super::super::text::{checks, difference, equation, last_step, worst_check};
+use super::super::second_method::{checks, difference, last_step, worst_check};
+use super::super::text::equation;
 use crate::family::recording::Recording;
 use crate::units::Bytes;
 use minijinja::{Value, context};

@@ -31,7 +31,7 @@ pub fn render(recording: &Recording) -> Result<String> {
     let map = map::Map::of(recording);
     let view = context! {
         about => Value::from(Serde(&recording.about)),
-        verdict => summary::verdict(recording),
+        verdict => super::verdict::verdict(recording),
         style => style(STYLE),
         script => Value::from_safe_string(SCRIPT.to_owned()),
         map => map.context(),

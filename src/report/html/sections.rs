@@ -4,6 +4,7 @@ use super::super::charts::{self, Line, Row};
 use super::super::palette::Role;
 use super::super::summary::{Split, Summary, counted, grouped, nothing_was_run, shown_percent};
 use super::super::text::fate;
+use super::super::verdict::rest_of;
 use super::evidence::{self, date};
 use crate::error::Result;
 use crate::family::recording::{Fate, Recording, Step, step_number};
@@ -76,8 +77,12 @@ fn stats(summary: &Summary) -> Vec<Value> {
         0 => "–".into(),
         compared => shown_percent(summary.split.ghost, compared),
     };
+    let rest = match rest_of(&summary.split) {
+        rest if rest.is_empty() => rest,
+        rest => format!(" (the rest: {rest})"),
+    };
     let base = format!(
-        "of the {} that the workers copied and that were compared hold nothing new",
+        "of the {} that the workers copied and that were compared hold nothing new{rest}",
         size(summary.split.compared())
     );
     vec![
