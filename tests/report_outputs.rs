@@ -15,7 +15,7 @@ fn example() -> Recording {
 fn text_fits_one_screen() {
     let screen = text::render(&example(), 100, false);
     assert!(
-        screen.lines().count() <= 40 && screen.lines().all(|line| line.chars().count() <= 100),
+        screen.lines().count() <= 42 && screen.lines().all(|line| line.chars().count() <= 100),
         "{screen}"
     );
     assert!(screen.lines().last().unwrap().starts_with("next: "));
