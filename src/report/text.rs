@@ -155,7 +155,7 @@ impl Page {
         let alone: u64 = ledger.shares.iter().map(|share| share.private_pages).sum();
         self.wrap(
             &format!(
-                "who pays: {} for zygote and {} ({} without sharing), and {} of page tables",
+                "who pays at the end: {} for zygote and {} ({} without sharing), and {} of page tables",
                 Bytes::of_pages(ledger.distinct_frames),
                 counted(workers.len(), "worker"),
                 Bytes::of_pages(alone),
