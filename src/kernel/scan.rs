@@ -62,31 +62,46 @@ const REGIONS_PER_CALL: usize = 1024;
 ///
 /// Written pages are asked for alone: mixed with other categories some kernels misreport them.
 pub fn scan(pagemap: BorrowedFd<'_>, range: &Range<Vpn>, category: Category, found: &mut PageRanges) -> Result<()> {
+    let (mask, any_of) = if category == Category::WRITTEN { (category.0, 0) } else { (0, category.0) };
+    let wanted = ScanArgs { category_mask: mask, category_anyof_mask: any_of, return_mask: category.0, ..ScanArgs::default() };
+    walk(pagemap, range, wanted, |pages, _| push(found, pages))
+}
+
+/// Appends the populated pages of `range` to `populated`, and those of them that map the page of
+/// zeros to `zeros` as well: one walk of the page tables for both.
+pub fn scan_populated(pagemap: BorrowedFd<'_>, range: &Range<Vpn>, populated: &mut PageRanges, zeros: &mut PageRanges) -> Result<()> {
+    let (any_of, told) = (Category::POPULATED.0, Category::POPULATED.0 | Category::ZERO.0);
+    let wanted = ScanArgs { category_anyof_mask: any_of, return_mask: told, ..ScanArgs::default() };
+    walk(pagemap, range, wanted, |pages, categories| {
+        if categories & Category::ZERO.0 != 0 {
+            push(zeros, pages.clone());
+        }
+        push(populated, pages);
+    })
+}
+
+/// Calls `each` with the ranges of the wanted pages and the categories that were asked back.
+fn walk(pagemap: BorrowedFd<'_>, range: &Range<Vpn>, wanted: ScanArgs, mut each: impl FnMut(Range<Vpn>, u64)) -> Result<()> {
     let mut regions = [PageRegion::default(); REGIONS_PER_CALL];
-    let mut start = range.start.address();
     let end = range.end.address();
-    while start < end {
-        let (mask, any_of) = if category == Category::WRITTEN { (category.0, 0) } else { (0, category.0) };
-        let mut args = ScanArgs {
-            size: size_of::<ScanArgs>() as u64,
-            start,
-            end,
-            vec: regions.as_mut_ptr() as u64,
-            vec_len: REGIONS_PER_CALL as u64,
-            category_mask: mask,
-            category_anyof_mask: any_of,
-            return_mask: category.0,
-            ..ScanArgs::default()
-        };
+    let mut args = ScanArgs {
+        size: size_of::<ScanArgs>() as u64,
+        start: range.start.address(),
+        end,
+        vec: regions.as_mut_ptr() as u64,
+        vec_len: REGIONS_PER_CALL as u64,
+        ..wanted
+    };
+    while args.start < end {
         // SAFETY: `args` points at `regions` with its true length; both outlive the call.
         let filled = unsafe { raw::pagemap_scan(pagemap.as_raw_fd(), &raw mut args) }.map_err(|errno| refused(errno, range))?;
         for region in &regions[..usize::try_from(filled).unwrap_or(0)] {
-            push(found, Vpn(region.start / PAGE_SIZE)..Vpn(region.end / PAGE_SIZE));
+            each(Vpn(region.start / PAGE_SIZE)..Vpn(region.end / PAGE_SIZE), region.categories);
         }
-        if args.walk_end <= start {
+        if args.walk_end <= args.start {
             break;
         }
-        start = args.walk_end;
+        args.start = args.walk_end;
     }
     Ok(())
 }

@@ -1,16 +1,20 @@
 //! What a copy bought: bytes of a broken page against its fork-time bytes.
 
+use super::parallel::in_parallel;
 use crate::error::{Error, Result};
 use crate::kernel::remote::{SharedMemory, read_exclusive_pages};
 use crate::units::{PAGE_SIZE, Vpn};
 use nix::errno::Errno;
 use std::ops::Range;
 
-/// Pages compared at once: 1 MiB of each process, so that both copies stay in the cache.
-const BATCH_PAGES: usize = 256;
+/// Pages compared at once: 256 KiB of each process, so that both copies stay in a core's own cache.
+const BATCH_PAGES: usize = 64;
+/// Pages that one processor compares before it takes more.
+const SHARE_PAGES: usize = 32 * BATCH_PAGES;
 const PAGE: usize = PAGE_SIZE as usize;
 
-/// Counts the bytes that differ between the fork-time pages and their copies, page by page.
+/// Counts the bytes that differ between the fork-time pages and their copies, page by page, on all
+/// processors.
 ///
 /// `pages` ascend. `reference` holds the fork-time bytes, perhaps together with others; `owner` has
 /// copies that it maps alone. Returns one count a page, or `None` where either process no longer
@@ -22,23 +26,33 @@ pub fn compare(pages: &[Vpn], reference: u32, owner: u32) -> Result<Vec<Option<u
             .why(why)
             .fix("run as the same user (and with kernel.yama.ptrace_scope below 2), or as root")
     };
-    let reference = SharedMemory::open(reference).map_err(|error| refused(reference, &error))?;
-    let mut comparison = Comparison { reference, owner, theirs: vec![0; BATCH_PAGES * PAGE], ours: vec![0; BATCH_PAGES * PAGE] };
-    let mut counts = Vec::with_capacity(pages.len());
-    for batch in pages.chunks(BATCH_PAGES) {
-        comparison.batch(batch, &mut counts).map_err(|errno| refused(owner, &errno))?;
-    }
-    Ok(counts)
+    let fork_time = SharedMemory::open(reference).map_err(|error| refused(reference, &error))?;
+    let shares: Vec<&[Vpn]> = pages.chunks(SHARE_PAGES).collect();
+    let counts = in_parallel(&shares, |share| Comparison::new(&fork_time, owner).share(share));
+    let counts = counts.into_iter().collect::<Result<Vec<_>, Errno>>().map_err(|errno| refused(owner, &errno))?;
+    Ok(counts.concat())
 }
 
-struct Comparison {
-    reference: SharedMemory,
+struct Comparison<'a> {
+    reference: &'a SharedMemory,
     owner: u32,
     theirs: Vec<u8>,
     ours: Vec<u8>,
 }
 
-impl Comparison {
+impl<'a> Comparison<'a> {
+    fn new(reference: &'a SharedMemory, owner: u32) -> Self {
+        Self { reference, owner, theirs: vec![0; BATCH_PAGES * PAGE], ours: vec![0; BATCH_PAGES * PAGE] }
+    }
+
+    fn share(&mut self, pages: &[Vpn]) -> Result<Vec<Option<u16>>, Errno> {
+        let mut counts = Vec::with_capacity(pages.len());
+        for batch in pages.chunks(BATCH_PAGES) {
+            self.batch(batch, &mut counts)?;
+        }
+        Ok(counts)
+    }
+
     /// Compares a batch; fails only when the owner's memory is forbidden.
     fn batch(&mut self, batch: &[Vpn], counts: &mut Vec<Option<u16>>) -> Result<(), Errno> {
         match self.read(batch) {
@@ -70,10 +84,12 @@ impl Comparison {
     }
 }
 
-/// Bytes at which two pages differ.
+/// Bytes at which two pages differ. Most of a page is equal: only lines that differ are counted.
 #[expect(clippy::cast_possible_truncation, reason = "a page has 4096 bytes")]
 fn differing_bytes(a: &[u8], b: &[u8]) -> u16 {
-    if a == b { 0 } else { a.iter().zip(b).filter(|(a, b)| a != b).count() as u16 }
+    const LINE: usize = 128;
+    let lines = a.chunks(LINE).zip(b.chunks(LINE)).filter(|(a, b)| a != b);
+    lines.map(|(a, b)| a.iter().zip(b).filter(|(a, b)| a != b).count() as u16).sum()
 }
 
 /// Joins ascending pages to ranges.

@@ -5,6 +5,7 @@ use crate::family::{Evidence, Inherited, PageEntry, PageRanges, PageTable, Proce
 use crate::observe::process::{huge_pages, written_pages};
 use crate::observe::{ProcRoot, read_process};
 use crate::units::Vpn;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// The whole family, read while it stood still.
@@ -16,6 +17,13 @@ pub struct Moment {
     pub reference: Option<Process>,
     /// The workers alive.
     pub workers: Vec<Process>,
+}
+
+impl Moment {
+    /// The zygote and its workers.
+    pub fn members(&self) -> impl Iterator<Item = &Process> {
+        std::iter::once(&self.zygote).chain(&self.workers)
+    }
 }
 
 /// Where the verdicts of one measurement come from.
@@ -71,7 +79,7 @@ impl EvidenceSource {
     }
 
     /// Reads what this rung needs beside the page tables.
-    pub fn at(&self, moment: &Moment) -> Result<Judge> {
+    pub fn at<'a>(&'a self, moment: &'a Moment) -> Result<Judge<'a>> {
         if self.rung == Rung::Pfn {
             return Ok(Judge::Frames(self.fork_time_places(moment.reference.as_ref())));
         }
@@ -87,8 +95,11 @@ impl EvidenceSource {
 
     /// Where the fork-time bytes are now: the sibling's table, with fork-time entries for the pages
     /// it does not hold.
-    fn fork_time_places(&self, reference: Option<&Process>) -> PageTable {
-        let Some(reference) = reference else { return self.fork_time.clone() };
+    fn fork_time_places<'a>(&'a self, reference: Option<&'a Process>) -> Cow<'a, PageTable> {
+        let Some(reference) = reference else { return Cow::Borrowed(&self.fork_time) };
+        if self.unfrozen.is_empty() {
+            return Cow::Borrowed(&reference.pages);
+        }
         let mut table = reference.pages.clone();
         for &(page, entry) in self.unfrozen.values() {
             let run = table.runs.partition_point(|run| run.end() <= page);
@@ -97,15 +108,15 @@ impl EvidenceSource {
                 table.entries[index] = entry;
             }
         }
-        table
+        Cow::Owned(table)
     }
 }
 
 /// The evidence of one moment.
 #[derive(Debug)]
-pub enum Judge {
+pub enum Judge<'a> {
     /// Rung `pfn`.
-    Frames(PageTable),
+    Frames(Cow<'a, PageTable>),
     /// Rungs `scan` and `exclusive`.
     Marks {
         /// Marks of the zygote.
@@ -122,7 +133,7 @@ pub struct Marks {
     huge: PageRanges,
 }
 
-impl Judge {
+impl Judge<'_> {
     /// The evidence for one worker of the moment.
     pub fn for_worker(&self, index: usize) -> Evidence<'_> {
         match self {
