@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 /// Bytes in a base page. Pagemap entries, PFNs and all counts are in this unit.
 ///
-/// x86-64 has no other base page size; [`crate::kernel::caps`] refuses machines that differ.
+/// x86-64 has no other base page size; machines that differ are refused at the start.
 pub const PAGE_SIZE: u64 = 4096;
 
 /// A virtual page number: a virtual address divided by [`PAGE_SIZE`].

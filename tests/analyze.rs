@@ -37,7 +37,12 @@ fn project(config: &str) -> Option<Project> {
 }
 
 fn codes(recording: &Value) -> Vec<&str> {
-    recording["findings"].as_array().unwrap().iter().map(|finding| finding["code"].as_str().unwrap()).collect()
+    recording["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|finding| finding["code"].as_str().unwrap())
+        .collect()
 }
 
 #[test]
@@ -50,8 +55,10 @@ fn reading_a_preloaded_list_breaks_its_pages_in_every_worker() {
     assert_eq!(steps[2]["requests"], 20);
     // 100,000 objects of 16 bytes, 253 to a page. Some pages broke already when the worker started.
     let objects = 300;
-    let broken = |step: usize, worker: usize| steps[step]["workers"][worker]["broken_by_worker"].as_u64().unwrap();
-    let rose = |step: usize| (0..2).filter(|&worker| broken(step, worker) > broken(0, worker) + objects).count();
+    let broken =
+        |step: usize, worker: usize| steps[step]["workers"][worker]["broken_by_worker"].as_u64().unwrap();
+    let rose =
+        |step: usize| (0..2).filter(|&worker| broken(step, worker) > broken(0, worker) + objects).count();
     assert_eq!((rose(1), rose(2)), (1, 2), "{steps:#?}");
     assert_eq!(codes(&recording), ["FP002", "FP008"]);
     assert_eq!(recording["about"]["complete"], true);
@@ -84,7 +91,10 @@ fn a_worker_that_crashes_is_told_and_its_successor_is_measured() {
 
 #[test]
 fn workers_that_reach_their_age_are_replaced_and_noted() {
-    let Some(project) = project("wsgi_app = 'app:app'\nworkers = 2\npreload_app = True\nmax_requests = 3\n") else { return };
+    let Some(project) = project("wsgi_app = 'app:app'\nworkers = 2\npreload_app = True\nmax_requests = 3\n")
+    else {
+        return;
+    };
     let recording = project.analyze(&["gunicorn.conf.py", "--load", "load.toml"]).success();
     assert!(recording["workers"].as_array().unwrap().len() > 2);
     let notes = recording["about"]["notes"].to_string();
@@ -97,7 +107,11 @@ fn a_worker_that_hangs_is_killed_by_gunicorn_and_told() {
     let Some(project) = project(&format!("{CONFIG}timeout = 1\n")) else { return };
     project.write("load.toml", "[load]\ncount = 2\n[[request]]\npath = '/'\n[[request]]\npath = '/hang'\n");
     let recording = project.analyze(&["gunicorn.conf.py", "--load", "load.toml"]).success();
-    assert!(codes(&recording).contains(&"FP900") && codes(&recording).contains(&"FP901"), "{}", recording["findings"]);
+    assert!(
+        codes(&recording).contains(&"FP900") && codes(&recording).contains(&"FP901"),
+        "{}",
+        recording["findings"]
+    );
     project.assert_nothing_left();
 }
 
@@ -119,7 +133,10 @@ fn an_application_that_takes_too_long_to_load_is_given_up() {
     let Some(project) = project("wsgi_app = 'slow:app'\nworkers = 2\npreload_app = True\n") else { return };
     project.write("slow.py", "import time\nprint('waiting for the database', flush=True)\ntime.sleep(600)\n");
     let error = project.analyze(&["gunicorn.conf.py", "--timeout", "2"]).failure();
-    assert!(error.contains("did not fork a worker in time") && error.contains("waiting for the database"), "{error}");
+    assert!(
+        error.contains("did not fork a worker in time") && error.contains("waiting for the database"),
+        "{error}"
+    );
     project.assert_nothing_left();
 }
 
@@ -136,7 +153,10 @@ fn the_shop_breaks_half_of_its_catalogue_without_changing_it() {
     let (first, last) = (&steps[0], &steps[steps.len() - 1]);
     assert_eq!((last["requests"].as_u64(), last["workers"].as_array().unwrap().len()), (Some(100), 3));
     assert!(sum(first, "broken") * 20 < sum(first, "inherited"), "little is broken at the fork: {first}");
-    assert!(sum(last, "broken") * 3 > sum(last, "inherited"), "a worker or more has read the catalogue: {last}");
+    assert!(
+        sum(last, "broken") * 3 > sum(last, "inherited"),
+        "a worker or more has read the catalogue: {last}"
+    );
     assert!(sum(last, "ghost") * 10 > sum(last, "broken") * 8, "requests only read: {last}");
     assert_eq!(recording["about"]["title"], "gunicorn_shop");
     assert!(recording["about"]["description"].as_str().unwrap().starts_with("A production-like"));
@@ -154,10 +174,17 @@ fn a_load_that_only_fails_is_an_error_with_the_answer() {
 #[test]
 fn an_application_that_raises_at_import_is_quoted_with_and_without_preload() {
     for preload in ["True", "False"] {
-        let Some(project) = project(&format!("wsgi_app = 'broken:app'\nworkers = 2\npreload_app = {preload}\n")) else { return };
+        let Some(project) =
+            project(&format!("wsgi_app = 'broken:app'\nworkers = 2\npreload_app = {preload}\n"))
+        else {
+            return;
+        };
         project.write("broken.py", "raise ValueError('no database')\n");
         let error = project.analyze(&["gunicorn.conf.py"]).failure();
-        assert!(error.contains("gunicorn ended with exit status") && error.contains("ValueError: no database"), "{error}");
+        assert!(
+            error.contains("gunicorn ended with exit status") && error.contains("ValueError: no database"),
+            "{error}"
+        );
         project.assert_nothing_left();
     }
 }
@@ -202,7 +229,9 @@ fn gunicorn_cmd_args_count() {
     let Some(project) = project("wsgi_app = 'app:app'\n") else { return };
     let environment = "--workers=3 --preload --max-requests=20";
     let recording = project
-        .analyze_with(&["gunicorn.conf.py", "--no-run"], |command| command.env("GUNICORN_CMD_ARGS", environment))
+        .analyze_with(&["gunicorn.conf.py", "--no-run"], |command| {
+            command.env("GUNICORN_CMD_ARGS", environment)
+        })
         .success();
     assert_eq!(codes(&recording), ["FP002", "FP008"]);
     assert!(recording["findings"][1]["evidence"].as_str().unwrap().contains("max_requests = 20"));
@@ -225,7 +254,10 @@ fn an_interpreter_without_gunicorn_is_told_how_to_get_it() {
     let Some(project) = project(CONFIG) else { return };
     let Some(bare) = gunicorn_project::python_without_gunicorn() else { return };
     let error = project.analyze(&["gunicorn.conf.py", "--python", &bare]).failure();
-    assert!(error.contains("gunicorn is not installed") && error.contains("-m pip install gunicorn"), "{error}");
+    assert!(
+        error.contains("gunicorn is not installed") && error.contains("-m pip install gunicorn"),
+        "{error}"
+    );
     let error = project.analyze(&["gunicorn.conf.py", "--python", "/no/such/python"]).failure();
     assert!(error.contains("/no/such/python") && error.contains("--python"), "{error}");
 }
@@ -282,7 +314,18 @@ fn threads_that_the_application_starts_at_import_are_seen_in_the_master() {
 fn a_configuration_may_be_a_module_and_the_command_may_say_more() {
     let Some(project) = project(CONFIG) else { return };
     project.write("production.py", "workers = 7\nraw_env = ['TOKEN=hunter2']\n");
-    let arguments = ["python:production", "--load", "load.toml", "-w", "2", "--", "--preload", "-e", "KEY=hunter3", "app:app"];
+    let arguments = [
+        "python:production",
+        "--load",
+        "load.toml",
+        "-w",
+        "2",
+        "--",
+        "--preload",
+        "-e",
+        "KEY=hunter3",
+        "app:app",
+    ];
     let recording = project.analyze_with(&arguments, |command| command.env("PYTHONPATH", ".")).success();
     assert_eq!(recording["workers"].as_array().unwrap().len(), 2);
     assert_eq!(recording["about"]["title"], "python:production");

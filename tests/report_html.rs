@@ -163,6 +163,9 @@ fn a_browser_counts_the_pages_that_were_measured() {
     let worker = &recording.steps.last().unwrap().workers[0];
     let zygote_only = worker.broken - worker.broken_by_worker;
     let shared = worker.inherited - worker.broken - worker.gone;
+    let ghost_or_unknown =
+        worker.ghost - worker.ghost_zygote_only + worker.uncompared - worker.uncompared_zygote_only;
+    let differs = worker.broken_by_worker - ghost_or_unknown;
     let expected = [
         format!(
             "after “{}”: {} inherited pages: {} shared",
@@ -170,8 +173,8 @@ fn a_browser_counts_the_pages_that_were_measured() {
             grouped(worker.inherited),
             grouped(shared)
         ),
-        format!("{} identical copy (ghost)", grouped(worker.ghost - zygote_only)),
-        format!("{} copy with new data", grouped(worker.broken - worker.ghost - worker.uncompared)),
+        format!("{} identical copy (ghost)", grouped(worker.ghost - worker.ghost_zygote_only)),
+        format!("{} copy with new data", grouped(differs)),
         format!("{zygote_only} written by the zygote"),
     ];
     assert!(zygote_only > 0 && worker.uncompared > 0, "the example shows every state");

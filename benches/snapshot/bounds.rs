@@ -27,7 +27,8 @@ impl Bounds {
     pub fn at_most(&mut self, name: &str, bound: f64, rounds: &[Round]) {
         let ratios = |side: fn(&Cost) -> f64| rounds.iter().map(move |(a, b)| side(a) / side(b));
         let wall = |side: fn(&Round) -> Cost| median(rounds.iter().map(|round| side(round).wall)) * 1e3;
-        let (low, high) = ratios(|cost| cost.wall).fold((f64::MAX, 0.0_f64), |(low, high), ratio| (low.min(ratio), high.max(ratio)));
+        let (low, high) = ratios(|cost| cost.wall)
+            .fold((f64::MAX, 0.0_f64), |(low, high), ratio| (low.min(ratio), high.max(ratio)));
         let detail = format!(
             "({low:.2} to {high:.2}; {:.1} ms / {:.1} ms; of processor time {:.2})",
             wall(|round| round.0),

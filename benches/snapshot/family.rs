@@ -55,7 +55,15 @@ impl BenchFamily {
         let commands = group.child().stdin.take().expect("a pipe");
         let answers = BufReader::new(group.child().stdout.take().expect("a pipe"));
         let zygote = group.pid();
-        let mut family = Self { _group: group, commands, answers, first: Vpn(0), zygote, reference: 0, workers: Vec::new() };
+        let mut family = Self {
+            _group: group,
+            commands,
+            answers,
+            first: Vpn(0),
+            zygote,
+            reference: 0,
+            workers: Vec::new(),
+        };
         family.first = Vpn(family.answer());
         family.reference = family.freeze();
         family
@@ -96,7 +104,11 @@ impl BenchFamily {
     /// Writes to pages of a worker, so that the kernel copies them: every second one with the byte
     /// it has already (a ghost).
     pub fn break_pages(&self, worker: u32, pages: &[Vpn]) {
-        let memory = OpenOptions::new().read(true).write(true).open(format!("/proc/{worker}/mem")).expect("its memory");
+        let memory = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(format!("/proc/{worker}/mem"))
+            .expect("its memory");
         for (index, page) in pages.iter().enumerate() {
             let mut byte = [0];
             memory.read_exact_at(&mut byte, page.address() + 64).expect("read");
@@ -125,8 +137,10 @@ pub struct BareReads {
 impl BareReads {
     /// For the ranges that a snapshot read.
     pub fn of(processes: &[Process]) -> Self {
-        let ranges = |process: &Process| process.pages.runs.iter().map(|run| (run.first.0 * 8, run.len * 8)).collect();
-        let open = |process: &Process| File::open(format!("/proc/{}/pagemap", process.pid)).expect("a page map");
+        let ranges =
+            |process: &Process| process.pages.runs.iter().map(|run| (run.first.0 * 8, run.len * 8)).collect();
+        let open =
+            |process: &Process| File::open(format!("/proc/{}/pagemap", process.pid)).expect("a page map");
         Self { processes: processes.iter().map(|process| (open(process), ranges(process))).collect() }
     }
 

@@ -25,13 +25,12 @@ fn main() {
     }
     let mut bounds = Bounds::default();
     let mut family = BenchFamily::start();
-    let baseline = Baseline {
-        zygote_pid: family.zygote,
-        reference_pid: Some(family.reference),
-        ..Baseline::default()
-    };
+    let baseline =
+        Baseline { zygote_pid: family.zygote, reference_pid: Some(family.reference), ..Baseline::default() };
     let options = MeasureOptions::default();
-    let mut measurement = Measurement::begin(forkprint::record::run::about_this_machine(), baseline, &options).expect("measured");
+    let mut measurement =
+        Measurement::begin(forkprint::record::run::about_this_machine(), baseline, &options)
+            .expect("measured");
     let fork = read_process(&ProcRoot::system(), family.zygote).expect("read");
     for worker in family.fork_workers() {
         measurement.add_worker(worker);
@@ -54,17 +53,30 @@ fn reading(family: &BenchFamily, bounds: &mut Bounds) {
     println!("\nsnapshot of {} processes, {} MiB of page map entries", pids.len(), bare.bytes() >> 20);
 
     let one_thread = || pids.iter().map(|&pid| read_process(&root, pid).expect("read")).collect::<Vec<_>>();
-    bounds.at_most("one thread / bare preads, one thread", 1.5, &alternate(ROUNDS, &one_thread, &|| bare.read(1)));
+    bounds.at_most(
+        "one thread / bare preads, one thread",
+        1.5,
+        &alternate(ROUNDS, &one_thread, &|| bare.read(1)),
+    );
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(pids.len());
-    bounds.at_most("snapshot / bare preads, as many threads", 1.5, &alternate(ROUNDS, &snapshot, &|| bare.read(threads)));
-    bounds.at_most("snapshot / bare preads, one thread", 1.5, &alternate(ROUNDS, &snapshot, &|| bare.read(1)));
+    bounds.at_most(
+        "snapshot / bare preads, as many threads",
+        1.5,
+        &alternate(ROUNDS, &snapshot, &|| bare.read(threads)),
+    );
+    bounds.at_most(
+        "snapshot / bare preads, one thread",
+        1.5,
+        &alternate(ROUNDS, &snapshot, &|| bare.read(1)),
+    );
 
     let rollup = || family::read_rollups(&pids);
     bounds.at_most("snapshot / bare smaps_rollup reads", 1.0, &alternate(ROUNDS, &snapshot, &rollup));
     bounds.at_most("one thread / bare smaps_rollup reads", 1.0, &alternate(ROUNDS, &one_thread, &rollup));
     match psutil::Psutil::start(&pids) {
         Ok(mut psutil) => {
-            let rounds: Vec<_> = (0..ROUNDS).map(|_| (measure(&snapshot), psutil.memory_full_info())).collect();
+            let rounds: Vec<_> =
+                (0..ROUNDS).map(|_| (measure(&snapshot), psutil.memory_full_info())).collect();
             bounds.at_most(&format!("snapshot / psutil {} memory_full_info", psutil.version), 1.0, &rounds);
         }
         Err(why) => println!("  skipped  psutil: {why}"),
@@ -81,13 +93,18 @@ fn verdicts(family: &BenchFamily, fork: &Process, bounds: &mut Bounds) {
     let reference = read_process(&root, family.reference).expect("read");
     let (zygote, workers) = processes.split_first().expect("a zygote");
     let evidence = Evidence::Frames { reference: &reference.pages };
-    let judge = || workers.iter().map(|worker| diff(&inherited, zygote, worker, &evidence)).collect::<Vec<Diff>>();
+    let judge =
+        || workers.iter().map(|worker| diff(&inherited, zygote, worker, &evidence)).collect::<Vec<Diff>>();
     println!("\nverdicts on {} workers, {} inherited pages each", workers.len(), inherited.len());
     bounds.at_most("diffs, one thread / snapshot", 1.0, &alternate(ROUNDS, &judge, &snapshot));
 
     let diffs = judge();
     let broken: u64 = diffs.iter().map(|diff| diff.count(forkprint::family::PageState::broken)).sum();
-    assert!(broken >= family.broken_pages(), "the workers broke {} pages, {broken} were seen", family.broken_pages());
+    assert!(
+        broken >= family.broken_pages(),
+        "the workers broke {} pages, {broken} were seen",
+        family.broken_pages()
+    );
     let tables: usize = processes.iter().map(|process| process.pages.heap_bytes()).sum();
     let states: usize = diffs.iter().map(|diff| diff.states.capacity()).sum();
     let pages = (inherited.len() * processes.len()) as f64;
@@ -117,7 +134,8 @@ fn ghosts(family: &BenchFamily, bounds: &mut Bounds) {
         let bytes = pages.len() as u64 * PAGE_SIZE;
         let rounds = alternate(ROUNDS, &compare, &memcmp);
         let wall = |side: fn(&Round) -> Cost| median(rounds.iter().map(|round| side(round).wall));
-        let (ours, local) = (rate(bytes, wall(|round| round.0)), rate(COMPARED * PAGE_SIZE, wall(|round| round.1)));
+        let (ours, local) =
+            (rate(bytes, wall(|round| round.0)), rate(COMPARED * PAGE_SIZE, wall(|round| round.1)));
         let cpu = rate(bytes, median(rounds.iter().map(|round| round.0.cpu)));
         println!(
             "  {name}: {} MiB at {ours:.2} GiB/s ({cpu:.2} a processor); memcmp of local memory {local:.2} GiB/s; ratio of the rates {:.2}",
@@ -125,6 +143,10 @@ fn ghosts(family: &BenchFamily, bounds: &mut Bounds) {
             ours / local,
         );
     }
-    let moved = frames(&place(family.reference)).iter().zip(&before).filter(|(after, before)| after != before).count();
+    let moved = frames(&place(family.reference))
+        .iter()
+        .zip(&before)
+        .filter(|(after, before)| after != before)
+        .count();
     bounds.figure_at_most("fork-time pages un-shared by comparing", 0.0, moved as f64);
 }

@@ -47,11 +47,18 @@ pub fn shares(measurement: &mut Measurement) {
             totals.push(start.elapsed());
         }
     });
-    println!("\nwhole snapshot, median {:.0} ms of {SNAPSHOTS}:", median(totals.iter().map(Duration::as_secs_f64)) * 1e3);
+    println!(
+        "\nwhole snapshot, median {:.0} ms of {SNAPSHOTS}:",
+        median(totals.iter().map(Duration::as_secs_f64)) * 1e3
+    );
     let total: Duration = totals.iter().sum();
     let times = stopwatch.0.lock().expect("no panic").clone();
     for (name, time) in &times {
-        println!("  {:5.1} %  {name} ({:.1} ms)", percent(*time, total), time.as_secs_f64() * 1e3 / SNAPSHOTS as f64);
+        println!(
+            "  {:5.1} %  {name} ({:.1} ms)",
+            percent(*time, total),
+            time.as_secs_f64() * 1e3 / SNAPSHOTS as f64
+        );
     }
     let known: Duration = times.values().sum();
     println!("  {:5.1} %  the rest", percent(total.saturating_sub(known), total));

@@ -80,7 +80,10 @@ fn python() -> Result<(PathBuf, Option<tempfile::TempDir>), String> {
 }
 
 fn run(program: &Path, arguments: &[&str]) -> Result<(), String> {
-    let output = Command::new(program).args(arguments).output().map_err(|error| format!("{}: {error}", program.display()))?;
+    let output = Command::new(program)
+        .args(arguments)
+        .output()
+        .map_err(|error| format!("{}: {error}", program.display()))?;
     let complaint = || String::from_utf8_lossy(&output.stderr).lines().last().unwrap_or("failed").to_owned();
     if output.status.success() { Ok(()) } else { Err(complaint()) }
 }

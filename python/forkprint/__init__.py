@@ -6,19 +6,54 @@ then gives the writer a copy. forkprint finds every such *broken* page.
 >>> import forkprint
 >>> forkprint.snapshot()                    # this process, by kind of memory
 >>> forkprint.family(1234)                  # a server and its workers: who pays for what
+>>> forkprint.run("workload.py", workers=2) # a workload, measured step by step
+
+A workload is a module whose functions are marked with :func:`step`.
 """
 
+from typing import TYPE_CHECKING, Any, List
+
 from forkprint._native import ForkprintError, __version__
-from forkprint._observe import Family, Member, Snapshot, family, snapshot
 from forkprint._steps import step
+
+if TYPE_CHECKING:
+    from forkprint._observe import Family, Member, Snapshot, family, snapshot
+    from forkprint._record import Finding, Reconciliation, Recording, Step, Worker, WorkerStep, Zygote, load, run
 
 __all__ = [
     "Family",
+    "Finding",
     "ForkprintError",
     "Member",
+    "Reconciliation",
+    "Recording",
     "Snapshot",
+    "Step",
+    "Worker",
+    "WorkerStep",
+    "Zygote",
     "__version__",
     "family",
+    "load",
+    "run",
     "snapshot",
     "step",
 ]
+
+_OBSERVE = {"Family", "Member", "Snapshot", "family", "snapshot"}
+
+
+def __getattr__(name: str) -> Any:
+    # A workload imports this module in the zygote, for the decorator alone: what it does not use is
+    # not loaded there, because every loaded module is memory that the workers inherit.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name in _OBSERVE:
+        from forkprint import _observe as module
+    else:
+        from forkprint import _record as module  # type: ignore[no-redef]
+    return getattr(module, name)
+
+
+def __dir__() -> List[str]:
+    return sorted(__all__)

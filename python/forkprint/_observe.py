@@ -11,6 +11,9 @@ from forkprint._text import size, table
 __all__ = ["Family", "Member", "Snapshot", "family", "snapshot"]
 
 
+_REGIONS_SHOWN = 8
+
+
 @dataclass(frozen=True)
 class Snapshot:
     """The private memory of one process at one moment. Sizes are in bytes.
@@ -38,7 +41,11 @@ class Snapshot:
             f"PSS {size(self.pss_bytes)}, page tables {size(self.page_table_bytes)}"
         )
         largest = sorted(self.regions.items(), key=lambda region: -region[1])
-        return head + table([[name, size(held)] for name, held in largest]) + ">"
+        rows = [[name, size(held)] for name, held in largest[:_REGIONS_SHOWN]]
+        if len(largest) > _REGIONS_SHOWN:
+            rest = largest[_REGIONS_SHOWN:]
+            rows.append([f"{len(rest)} smaller regions", size(sum(held for _, held in rest))])
+        return head + table(rows) + ">"
 
 
 @dataclass(frozen=True)

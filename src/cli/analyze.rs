@@ -5,8 +5,9 @@ use super::output::OutputArgs;
 use crate::error::Result;
 use crate::family::Rung;
 use crate::record::progress::Progress;
+use crate::record::server::{AnalyzeOptions, analyze, lint_only};
 use crate::record::{MeasureOptions, RunOutcome};
-use crate::servers::gunicorn::{self, AnalyzeOptions, analyze, lint_only};
+use crate::servers::gunicorn;
 use crate::servers::load::Plan;
 use clap::Args;
 use std::path::PathBuf;
@@ -94,7 +95,10 @@ fn without_secrets(invocation: &Invocation) -> Invocation {
     let mut after_env = false;
     for argument in &mut hidden.arguments {
         let text = argument.to_string_lossy().into_owned();
-        let assignment = ["--env=", "-e"].iter().find_map(|flag| text.strip_prefix(flag)).filter(|rest| rest.contains('='));
+        let assignment = ["--env=", "-e"]
+            .iter()
+            .find_map(|flag| text.strip_prefix(flag))
+            .filter(|rest| rest.contains('='));
         if after_env && text.contains('=') || assignment.is_some() {
             let kept = text.len() - assignment.unwrap_or(&text).len();
             let name = assignment.unwrap_or(&text).split('=').next().unwrap_or_default();
@@ -111,9 +115,23 @@ mod tests {
 
     #[test]
     fn values_of_the_environment_stay_out_of_the_command() {
-        let arguments = ["analyze", "c.py", "--", "-e", "A=secret", "--env=B=secret", "-eC=secret", "--env", "D=secret=1", "shop:app"];
-        let invocation =
-            Invocation { self_command: Vec::new(), arguments: arguments.map(Into::into).to_vec(), quiet: true };
+        let arguments = [
+            "analyze",
+            "c.py",
+            "--",
+            "-e",
+            "A=secret",
+            "--env=B=secret",
+            "-eC=secret",
+            "--env",
+            "D=secret=1",
+            "shop:app",
+        ];
+        let invocation = Invocation {
+            self_command: Vec::new(),
+            arguments: arguments.map(Into::into).to_vec(),
+            quiet: true,
+        };
         let command = without_secrets(&invocation).command_line();
         assert_eq!(command, "forkprint analyze c.py -- -e A=... --env=B=... -eC=... --env D=... shop:app");
     }

@@ -1,6 +1,6 @@
 //! `forkprint doctor`: what this kernel, user and container allow.
 
-use crate::error::{EXIT_OK, Result};
+use crate::error::EXIT_OK;
 use crate::family::Rung;
 use crate::kernel::Caps;
 use crate::kernel::caps::{Probe, kernel_release, machine};
@@ -22,14 +22,14 @@ pub struct DoctorArgs {
 }
 
 /// Runs the verb.
-pub fn run(args: &DoctorArgs) -> Result<i32> {
+pub fn run(args: &DoctorArgs) -> i32 {
     let caps = Caps::get();
     if args.format == "json" {
         anstream::println!("{:#}", as_json(caps));
     } else {
         print_text(caps);
     }
-    Ok(EXIT_OK)
+    EXIT_OK
 }
 
 fn probes(caps: &Caps) -> [(&'static str, &Probe); 8] {
@@ -48,7 +48,12 @@ fn probes(caps: &Caps) -> [(&'static str, &Probe); 8] {
 fn print_text(caps: &Caps) {
     let (good, bad) = (AnsiColor::Green.on_default(), AnsiColor::Red.on_default());
     let bold = Style::new().bold();
-    anstream::println!("{bold}forkprint {}{bold:#} on {}, {}", env!("CARGO_PKG_VERSION"), kernel_release(), machine());
+    anstream::println!(
+        "{bold}forkprint {}{bold:#} on {}, {}",
+        env!("CARGO_PKG_VERSION"),
+        kernel_release(),
+        machine()
+    );
     anstream::println!("effective uid {}\n", nix::unistd::geteuid());
     for (name, probe) in probes(caps) {
         match probe {
@@ -60,13 +65,21 @@ fn print_text(caps: &Caps) {
     let best = caps.best_rung(true);
     for rung in Rung::ALL {
         let mark = if rung == best { "->" } else { "  " };
-        let state = if caps.supports(rung).is_ok() { format!("{good}yes{good:#}") } else { format!("{bad}no {bad:#}") };
+        let state = if caps.supports(rung).is_ok() {
+            format!("{good}yes{good:#}")
+        } else {
+            format!("{bad}no {bad:#}")
+        };
         anstream::println!("{mark} {state}  {:<10} {}", rung.name(), rung.explanation());
         if let Some(raise) = caps.raise(rung) {
             anstream::println!("                    to have it: {raise}");
         }
     }
-    anstream::println!("\nforkprint run will use rung '{}'; for servers it will use '{}'.", best.name(), caps.best_rung(false).name());
+    anstream::println!(
+        "\nforkprint run will use rung '{}'; for servers it will use '{}'.",
+        best.name(),
+        caps.best_rung(false).name()
+    );
 }
 
 fn as_json(caps: &Caps) -> serde_json::Value {

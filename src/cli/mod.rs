@@ -1,27 +1,25 @@
 //! The command line: one file a verb, flags turned into plain structs.
 
 mod analyze;
+mod demo;
 mod doctor;
 pub mod output;
 mod pages;
 mod report;
 mod run;
 
+use self::output::OutputArgs;
 use crate::error::{EXIT_FAILED, EXIT_OK, Error, Result};
 use crate::family::recording::Recording;
 use crate::interrupt;
 use crate::supervisor::zygote::{ZygoteSpec, serve};
-use self::output::OutputArgs;
 use clap::{CommandFactory, Parser, Subcommand};
 use std::ffi::OsString;
 use std::io::IsTerminal;
 
-/// See what fork() shares, who broke it, and what that costs.
-///
-/// After fork(), parent and child share every page until one of them writes. forkprint finds the
-/// pages that pre-forked workers stopped sharing, and draws them.
 #[derive(Debug, Parser)]
-#[command(name = "forkprint", version, propagate_version = true, after_help = EXAMPLES)]
+#[command(name = "forkprint", version, propagate_version = true, about = ABOUT, long_about = LONG_ABOUT)]
+#[command(after_help = EXAMPLES)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
@@ -33,6 +31,13 @@ struct Cli {
     quiet: bool,
 }
 
+const ABOUT: &str = "See what fork() shares, who broke it, and what that costs.";
+
+const LONG_ABOUT: &str = "See what fork() shares, who broke it, and what that costs.
+
+After fork(), parent and child share every page until one of them writes. forkprint finds the
+pages that pre-forked workers stopped sharing, and draws them.";
+
 const EXAMPLES: &str = "Examples:
   forkprint demo                                    every built-in workload, a gallery in reports/
   forkprint run workloads/python/gc_collect.py      one workload, two workers, text on the terminal
@@ -43,6 +48,7 @@ Exit codes: 0 fine, 1 a threshold was exceeded, 2 it could not be measured or th
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Demo(demo::DemoArgs),
     Run(run::RunArgs),
     Analyze(analyze::AnalyzeArgs),
     Report(report::ReportArgs),
@@ -51,7 +57,9 @@ enum Verb {
     Man(pages::ManArgs),
     /// The measured side of a run; started by forkprint itself.
     #[command(name = "__zygote", hide = true)]
-    Zygote { spec: String },
+    Zygote {
+        spec: String,
+    },
 }
 
 /// What every verb may need to know of how forkprint was started.
@@ -68,7 +76,8 @@ pub struct Invocation {
 impl Invocation {
     /// The command line as a person would type it again.
     pub fn command_line(&self) -> String {
-        let words = output::without_outputs(&self.arguments).map(|argument| quote(&argument.to_string_lossy()));
+        let words =
+            output::without_outputs(&self.arguments).map(|argument| quote(&argument.to_string_lossy()));
         std::iter::once("forkprint".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
     }
 }
@@ -99,11 +108,12 @@ pub fn main(arguments: Vec<OsString>, self_command: Vec<OsString>) -> i32 {
 
 fn dispatch(verb: Verb, invocation: &Invocation) -> Result<i32> {
     match verb {
+        Verb::Demo(args) => demo::run(&args, invocation),
         Verb::Run(args) => run::run(args, invocation),
         Verb::Analyze(args) => analyze::run(args, invocation),
         Verb::Report(args) => report::run(&args),
-        Verb::Doctor(args) => doctor::run(&args),
-        Verb::Completions(args) => pages::completions(&args),
+        Verb::Doctor(args) => Ok(doctor::run(&args)),
+        Verb::Completions(args) => Ok(pages::completions(&args)),
         Verb::Man(args) => pages::man(&args),
         Verb::Zygote { .. } => Err(Error::new("the zygote verb is for forkprint itself")),
     }
@@ -133,7 +143,8 @@ fn zygote(spec: &str) -> i32 {
 
 fn init_tracing(verbose: u8) {
     let level = ["warn", "forkprint=info", "forkprint=debug"][usize::from(verbose.min(2))];
-    let filter = tracing_subscriber::EnvFilter::try_from_env("FORKPRINT_LOG").unwrap_or_else(|_| level.into());
+    let filter =
+        tracing_subscriber::EnvFilter::try_from_env("FORKPRINT_LOG").unwrap_or_else(|_| level.into());
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -146,7 +157,11 @@ fn init_tracing(verbose: u8) {
 
 fn quote(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }
 
 /// The whole command tree, for completions, the manual page and tests.
@@ -168,7 +183,8 @@ mod tests {
         let arguments = ["run", "my file.py", "-w", "2"].map(OsString::from).to_vec();
         let invocation = Invocation { self_command: Vec::new(), arguments, quiet: false };
         assert_eq!(invocation.command_line(), "forkprint run 'my file.py' -w 2");
-        let outputs = ["-o", "a.html", "--force", "--capture=x", "--format", "json", "-ob.html"].map(OsString::from);
+        let outputs =
+            ["-o", "a.html", "--force", "--capture=x", "--format", "json", "-ob.html"].map(OsString::from);
         let arguments = [&invocation.arguments[..], &outputs].concat();
         assert_eq!(Invocation { arguments, ..invocation.clone() }.command_line(), invocation.command_line());
     }

@@ -181,7 +181,7 @@ fn to_stdout(document: &str) -> Result<()> {
 }
 
 /// Writes beside `path` and renames, so that a failure leaves an earlier file as it was.
-fn write_file(path: &Path, bytes: &[u8], force: bool) -> Result<()> {
+pub fn write_file(path: &Path, bytes: &[u8], force: bool) -> Result<()> {
     const WHAT: &str = "cannot write the output";
     if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
         return fs::write(path, bytes).at(WHAT, path);

@@ -7,7 +7,9 @@ use std::io;
 
 /// Print a completion script for a shell
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  forkprint completions bash > ~/.local/share/bash-completion/completions/forkprint")]
+#[command(
+    after_help = "Example:\n  forkprint completions bash > ~/.local/share/bash-completion/completions/forkprint"
+)]
 pub struct CompletionsArgs {
     /// Which shell
     shell: Shell,
@@ -19,13 +21,15 @@ pub struct CompletionsArgs {
 pub struct ManArgs {}
 
 /// Runs `completions`.
-pub fn completions(args: &CompletionsArgs) -> Result<i32> {
+pub fn completions(args: &CompletionsArgs) -> i32 {
     clap_complete::generate(args.shell, &mut super::command(), "forkprint", &mut io::stdout());
-    Ok(EXIT_OK)
+    EXIT_OK
 }
 
 /// Runs `man`.
 pub fn man(_: &ManArgs) -> Result<i32> {
-    clap_mangen::Man::new(super::command()).render(&mut io::stdout()).doing("cannot print the manual page")?;
+    clap_mangen::Man::new(super::command())
+        .render(&mut io::stdout())
+        .doing("cannot print the manual page")?;
     Ok(EXIT_OK)
 }

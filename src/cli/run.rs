@@ -56,6 +56,7 @@ pub fn run(args: RunArgs, invocation: &Invocation) -> Result<i32> {
         rung: args.rung,
         self_command: invocation.self_command.clone(),
         command: invocation.command_line(),
+        mute: invocation.quiet,
     };
     let progress = if invocation.quiet { Progress::silent() } else { Progress::terminal() };
     let RunOutcome { recording, error } = measure(&options, &progress)?;

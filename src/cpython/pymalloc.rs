@@ -5,7 +5,7 @@
 //! strictly (`Objects/obmalloc.c`, `struct pool_header`) that other memory hardly ever passes for one.
 
 use crate::family::Process;
-use crate::runtimes::Region;
+use crate::family::Region;
 use crate::units::{PAGE_SIZE, Vpn};
 use std::collections::BTreeMap;
 
@@ -193,7 +193,10 @@ mod tests {
                 name: String::new(),
             };
             let pages = PageTable { runs: vec![Run { first, len, offset: 0, vma: 0 }], entries };
-            Self { process: Process { vmas: vec![vma], pages, ..Process::default() }, headers: BTreeMap::new() }
+            Self {
+                process: Process { vmas: vec![vma], pages, ..Process::default() },
+                headers: BTreeMap::new(),
+            }
         }
 
         fn pages(count: usize) -> Self {
@@ -214,9 +217,11 @@ mod tests {
             };
             change(&mut header);
             let mut bytes = [0; HEADER_BYTES];
-            let words = [u64::from(header.used_blocks), header.free_block, header.next_pool, header.previous_pool];
+            let words =
+                [u64::from(header.used_blocks), header.free_block, header.next_pool, header.previous_pool];
             let halves = [header.arena_index, header.size_index, header.next_offset, header.max_next_offset];
-            let text = words.iter().flat_map(|w| w.to_ne_bytes()).chain(halves.iter().flat_map(|h| h.to_ne_bytes()));
+            let text =
+                words.iter().flat_map(|w| w.to_ne_bytes()).chain(halves.iter().flat_map(|h| h.to_ne_bytes()));
             bytes.iter_mut().zip(text).for_each(|(to, from)| *to = from);
             self.headers.insert(BASE + offset, bytes);
         }

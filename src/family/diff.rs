@@ -123,6 +123,7 @@ pub fn diff(inherited: &Inherited, zygote: &Process, worker: &Process, evidence:
     }
 }
 
+#[expect(clippy::cast_possible_truncation, reason = "page counts fit a usize on 64-bit Linux")]
 fn judge_inherited(
     inherited: &Inherited,
     zygote: &Process,

@@ -91,6 +91,7 @@ fn a_huge_mapping_is_not_believed_to_be_exclusive() {
 }
 
 /// What may happen to a page after the fork.
+#[expect(clippy::struct_excessive_bools, reason = "the fates combine freely")]
 #[derive(Debug, Clone, Copy)]
 struct Fate {
     inherited: bool,
@@ -130,8 +131,12 @@ fn play(fates: &[Fate]) -> (Process, Process, Process) {
     (fork, zygote, worker)
 }
 
-fn expected(fate: &Fate) -> PageState {
-    if fate.worker_unmaps { PageState::Gone } else { PageState::of_writers(fate.worker_writes, fate.zygote_writes) }
+fn expected(fate: Fate) -> PageState {
+    if fate.worker_unmaps {
+        PageState::Gone
+    } else {
+        PageState::of_writers(fate.worker_writes, fate.zygote_writes)
+    }
 }
 
 fn ranges(fates: &[Fate], which: impl Fn(&Fate) -> bool) -> PageRanges {
@@ -144,7 +149,7 @@ proptest! {
     fn every_rung_gives_the_same_verdict(fates in prop::collection::vec(fate(), 1..200)) {
         let (fork, zygote, worker) = play(&fates);
         let inherited = Inherited::new(&fork, &[], |_| false);
-        let truth: Vec<_> = fates.iter().filter(|f| f.inherited).map(expected).collect();
+        let truth: Vec<_> = fates.iter().filter(|f| f.inherited).copied().map(expected).collect();
         let (ours, theirs) = (ranges(&fates, |f| f.worker_writes), ranges(&fates, |f| f.zygote_writes));
         for evidence in [
             Evidence::Frames { reference: &fork.pages },

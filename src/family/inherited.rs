@@ -49,7 +49,11 @@ impl Inherited {
 
     /// The region of each page, in page order.
     pub fn region_of_page(&self) -> impl Iterator<Item = u32> + '_ {
-        self.table.runs.iter().zip(&self.region_of_run).flat_map(|(run, &region)| std::iter::repeat_n(region, run.len))
+        self.table
+            .runs
+            .iter()
+            .zip(&self.region_of_run)
+            .flat_map(|(run, &region)| std::iter::repeat_n(region, run.len))
     }
 
     fn push(&mut self, page: Vpn, entry: super::PageEntry, vma: usize, region: &str) {

@@ -33,9 +33,15 @@ pub struct Ledger {
 
 impl Ledger {
     /// Bytes of the proportional shares: what the family costs.
-    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a sum of shares")]
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a sum of shares"
+    )]
     pub fn pss_bytes(&self) -> u64 {
-        (self.shares.iter().map(|share| share.proportional_frames).sum::<f64>() * PAGE_SIZE as f64).round() as u64
+        (self.shares.iter().map(|share| share.proportional_frames).sum::<f64>() * PAGE_SIZE as f64).round()
+            as u64
     }
 
     /// Bytes of page tables of all members.
@@ -48,7 +54,8 @@ impl Ledger {
     /// A swapped page costs no frame. Members are (pid, page table bytes, pages), zygote first.
     pub fn of_frames(members: &[(u32, u64, &PageTable)]) -> Option<Self> {
         let owners = FrameOwners::new(members.iter().map(|&(_, _, table)| table))?;
-        let named: Vec<(u32, u64)> = members.iter().map(|&(pid, page_tables, _)| (pid, page_tables)).collect();
+        let named: Vec<(u32, u64)> =
+            members.iter().map(|&(pid, page_tables, _)| (pid, page_tables)).collect();
         Some(owners.ledger(&named))
     }
 
@@ -59,7 +66,8 @@ impl Ledger {
     /// number of frames is the number of members. Private pages that only the zygote has
     /// (`zygote_fresh`) and fresh pages of workers are their owners' alone.
     pub fn of_states(zygote: (u32, u64), zygote_fresh: u64, workers: &[(u32, u64, &Diff)]) -> Self {
-        let members = std::iter::once(zygote).chain(workers.iter().map(|&(pid, page_tables, _)| (pid, page_tables)));
+        let members =
+            std::iter::once(zygote).chain(workers.iter().map(|&(pid, page_tables, _)| (pid, page_tables)));
         let mut tally = Tally::new(members);
         let mut distinct_frames = zygote_fresh;
         tally.add(0, 1, zygote_fresh);
@@ -151,7 +159,12 @@ impl Tally {
             pid,
             private_pages: frames.iter().sum(),
             unique_frames: frames.get(1).copied().unwrap_or(0),
-            proportional_frames: frames.iter().enumerate().skip(1).map(|(sharers, &count)| count as f64 / sharers as f64).sum(),
+            proportional_frames: frames
+                .iter()
+                .enumerate()
+                .skip(1)
+                .map(|(sharers, &count)| count as f64 / sharers as f64)
+                .sum(),
             page_table_bytes,
         };
         self.members.into_iter().map(share).collect()
@@ -227,7 +240,8 @@ mod tests {
             let by_states = Ledger::of_states((0, 0), 0, &named);
 
             let total: f64 = by_frames.shares.iter().map(|share| share.proportional_frames).sum();
-            prop_assert!((total - by_frames.distinct_frames as f64).abs() < 1e-6);
+            let frames = f64::from(u32::try_from(by_frames.distinct_frames).unwrap());
+            prop_assert!((total - frames).abs() < 1e-6);
             prop_assert_eq!(by_frames.distinct_frames, by_states.distinct_frames);
             for (a, b) in by_frames.shares.iter().zip(&by_states.shares) {
                 prop_assert!((a.proportional_frames - b.proportional_frames).abs() < 1e-6);

@@ -64,6 +64,17 @@ pub struct About {
     pub notes: Vec<String>,
 }
 
+impl About {
+    /// The runtime for people: `CPython 3.12.1`, and `toy 0.1.0` where the version is a bare number.
+    pub fn runtime_shown(&self) -> String {
+        if self.runtime_version.starts_with(|first: char| first.is_ascii_digit()) {
+            format!("{} {}", self.runtime, self.runtime_version)
+        } else {
+            self.runtime_version.clone()
+        }
+    }
+}
+
 impl Default for About {
     fn default() -> Self {
         Self {
@@ -184,6 +195,12 @@ pub struct WorkerStep {
     /// Broken pages whose fork-time bytes could not be read: neither ghost nor known to differ.
     #[serde(default)]
     pub uncompared: u64,
+    /// Of `ghost`, pages that only the zygote wrote: there its copy bought nothing.
+    #[serde(default)]
+    pub ghost_zygote_only: u64,
+    /// Of `uncompared`, pages that only the zygote wrote.
+    #[serde(default)]
+    pub uncompared_zygote_only: u64,
     /// Private pages made after the fork.
     pub fresh: u64,
     /// Inherited pages no longer mapped.

@@ -34,9 +34,15 @@ impl Rung {
     /// One line for the reader of a report: what the verdicts rest on.
     pub const fn explanation(self) -> &'static str {
         match self {
-            Self::Pfn => "page frame numbers of zygote and worker, compared with a sibling frozen at the fork (exact)",
-            Self::Scan => "pages written since the fork, tracked by the kernel with userfaultfd WP_ASYNC (exact; frames hidden)",
-            Self::Exclusive => "exclusively mapped pages, while a sibling frozen at the fork holds every fork-time frame (exact for small folios)",
+            Self::Pfn => {
+                "page frame numbers of zygote and worker, compared with a sibling frozen at the fork (exact)"
+            }
+            Self::Scan => {
+                "pages written since the fork, tracked by the kernel with userfaultfd WP_ASYNC (exact; frames hidden)"
+            }
+            Self::Exclusive => {
+                "exclusively mapped pages, while a sibling frozen at the fork holds every fork-time frame (exact for small folios)"
+            }
             Self::Rollup => "totals of smaps_rollup (no page detail)",
         }
     }

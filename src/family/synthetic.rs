@@ -201,7 +201,6 @@ fn cell(worker_step: Option<u8>, gone: bool, ghosts: u64, zygote_step: u8, rando
     let content = match state {
         PageState::Gone => Content::NotCompared,
         _ if random.below(300) == 0 => Content::NotCompared,
-        PageState::BrokenByZygote => Content::Equal,
         _ if random.below(100) < ghosts => Content::Equal,
         _ => Content::Differs,
     };
@@ -284,6 +283,10 @@ fn broken_by_region(history: &PageHistory, diffs: &[Diff]) -> BTreeMap<String, u
 fn worker_step(worker: &WorkerPages, diff: &Diff, index: u8) -> WorkerStep {
     let broken = || worker.cells.iter().filter(|cell| cell.step <= index && cell.state.broken());
     let with = |content: Content| broken().filter(|cell| cell.content == content).count() as u64;
+    let by_zygote_only = |content: Content| {
+        broken().filter(|cell| cell.state == PageState::BrokenByZygote && cell.content == content).count()
+            as u64
+    };
     WorkerStep {
         worker: worker.worker,
         pid: 4101 + worker.worker,
@@ -293,6 +296,8 @@ fn worker_step(worker: &WorkerPages, diff: &Diff, index: u8) -> WorkerStep {
         broken_by_zygote: diff.count(PageState::by_zygote),
         ghost: with(Content::Equal),
         uncompared: with(Content::NotCompared),
+        ghost_zygote_only: by_zygote_only(Content::Equal),
+        uncompared_zygote_only: by_zygote_only(Content::NotCompared),
         fresh: diff.fresh_pages(),
         gone: diff.count(|state| state == PageState::Gone),
         bytes_changed: broken().map(|cell| u64::from(cell.bytes_changed)).sum(),

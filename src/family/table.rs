@@ -44,9 +44,7 @@ impl PageTable {
 
     /// Every page with its entry, in address order.
     pub fn iter(&self) -> impl Iterator<Item = (Vpn, PageEntry)> + '_ {
-        self.runs.iter().flat_map(move |run| {
-            (run.first.0..).map(Vpn).zip(self.of_run(run).iter().copied())
-        })
+        self.runs.iter().flat_map(move |run| (run.first.0..).map(Vpn).zip(self.of_run(run).iter().copied()))
     }
 
     /// The entry of one page; the empty entry where the table has none.

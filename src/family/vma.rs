@@ -54,7 +54,8 @@ impl Vma {
     ///
     /// `MAP_SHARED` memory is never copied; vvar and vsyscall are not pages of the process.
     pub fn copy_on_write(&self) -> bool {
-        self.flags.private && !matches!(self.name.as_str(), "[vvar]" | "[vvar_vclock]" | "[vdso]" | "[vsyscall]")
+        self.flags.private
+            && !matches!(self.name.as_str(), "[vvar]" | "[vvar_vclock]" | "[vdso]" | "[vsyscall]")
     }
 
     /// Whether a file stands behind it.

@@ -3,6 +3,7 @@
 use super::pagemap::Pagemap;
 use super::scan::{Category, scan};
 use super::uffd::WriteTracker;
+use crate::error::{Error, Result};
 use crate::family::Rung;
 use crate::units::{PAGE_SIZE, Vpn};
 use std::fs;
@@ -11,7 +12,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 /// The outcome of one probe: what was seen, or why it was refused.
-pub type Probe = Result<String, String>;
+pub type Probe = std::result::Result<String, String>;
 
 /// The capabilities of this process on this kernel.
 #[derive(Debug, Clone)]
@@ -49,13 +50,34 @@ impl Caps {
             map.read_into(page, 1, &mut entries).map_err(|error| error.to_string())?;
             Ok(entries[0])
         });
-        let of_entry = |holds: bool, yes: &str, no: &str| if holds { Ok(yes.to_owned()) } else { Err(no.to_owned()) };
+        let of_entry =
+            |holds: bool, yes: &str, no: &str| if holds { Ok(yes.to_owned()) } else { Err(no.to_owned()) };
         Self {
-            pagemap: entry.clone().and_then(|e| of_entry(e.private(), "private pages are told from file pages", "a page just written does not read as private")),
-            frames: entry.clone().and_then(|e| of_entry(e.pfn().is_some(), "page frame numbers are visible", "page frame numbers read as zero")),
-            exclusive: entry.and_then(|e| of_entry(e.exclusive(), "bit 56 is set on a page of our own", "bit 56 is not set on a page of our own")),
+            pagemap: entry.clone().and_then(|e| {
+                of_entry(
+                    e.private(),
+                    "private pages are told from file pages",
+                    "a page just written does not read as private",
+                )
+            }),
+            frames: entry.clone().and_then(|e| {
+                of_entry(
+                    e.pfn().is_some(),
+                    "page frame numbers are visible",
+                    "page frame numbers read as zero",
+                )
+            }),
+            exclusive: entry.and_then(|e| {
+                of_entry(
+                    e.exclusive(),
+                    "bit 56 is set on a page of our own",
+                    "bit 56 is not set on a page of our own",
+                )
+            }),
             pagemap_scan: probe_scan(page),
-            write_tracking: WriteTracker::probe().map(|()| "userfaultfd opens with WP_ASYNC".into()).map_err(|errno| format!("userfaultfd: {errno}")),
+            write_tracking: WriteTracker::probe()
+                .map(|()| "userfaultfd opens with WP_ASYNC".into())
+                .map_err(|errno| format!("userfaultfd: {errno}")),
             kpageflags: probe_read("/proc/kpageflags"),
             remote_memory: probe_remote(&written),
             smaps_rollup: probe_read("/proc/self/smaps_rollup"),
@@ -72,7 +94,7 @@ impl Caps {
     }
 
     /// Whether a rung works here, or what forbids it.
-    pub fn supports(&self, rung: Rung) -> Result<(), String> {
+    pub fn supports(&self, rung: Rung) -> std::result::Result<(), String> {
         let needs: &[&Probe] = match rung {
             Rung::Pfn => &[&self.pagemap, &self.frames],
             Rung::Scan => &[&self.pagemap, &self.pagemap_scan, &self.write_tracking],
@@ -86,13 +108,27 @@ impl Caps {
     pub fn raise(&self, rung: Rung) -> Option<&'static str> {
         match rung {
             _ if self.supports(rung).is_ok() => None,
-            Rung::Pfn => Some("run as root, or with CAP_SYS_ADMIN in the initial user namespace (a container: --cap-add SYS_ADMIN; user namespaces cannot)"),
+            Rung::Pfn => Some(
+                "run as root, or with CAP_SYS_ADMIN in the initial user namespace (a container: --cap-add SYS_ADMIN; user namespaces cannot)",
+            ),
             Rung::Scan if self.pagemap_scan.is_err() => Some("Linux 6.7 or later"),
-            Rung::Scan => Some("allow the userfaultfd system call (containers: a seccomp profile that permits it)"),
+            Rung::Scan => {
+                Some("allow the userfaultfd system call (containers: a seccomp profile that permits it)")
+            }
             Rung::Exclusive => Some("Linux 4.2 or later, and a /proc that shows our own page map"),
             Rung::Rollup => Some("Linux 4.14 or later"),
         }
     }
+}
+
+/// Refuses machines whose base page is not [`PAGE_SIZE`].
+pub fn ensure_page_size() -> Result<()> {
+    let size = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten().unwrap_or(0);
+    if u64::try_from(size) == Ok(PAGE_SIZE) {
+        return Ok(());
+    }
+    Err(Error::new("cannot measure on this machine")
+        .why(format!("its pages have {size} bytes, not {PAGE_SIZE}")))
 }
 
 /// The kernel's name and release, as `uname -sr`.
@@ -107,21 +143,36 @@ pub fn kernel_release() -> String {
 pub fn machine() -> String {
     let processors = std::thread::available_parallelism().map_or(0, usize::from);
     let memory = fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
-        let kib: u64 = text.lines().find(|line| line.starts_with("MemTotal:"))?.split_whitespace().nth(1)?.parse().ok()?;
+        let kib: u64 = text
+            .lines()
+            .find(|line| line.starts_with("MemTotal:"))?
+            .split_whitespace()
+            .nth(1)?
+            .parse()
+            .ok()?;
         Some(crate::units::Bytes(kib * 1024).to_string())
     });
-    format!("{}, {processors} processors, {} memory", std::env::consts::ARCH, memory.unwrap_or_else(|| "unknown".into()))
+    format!(
+        "{}, {processors} processors, {} memory",
+        std::env::consts::ARCH,
+        memory.unwrap_or_else(|| "unknown".into())
+    )
 }
 
-fn own_pagemap() -> Result<Pagemap, String> {
+fn own_pagemap() -> std::result::Result<Pagemap, String> {
     Pagemap::open(Path::new("/proc"), std::process::id()).map_err(|error| error.to_string())
 }
 
 fn probe_scan(page: Vpn) -> Probe {
     let map = own_pagemap()?;
     let mut found = Vec::new();
-    scan(map.as_fd(), &(page..Vpn(page.0 + 1)), Category::POPULATED, &mut found).map_err(|error| error.to_string())?;
-    if found.len() == 1 { Ok("PAGEMAP_SCAN finds a page just written".into()) } else { Err("PAGEMAP_SCAN does not find a page just written".into()) }
+    scan(map.as_fd(), &(page..Vpn(page.0 + 1)), Category::POPULATED, &mut found)
+        .map_err(|error| error.to_string())?;
+    if found.len() == 1 {
+        Ok("PAGEMAP_SCAN finds a page just written".into())
+    } else {
+        Err("PAGEMAP_SCAN does not find a page just written".into())
+    }
 }
 
 fn probe_read(path: &str) -> Probe {

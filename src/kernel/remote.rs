@@ -73,7 +73,10 @@ fn process(pid: u32) -> Result<Pid, Errno> {
 
 #[expect(clippy::cast_possible_truncation, reason = "addresses fit a usize on 64-bit Linux")]
 fn remote_range(range: &Range<Vpn>) -> RemoteIoVec {
-    RemoteIoVec { base: range.start.address() as usize, len: ((range.end.0 - range.start.0) * PAGE_SIZE) as usize }
+    RemoteIoVec {
+        base: range.start.address() as usize,
+        len: ((range.end.0 - range.start.0) * PAGE_SIZE) as usize,
+    }
 }
 
 #[cfg(test)]
@@ -82,11 +85,16 @@ mod tests {
 
     #[test]
     fn reads_several_ranges_in_order() {
-        let memory: Vec<u8> = (0..16 * 4096_u32).map(|i| (i / 4096) as u8).collect();
+        let memory: Vec<u8> = (0..16_u8).flat_map(|page| [page; 4096]).collect();
         let first = Vpn::of_address(memory.as_ptr() as u64 + 4095).0;
         let skew = usize::try_from(Vpn(first).address() - memory.as_ptr() as u64).unwrap();
         let mut buffer = vec![0; 3 * 4096];
-        read_exclusive_pages(std::process::id(), &[Vpn(first + 9)..Vpn(first + 10), Vpn(first)..Vpn(first + 2)], &mut buffer).unwrap();
+        read_exclusive_pages(
+            std::process::id(),
+            &[Vpn(first + 9)..Vpn(first + 10), Vpn(first)..Vpn(first + 2)],
+            &mut buffer,
+        )
+        .unwrap();
         assert_eq!(buffer[..4096], memory[skew + 9 * 4096..skew + 10 * 4096]);
         assert_eq!(buffer[4096..], memory[skew..skew + 2 * 4096]);
     }

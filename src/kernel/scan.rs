@@ -55,21 +55,39 @@ mod raw {
     nix::ioctl_readwrite!(pagemap_scan, b'f', 16, super::ScanArgs);
 }
 
-/// Ranges the kernel fills in one call.
-const REGIONS_PER_CALL: usize = 1024;
+/// Ranges the kernel fills in one call: as many as its own buffer holds (`PAGEMAP_WALK_SIZE`).
+///
+/// Given more room it refills that buffer, and then answers the `walk_end` of the refill although
+/// it went on to the end (`do_pagemap_scan`: "`walk_end` isn't set when ret is zero").
+const REGIONS_PER_CALL: usize = 512;
 
 /// Appends the pages of `range` that are in any of the categories, in address order.
 ///
 /// Written pages are asked for alone: mixed with other categories some kernels misreport them.
-pub fn scan(pagemap: BorrowedFd<'_>, range: &Range<Vpn>, category: Category, found: &mut PageRanges) -> Result<()> {
+pub fn scan(
+    pagemap: BorrowedFd<'_>,
+    range: &Range<Vpn>,
+    category: Category,
+    found: &mut PageRanges,
+) -> Result<()> {
     let (mask, any_of) = if category == Category::WRITTEN { (category.0, 0) } else { (0, category.0) };
-    let wanted = ScanArgs { category_mask: mask, category_anyof_mask: any_of, return_mask: category.0, ..ScanArgs::default() };
+    let wanted = ScanArgs {
+        category_mask: mask,
+        category_anyof_mask: any_of,
+        return_mask: category.0,
+        ..ScanArgs::default()
+    };
     walk(pagemap, range, wanted, |pages, _| push(found, pages))
 }
 
 /// Appends the populated pages of `range` to `populated`, and those of them that map the page of
 /// zeros to `zeros` as well: one walk of the page tables for both.
-pub fn scan_populated(pagemap: BorrowedFd<'_>, range: &Range<Vpn>, populated: &mut PageRanges, zeros: &mut PageRanges) -> Result<()> {
+pub fn scan_populated(
+    pagemap: BorrowedFd<'_>,
+    range: &Range<Vpn>,
+    populated: &mut PageRanges,
+    zeros: &mut PageRanges,
+) -> Result<()> {
     let (any_of, told) = (Category::POPULATED.0, Category::POPULATED.0 | Category::ZERO.0);
     let wanted = ScanArgs { category_anyof_mask: any_of, return_mask: told, ..ScanArgs::default() };
     walk(pagemap, range, wanted, |pages, categories| {
@@ -81,7 +99,12 @@ pub fn scan_populated(pagemap: BorrowedFd<'_>, range: &Range<Vpn>, populated: &m
 }
 
 /// Calls `each` with the ranges of the wanted pages and the categories that were asked back.
-fn walk(pagemap: BorrowedFd<'_>, range: &Range<Vpn>, wanted: ScanArgs, mut each: impl FnMut(Range<Vpn>, u64)) -> Result<()> {
+fn walk(
+    pagemap: BorrowedFd<'_>,
+    range: &Range<Vpn>,
+    wanted: ScanArgs,
+    mut each: impl FnMut(Range<Vpn>, u64),
+) -> Result<()> {
     let mut regions = [PageRegion::default(); REGIONS_PER_CALL];
     let end = range.end.address();
     let mut args = ScanArgs {
@@ -94,7 +117,8 @@ fn walk(pagemap: BorrowedFd<'_>, range: &Range<Vpn>, wanted: ScanArgs, mut each:
     };
     while args.start < end {
         // SAFETY: `args` points at `regions` with its true length; both outlive the call.
-        let filled = unsafe { raw::pagemap_scan(pagemap.as_raw_fd(), &raw mut args) }.map_err(|errno| refused(errno, range))?;
+        let filled = unsafe { raw::pagemap_scan(pagemap.as_raw_fd(), &raw mut args) }
+            .map_err(|errno| refused(errno, range))?;
         for region in &regions[..usize::try_from(filled).unwrap_or(0)] {
             each(Vpn(region.start / PAGE_SIZE)..Vpn(region.end / PAGE_SIZE), region.categories);
         }
@@ -140,8 +164,13 @@ pub fn protect(own_pagemap: BorrowedFd<'_>, range: &Range<Vpn>) -> Result<(), Er
 }
 
 fn refused(errno: Errno, range: &Range<Vpn>) -> Error {
-    let error = Error::new("PAGEMAP_SCAN was refused").location(format!("{}-{}", range.start, range.end)).why(errno);
-    if errno == Errno::ENOTTY { error.fix("use Linux 6.7 or later, or a rung that does without") } else { error }
+    let error =
+        Error::new("PAGEMAP_SCAN was refused").location(format!("{}-{}", range.start, range.end)).why(errno);
+    if errno == Errno::ENOTTY {
+        error.fix("use Linux 6.7 or later, or a rung that does without")
+    } else {
+        error
+    }
 }
 
 fn push(ranges: &mut PageRanges, next: Range<Vpn>) {
@@ -162,10 +191,18 @@ mod tests {
 
     #[test]
     fn finds_exactly_the_populated_pages_of_a_sparse_mapping() {
-        let pages = 5_000;
+        for pages in [64, 1_400, 5_000] {
+            check_every_other_page(pages);
+        }
+    }
+
+    fn check_every_other_page(pages: usize) {
         let size = NonZeroUsize::new(pages * 4096).unwrap();
         // SAFETY: a new private mapping, used only through the pointer below and never unmapped.
-        let memory = unsafe { mmap_anonymous(None, size, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_PRIVATE) }.unwrap();
+        let memory = unsafe {
+            mmap_anonymous(None, size, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_PRIVATE)
+        }
+        .unwrap();
         let first = Vpn::of_address(memory.as_ptr() as u64);
         for page in (0..pages).step_by(2) {
             // SAFETY: inside the mapping just made.
@@ -173,7 +210,9 @@ mod tests {
         }
         let map = Pagemap::open(Path::new("/proc"), std::process::id()).unwrap();
         let mut found = Vec::new();
-        if let Err(error) = scan(map.as_fd(), &(first..Vpn(first.0 + pages as u64)), Category::POPULATED, &mut found) {
+        if let Err(error) =
+            scan(map.as_fd(), &(first..Vpn(first.0 + pages as u64)), Category::POPULATED, &mut found)
+        {
             eprintln!("skipped: {error}");
             return;
         }

@@ -34,7 +34,8 @@ impl ProcessGroup {
         // reads `keep` and allocates nothing.
         unsafe { command.pre_exec(move || prepare_child(parent, &keep)) };
         let program = command.get_program().to_string_lossy().into_owned();
-        let child = command.spawn().map_err(|error| Error::new("cannot start a process").path(program).why(error))?;
+        let child =
+            command.spawn().map_err(|error| Error::new("cannot start a process").path(program).why(error))?;
         Ok(Self { child, exit: None })
     }
 
@@ -189,14 +190,24 @@ pub fn freeze_sibling() -> Result<FrozenSibling> {
     let size = NonZeroUsize::new(SIBLING_STACK).ok_or_else(|| Error::new("no stack size"))?;
     // SAFETY: a new private mapping; it is never unmapped, because the sibling lives on it.
     let stack = unsafe {
-        mmap_anonymous(None, size, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_PRIVATE | MapFlags::MAP_STACK)
+        mmap_anonymous(
+            None,
+            size,
+            ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
+            MapFlags::MAP_PRIVATE | MapFlags::MAP_STACK,
+        )
     }
     .map_err(|errno| Error::new("cannot map a stack for the frozen sibling").why(errno))?;
     let before = block_signals()?;
     // SAFETY: the stack is SIBLING_STACK bytes, its end is 16-byte aligned, and `sleep_for_ever`
     // never returns. No memory is shared with the child (no CLONE_VM).
     let pid = unsafe {
-        libc::clone(sleep_for_ever, stack.as_ptr().cast::<u8>().add(SIBLING_STACK).cast(), libc::SIGCHLD, std::ptr::null_mut())
+        libc::clone(
+            sleep_for_ever,
+            stack.as_ptr().cast::<u8>().add(SIBLING_STACK).cast(),
+            libc::SIGCHLD,
+            std::ptr::null_mut(),
+        )
     };
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&before), None)
         .map_err(|errno| Error::new("cannot restore the signal mask").why(errno))?;
@@ -237,7 +248,10 @@ mod tests {
         let sibling = freeze_sibling().unwrap();
         memory[5000] = 8;
         let mut seen = [0];
-        SharedMemory::open(sibling.pid).unwrap().read_bytes(memory.as_ptr() as u64 + 5000, &mut seen).unwrap();
+        SharedMemory::open(sibling.pid)
+            .unwrap()
+            .read_bytes(memory.as_ptr() as u64 + 5000, &mut seen)
+            .unwrap();
         assert_eq!((seen[0], std::hint::black_box(&memory)[5000]), (7, 8));
         kill(sibling.pid);
         assert!(wait_for_exit(sibling.pid, Instant::now() + Duration::from_secs(5)));

@@ -71,11 +71,14 @@ impl WriteTracker {
 
 fn open() -> Result<OwnedFd, Errno> {
     // SAFETY: a system call without pointers.
-    let fd = unsafe { libc::syscall(libc::SYS_userfaultfd, libc::O_CLOEXEC | libc::O_NONBLOCK | UFFD_USER_MODE_ONLY) };
+    let fd = unsafe {
+        libc::syscall(libc::SYS_userfaultfd, libc::O_CLOEXEC | libc::O_NONBLOCK | UFFD_USER_MODE_ONLY)
+    };
     let fd = i32::try_from(Errno::result(fd)?).map_err(|_| Errno::EBADF)?;
     // SAFETY: the descriptor was just returned to us and nobody else owns it.
     let uffd = unsafe { OwnedFd::from_raw_fd(fd) };
-    let mut args = ApiArgs { api: UFFD_API, features: UFFD_FEATURE_WP_ASYNC | UFFD_FEATURE_WP_UNPOPULATED, ioctls: 0 };
+    let mut args =
+        ApiArgs { api: UFFD_API, features: UFFD_FEATURE_WP_ASYNC | UFFD_FEATURE_WP_UNPOPULATED, ioctls: 0 };
     // SAFETY: `args` has the layout of struct uffdio_api and outlives the call.
     unsafe { raw::api(uffd.as_raw_fd(), &raw mut args) }?;
     Ok(uffd)
@@ -83,7 +86,8 @@ fn open() -> Result<OwnedFd, Errno> {
 
 fn register(uffd: &OwnedFd, range: &Range<Vpn>) -> Result<(), Errno> {
     let start = range.start.address();
-    let mut args = RegisterArgs { start, len: range.end.address() - start, mode: UFFDIO_REGISTER_MODE_WP, ioctls: 0 };
+    let mut args =
+        RegisterArgs { start, len: range.end.address() - start, mode: UFFDIO_REGISTER_MODE_WP, ioctls: 0 };
     // SAFETY: `args` has the layout of struct uffdio_register and outlives the call; registering
     // for asynchronous write protection changes no contents of the range.
     unsafe { raw::register(uffd.as_raw_fd(), &raw mut args) }.map(|_| ())

@@ -11,6 +11,7 @@ use std::ops::Range;
 const BATCH_PAGES: usize = 64;
 /// Pages that one processor compares before it takes more.
 const SHARE_PAGES: usize = 32 * BATCH_PAGES;
+#[expect(clippy::cast_possible_truncation, reason = "a page has 4096 bytes")]
 const PAGE: usize = PAGE_SIZE as usize;
 
 /// Counts the bytes that differ between the fork-time pages and their copies, page by page, on all
@@ -29,7 +30,8 @@ pub fn compare(pages: &[Vpn], reference: u32, owner: u32) -> Result<Vec<Option<u
     let fork_time = SharedMemory::open(reference).map_err(|error| refused(reference, &error))?;
     let shares: Vec<&[Vpn]> = pages.chunks(SHARE_PAGES).collect();
     let counts = in_parallel(&shares, |share| Comparison::new(&fork_time, owner).share(share));
-    let counts = counts.into_iter().collect::<Result<Vec<_>, Errno>>().map_err(|errno| refused(owner, &errno))?;
+    let counts =
+        counts.into_iter().collect::<Result<Vec<_>, Errno>>().map_err(|errno| refused(owner, &errno))?;
     Ok(counts.concat())
 }
 
@@ -58,7 +60,8 @@ impl<'a> Comparison<'a> {
         match self.read(batch) {
             Ok(()) => {
                 let bytes = batch.len() * PAGE;
-                let pages = self.theirs[..bytes].chunks_exact(PAGE).zip(self.ours[..bytes].chunks_exact(PAGE));
+                let pages =
+                    self.theirs[..bytes].chunks_exact(PAGE).zip(self.ours[..bytes].chunks_exact(PAGE));
                 counts.extend(pages.map(|(theirs, ours)| Some(differing_bytes(theirs, ours))));
                 Ok(())
             }

@@ -1,6 +1,6 @@
 //! Which processes form a family.
 
-use super::process::ProcRoot;
+use super::root::ProcRoot;
 use crate::error::{Error, Result};
 use std::collections::BTreeMap;
 

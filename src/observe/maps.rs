@@ -1,7 +1,7 @@
 //! Address space and identity of a process: `maps`, `stat` and `status`.
 
-use super::process::ProcRoot;
-use crate::error::{Error, Result};
+use super::root::{ProcRoot, unreadable};
+use crate::error::Result;
 use crate::family::{Process, Vma, VmaFlags};
 use crate::units::Vpn;
 use procfs::ProcError;
@@ -26,18 +26,6 @@ pub fn read_identity(root: &ProcRoot, pid: u32) -> Result<Process> {
         rss_bytes: kib(status.vmrss),
         ..Process::default()
     })
-}
-
-/// The error for a process that cannot be looked at.
-pub fn unreadable(root: &ProcRoot, pid: u32, error: &ProcError) -> Error {
-    let failed = Error::new("cannot look at a process").path(root.path().join(pid.to_string()));
-    match error {
-        ProcError::NotFound(_) => failed.why("no such process, or it has ended"),
-        ProcError::PermissionDenied(path) => failed
-            .why(format!("permission denied{}", path.as_ref().map(|p| format!(": {}", p.display())).unwrap_or_default()))
-            .fix("run as the user who owns the process, or as root"),
-        other => failed.why(other),
-    }
 }
 
 fn area(map: MemoryMap) -> Vma {

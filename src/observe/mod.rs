@@ -6,6 +6,8 @@ pub mod maps;
 pub mod parallel;
 pub mod process;
 pub mod rollup;
+pub mod root;
 pub mod sections;
 
-pub use process::{ProcRoot, read_process, read_processes};
+pub use process::{read_process, read_processes};
+pub use root::ProcRoot;

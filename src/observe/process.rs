@@ -1,43 +1,16 @@
 //! A process with every page of its copy-on-write memory.
 
-use super::maps::{read_identity, unreadable};
+use super::maps::read_identity;
 use super::parallel::in_parallel;
+use super::root::{ProcRoot, unreadable};
 use crate::error::{Error, Result};
 use crate::family::{PageEntry, PageRanges, PageTable, Process, Run, Vma};
+use crate::kernel::Caps;
 use crate::kernel::pagemap::Pagemap;
 use crate::kernel::scan::{Category, scan, scan_populated};
-use crate::kernel::Caps;
 use crate::units::Vpn;
 use std::ops::Range;
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
-
-/// Where `/proc` is mounted. Tests use trees of their own.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProcRoot(PathBuf);
-
-impl ProcRoot {
-    /// The running kernel's.
-    pub fn system() -> Self {
-        Self("/proc".into())
-    }
-
-    /// Any other tree of the same shape.
-    pub fn at(path: impl Into<PathBuf>) -> Self {
-        Self(path.into())
-    }
-
-    /// The folder.
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-
-    /// One process below it.
-    pub fn process(&self, pid: u32) -> Result<procfs::process::Process> {
-        let dir = self.0.join(pid.to_string());
-        procfs::process::Process::new_with_root(dir).map_err(|error| unreadable(self, pid, &error))
-    }
-}
 
 /// Areas above this many pages may be mostly reserved: only their populated parts are read.
 const SPARSE_PAGES: u64 = (64 << 20) / crate::units::PAGE_SIZE;
@@ -67,12 +40,15 @@ fn ensure_same_process(root: &ProcRoot, process: &Process) -> Result<()> {
     if stat.starttime == process.start_time {
         return Ok(());
     }
-    Err(Error::new("a process ended while it was read").pid(process.pid).why("its pid belongs to a newer process"))
+    Err(Error::new("a process ended while it was read")
+        .pid(process.pid)
+        .why("its pid belongs to a newer process"))
 }
 
 fn read_pages(pagemap: &Pagemap, vmas: &[Vma]) -> Result<PageTable> {
     let mut table = PageTable::default();
-    let expected: u64 = vmas.iter().filter(|vma| vma.copy_on_write() && vma.pages() <= SPARSE_PAGES).map(Vma::pages).sum();
+    let expected: u64 =
+        vmas.iter().filter(|vma| vma.copy_on_write() && vma.pages() <= SPARSE_PAGES).map(Vma::pages).sum();
     table.entries.reserve(usize::try_from(expected).unwrap_or(0));
     let mut zeros = PageRanges::new();
     for (index, vma) in vmas.iter().enumerate().filter(|(_, vma)| vma.copy_on_write()) {
@@ -180,7 +156,10 @@ mod tests {
 
     #[test]
     fn clearing_reaches_over_runs() {
-        let runs = vec![Run { first: Vpn(10), len: 4, offset: 0, vma: 0 }, Run { first: Vpn(14), len: 4, offset: 4, vma: 1 }];
+        let runs = vec![
+            Run { first: Vpn(10), len: 4, offset: 0, vma: 0 },
+            Run { first: Vpn(14), len: 4, offset: 4, vma: 1 },
+        ];
         let mut table = PageTable { runs, entries: vec![PageEntry(1); 8] };
         clear(&mut table, &(Vpn(12)..Vpn(15)));
         let left: Vec<_> = table.iter().filter(|(_, entry)| entry.0 == 1).map(|(page, _)| page.0).collect();

@@ -1,7 +1,6 @@
 //! The kernel's own totals (`/proc/PID/smaps_rollup`), the second method beside ours.
 
-use super::maps::unreadable;
-use super::process::ProcRoot;
+use super::root::{ProcRoot, unreadable};
 use crate::error::Result;
 
 /// Totals of one process, in bytes.

@@ -18,7 +18,8 @@ pub fn sections(process: &Process) -> Vec<Region> {
     let mut cache: HashMap<&str, Vec<Section>> = HashMap::new();
     let mut regions = Vec::new();
     for (first, group) in libraries(&process.vmas) {
-        let sections = cache.entry(&first.name).or_insert_with(|| writable_sections(&first.name).unwrap_or_default());
+        let sections =
+            cache.entry(&first.name).or_insert_with(|| writable_sections(&first.name).unwrap_or_default());
         let base = first.start.address() - first.offset;
         let file = first.name.rsplit('/').next().unwrap_or_default();
         for vma in group.iter().filter(|vma| vma.flags.write) {
@@ -44,7 +45,8 @@ fn libraries(vmas: &[Vma]) -> impl Iterator<Item = (&Vma, &[Vma])> {
 fn writable_sections(path: &str) -> Option<Vec<Section>> {
     let bytes = fs::read(path).ok()?;
     let elf = Elf::parse(&bytes).ok()?;
-    let load = elf.program_headers.iter().find(|header| header.p_type == goblin::elf::program_header::PT_LOAD)?;
+    let load =
+        elf.program_headers.iter().find(|header| header.p_type == goblin::elf::program_header::PT_LOAD)?;
     let base = load.p_vaddr - load.p_offset;
     let sections = elf.section_headers.iter().filter(|section| section.is_alloc() && section.is_writable());
     Some(
@@ -93,6 +95,9 @@ mod tests {
         let regions = sections(&own);
         assert!(regions.windows(2).all(|pair| pair[0].end <= pair[1].start), "disjoint");
         let name = regions.iter().find(|r| r.start <= address && address < r.end).map(|r| r.name.as_str());
-        assert!(name.is_some_and(|name| name.contains(".data") || name.contains(".bss") || name.contains(".got")), "{name:?}");
+        assert!(
+            name.is_some_and(|name| name.contains(".data") || name.contains(".bss") || name.contains(".got")),
+            "{name:?}"
+        );
     }
 }

@@ -44,7 +44,8 @@ fn read(zygote: u32) -> Result<Family> {
             Err(_) => {}
         }
     }
-    let tables: Vec<_> = processes.iter().map(|process| (process.pid, process.page_table_bytes, &process.pages)).collect();
+    let tables: Vec<_> =
+        processes.iter().map(|process| (process.pid, process.page_table_bytes, &process.pages)).collect();
     match Ledger::of_frames(&tables) {
         Some(ledger) => Ok(by_frames(&processes, &ledger)),
         None => by_totals(&root, &processes),
@@ -54,7 +55,12 @@ fn read(zygote: u32) -> Result<Family> {
 /// Counts who maps each frame.
 fn by_frames(processes: &[Process], ledger: &Ledger) -> Family {
     let member = |(process, share): (&Process, &LedgerShare)| {
-        #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of bytes")]
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a share of bytes"
+        )]
         let proportional_bytes = (share.proportional_frames * PAGE_SIZE as f64).round() as u64;
         Member { unique_bytes: share.unique_frames * PAGE_SIZE, proportional_bytes, ..Member::of(process) }
     };

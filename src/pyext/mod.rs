@@ -26,7 +26,7 @@ mod _native {
     #[pymodule_export]
     use super::family::family;
     #[pymodule_export]
-    use super::run::{NativeRecording, main, run};
+    use super::run::{NativeRecording, load, main, run};
     #[pymodule_export]
     use super::snapshot::snapshot;
 
@@ -37,7 +37,11 @@ mod _native {
 
 impl From<Error> for PyErr {
     fn from(error: Error) -> Self {
-        if error.is_interrupt() { PyKeyboardInterrupt::new_err(()) } else { ForkprintError::new_err(error.to_string()) }
+        if error.is_interrupt() {
+            PyKeyboardInterrupt::new_err(())
+        } else {
+            ForkprintError::new_err(error.to_string())
+        }
     }
 }
 

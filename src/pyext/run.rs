@@ -1,12 +1,16 @@
 //! `forkprint.run` and the command line, for a host interpreter.
+// pyo3 hands arguments over by value.
+#![allow(clippy::needless_pass_by_value)]
 
-use super::{ForkprintError, json};
+use super::ForkprintError;
+use crate::capture;
 use crate::cpython::lifecycle;
 use crate::error::{Error, Result};
 use crate::family::Rung;
 use crate::interrupt;
 use crate::record::progress::Progress;
 use crate::record::{Recording, RunOptions, RunOutcome};
+use crate::report;
 use crate::runtimes::Workload;
 use pyo3::prelude::*;
 use std::ffi::OsString;
@@ -37,8 +41,24 @@ pub(super) struct NativeRecording {
 #[pymethods]
 impl NativeRecording {
     /// The recording as JSON text, as `forkprint run --format json` prints it.
-    fn to_json(&self) -> PyResult<String> {
-        Ok(json(&self.recording)?)
+    fn json(&self) -> String {
+        report::json::render(&self.recording)
+    }
+
+    /// The report as one self-contained HTML page.
+    fn html(&self, py: Python<'_>) -> PyResult<String> {
+        Ok(py.detach(|| report::html::render(&self.recording))?)
+    }
+
+    /// The report for a terminal of so many columns, without colours.
+    fn text(&self, columns: usize) -> String {
+        report::text::render(&self.recording, columns, false)
+    }
+
+    /// Writes a capture folder.
+    #[expect(clippy::needless_pass_by_value, reason = "PyO3 hands over owned paths")]
+    fn save(&self, py: Python<'_>, path: PathBuf, force: bool) -> PyResult<()> {
+        Ok(py.detach(|| capture::write(&self.recording, &path, force))?)
     }
 
     /// Why the measurement ended early, or None.
@@ -46,6 +66,14 @@ impl NativeRecording {
     fn error(&self) -> Option<String> {
         self.error.as_ref().map(ToString::to_string)
     }
+}
+
+/// Reads a capture folder.
+#[pyfunction]
+#[expect(clippy::needless_pass_by_value, reason = "PyO3 hands over owned paths")]
+pub(super) fn load(py: Python<'_>, path: PathBuf) -> PyResult<NativeRecording> {
+    let recording = py.detach(|| capture::read(&path))?;
+    Ok(NativeRecording { recording, error: None })
 }
 
 /// Runs a workload under a supervisor in processes of its own.
@@ -62,9 +90,17 @@ pub(super) fn run(
     let timeout = Duration::try_from_secs_f64(timeout_seconds)
         .map_err(|error| ForkprintError::new_err(format!("timeout: {error}")))?;
     let rung = rung.map(parse_rung).transpose()?;
-    let options =
-        RunOptions { workload: Workload::new(workload), workers, timeout, rung, self_command, command };
-    let RunOutcome { recording, error } = interruptibly(py, move || crate::record::run(&options, &Progress::silent()))?;
+    let options = RunOptions {
+        workload: Workload::new(workload),
+        workers,
+        timeout,
+        rung,
+        self_command,
+        command,
+        mute: false,
+    };
+    let RunOutcome { recording, error } =
+        interruptibly(py, move || crate::record::run(&options, &Progress::silent()))?;
     Ok(NativeRecording { recording, error })
 }
 
@@ -74,7 +110,10 @@ fn parse_rung(name: &str) -> Result<Rung> {
 
 /// Works on another thread while this one lets Python handle its signals, so that Ctrl-C ends the
 /// measurement instead of waiting for it.
-fn interruptibly<T: Send + 'static>(py: Python<'_>, work: impl FnOnce() -> Result<T> + Send + 'static) -> PyResult<T> {
+fn interruptibly<T: Send + 'static>(
+    py: Python<'_>,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> PyResult<T> {
     interrupt::reset();
     let (sender, mut receiver) = mpsc::channel();
     let worker = std::thread::spawn(move || sender.send(work()));
@@ -90,7 +129,9 @@ fn interruptibly<T: Send + 'static>(py: Python<'_>, work: impl FnOnce() -> Resul
                     None => Ok(result?),
                 };
             }
-            Err(mpsc::RecvTimeoutError::Disconnected) => return Err(Error::new("the measurement broke down").into()),
+            Err(mpsc::RecvTimeoutError::Disconnected) => {
+                return Err(Error::new("the measurement broke down").into());
+            }
             Err(mpsc::RecvTimeoutError::Timeout) => {}
         }
         if let Err(raised) = py.check_signals() {

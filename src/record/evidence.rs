@@ -73,7 +73,10 @@ impl EvidenceSource {
     pub fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         if !self.frozen_sibling && self.rung == Rung::Exclusive {
-            notes.push("no sibling was frozen at the fork: pages the zygote wrote may look broken by a worker".into());
+            notes.push(
+                "no sibling was frozen at the fork: pages the zygote wrote may look broken by a worker"
+                    .into(),
+            );
         }
         notes
     }

@@ -2,10 +2,11 @@
 
 use super::evidence::{EvidenceSource, Moment};
 use super::pages::{ChangedBytes, PageLog};
-use crate::family::recording::{
-    About, CrossCheck, Fate, Finding, Reconciliation, Recording, Rung, Step, WorkerInfo, WorkerStep, ZygoteSummary,
-};
 use crate::error::{Error, Result};
+use crate::family::recording::{
+    About, CrossCheck, Fate, Finding, Reconciliation, Recording, Rung, Step, WorkerInfo, WorkerStep,
+    ZygoteSummary,
+};
 use crate::family::{Diff, FrameOwners, Inherited, Ledger, PageRanges, PageState, Process, Region, diff};
 use crate::kernel::Caps;
 use crate::observe::contents;
@@ -29,7 +30,7 @@ pub struct Baseline {
     pub instrument: PageRanges,
     /// Areas whose writes zygote and workers track (rung `scan`).
     pub tracked: PageRanges,
-    /// Version of the CPython inside, for the names of its arenas.
+    /// Version of the `CPython` inside, for the names of its arenas.
     pub python: Option<(u8, u8)>,
 }
 
@@ -59,6 +60,20 @@ impl MeasureOptions {
             return refuse("totals alone give no pages".into());
         }
         caps.supports(rung).map_or_else(refuse, |()| Ok(rung))
+    }
+
+    /// Why the evidence is weaker than the best there is, and what would raise it.
+    fn weaker_than_best(&self, rung: Rung) -> Option<String> {
+        let best = Rung::ALL[0];
+        let (caps, raise) = (Caps::get(), Caps::get().raise(best)?);
+        let why = caps.supports(best).err()?;
+        self.rung.is_none().then(|| {
+            format!(
+                "evidence '{}' instead of '{}', because {why}; to raise it: {raise}",
+                rung.name(),
+                best.name()
+            )
+        })
     }
 }
 
@@ -94,7 +109,8 @@ impl Measurement {
         instrument.sort_by_key(|range| range.start);
         let is_instrument = |page: Vpn| instrument.iter().any(|range| range.contains(&page));
         let inherited = Inherited::new(&process, &regions, is_instrument);
-        let evidence = EvidenceSource::new(rung, &root, &inherited, baseline.reference_pid, baseline.tracked)?;
+        let evidence =
+            EvidenceSource::new(rung, &root, &inherited, baseline.reference_pid, baseline.tracked)?;
         let mut recording = Recording {
             about: About { rung, page_size: PAGE_SIZE, ..about },
             zygote: ZygoteSummary {
@@ -104,7 +120,7 @@ impl Measurement {
             },
             ..Recording::default()
         };
-        recording.about.notes.extend(evidence.notes());
+        recording.about.notes.extend(options.weaker_than_best(rung).into_iter().chain(evidence.notes()));
         Ok(Self {
             root,
             log: PageLog::new(&inherited),
@@ -155,8 +171,13 @@ impl Measurement {
     /// Reads the whole family, which must stand still, and appends a step.
     pub fn snapshot(&mut self, name: &str, requests: Option<u64>) -> Result<()> {
         let seconds = self.forked.elapsed().as_secs_f64();
-        let alive: Vec<(usize, u32)> =
-            self.members.iter().enumerate().filter(|(_, member)| member.alive).map(|(i, member)| (i, member.pid)).collect();
+        let alive: Vec<(usize, u32)> = self
+            .members
+            .iter()
+            .enumerate()
+            .filter(|(_, member)| member.alive)
+            .map(|(i, member)| (i, member.pid))
+            .collect();
         let moment = self.read_family(&alive)?;
         let diffs = self.diffs(&moment)?;
         let step_index = u8::try_from(self.recording.steps.len()).unwrap_or(u8::MAX - 1);
@@ -203,7 +224,9 @@ impl Measurement {
             .workers
             .iter()
             .enumerate()
-            .map(|(index, worker)| Ok(diff(&self.inherited, &moment.zygote, worker, &judge.for_worker(index))))
+            .map(|(index, worker)| {
+                Ok(diff(&self.inherited, &moment.zygote, worker, &judge.for_worker(index)))
+            })
             .collect()
     }
 
@@ -217,15 +240,33 @@ impl Measurement {
         let frozen = |index: usize| !self.evidence.is_unfrozen(index);
         let mut bytes = ChangedBytes::new();
         self.compare_pages(diff, |i, state| state.by_worker() && frozen(i), reference, pid, &mut bytes)?;
-        self.compare_pages(diff, |i, state| state == PageState::BrokenByZygote && frozen(i), reference, self.zygote, &mut bytes)?;
+        self.compare_pages(
+            diff,
+            |i, state| state == PageState::BrokenByZygote && frozen(i),
+            reference,
+            self.zygote,
+            &mut bytes,
+        )?;
         Ok(bytes)
     }
 
     /// Without a frozen sibling the zygote has the fork-time bytes of all pages it did not write.
     fn compare_with_zygote(&self, pid: u32, diff: &Diff) -> Result<ChangedBytes> {
         let mut bytes = ChangedBytes::new();
-        self.compare_pages(diff, |_, state| state == PageState::BrokenByWorker, self.zygote, pid, &mut bytes)?;
-        self.compare_pages(diff, |_, state| state == PageState::BrokenByZygote, pid, self.zygote, &mut bytes)?;
+        self.compare_pages(
+            diff,
+            |_, state| state == PageState::BrokenByWorker,
+            self.zygote,
+            pid,
+            &mut bytes,
+        )?;
+        self.compare_pages(
+            diff,
+            |_, state| state == PageState::BrokenByZygote,
+            pid,
+            self.zygote,
+            &mut bytes,
+        )?;
         Ok(bytes)
     }
 
@@ -271,23 +312,39 @@ impl Measurement {
         let members: Vec<(u32, u64)> =
             moment.members().map(|process| (process.pid, process.page_table_bytes)).collect();
         owners.map(|owners| owners.ledger(&members)).unwrap_or_else(|| {
-            let workers: Vec<_> =
-                members[1..].iter().zip(diffs).map(|(&(pid, page_tables), diff)| (pid, page_tables, diff)).collect();
+            let workers: Vec<_> = members[1..]
+                .iter()
+                .zip(diffs)
+                .map(|(&(pid, page_tables), diff)| (pid, page_tables, diff))
+                .collect();
             let inherited_left = self.inherited.len() as u64;
-            Ledger::of_states(members[0], moment.zygote.private_pages().saturating_sub(inherited_left), &workers)
+            Ledger::of_states(
+                members[0],
+                moment.zygote.private_pages().saturating_sub(inherited_left),
+                &workers,
+            )
         })
     }
 
     /// Our totals and the kernel's, over every process that maps family frames: the frozen sibling too.
     #[tracing::instrument(level = "debug", skip_all)]
-    fn cross_check(&self, moment: &Moment, diffs: &[Diff], owners: Option<&FrameOwners>) -> Result<CrossCheck> {
-        let all: Vec<(u32, u64)> = moment.members().chain(&moment.reference).map(|process| (process.pid, 0)).collect();
-        let totals = in_parallel(&all, |&(pid, _)| read_rollup(&self.root, pid)).into_iter().collect::<Result<Vec<Rollup>>>()?;
+    fn cross_check(
+        &self,
+        moment: &Moment,
+        diffs: &[Diff],
+        owners: Option<&FrameOwners>,
+    ) -> Result<CrossCheck> {
+        let all: Vec<(u32, u64)> =
+            moment.members().chain(&moment.reference).map(|process| (process.pid, 0)).collect();
+        let totals = in_parallel(&all, |&(pid, _)| read_rollup(&self.root, pid))
+            .into_iter()
+            .collect::<Result<Vec<Rollup>>>()?;
         let workers = 1..=moment.workers.len();
         let (unique, distinct): (u64, u64) = match owners.map(|owners| owners.ledger(&all)) {
-            Some(ledger) => {
-                (ledger.shares[workers.clone()].iter().map(|share| share.unique_frames).sum(), ledger.distinct_frames)
-            }
+            Some(ledger) => (
+                ledger.shares[workers.clone()].iter().map(|share| share.unique_frames).sum(),
+                ledger.distinct_frames,
+            ),
             None => (diffs.iter().map(|diff| diff.count(PageState::by_worker) + diff.fresh_pages()).sum(), 0),
         };
         Ok(CrossCheck {

@@ -21,7 +21,11 @@ impl PageLog {
 
     /// Adds a worker, all of whose pages are still shared.
     pub fn add_worker(&mut self, worker: u32) {
-        self.workers.push(WorkerPages { worker, cells: vec![PageCell::default(); self.pages], fresh: Vec::new() });
+        self.workers.push(WorkerPages {
+            worker,
+            cells: vec![PageCell::default(); self.pages],
+            fresh: Vec::new(),
+        });
     }
 
     /// Notes a worker's verdicts. `bytes` holds the differing bytes of the pages that were compared.
@@ -41,7 +45,9 @@ impl PageLog {
             cell.content = if changed == 0 { Content::Equal } else { Content::Differs };
             cell.bytes_changed = changed;
         }
-        let length = |range: &std::ops::Range<crate::units::Vpn>| u32::try_from(range.end.0 - range.start.0).unwrap_or(u32::MAX);
+        let length = |range: &std::ops::Range<crate::units::Vpn>| {
+            u32::try_from(range.end.0 - range.start.0).unwrap_or(u32::MAX)
+        };
         pages.fresh = diff.fresh.iter().map(|range| (range.start.0, length(range))).collect();
     }
 
@@ -59,6 +65,12 @@ impl PageLog {
             broken_by_zygote: count(|cell| cell.state.by_zygote()),
             ghost: count(|cell| cell.content == Content::Equal),
             uncompared: count(|cell| cell.state.broken() && cell.content == Content::NotCompared),
+            ghost_zygote_only: count(|cell| {
+                cell.state == PageState::BrokenByZygote && cell.content == Content::Equal
+            }),
+            uncompared_zygote_only: count(|cell| {
+                cell.state == PageState::BrokenByZygote && cell.content == Content::NotCompared
+            }),
             fresh: diff.fresh_pages(),
             gone: count(|cell| cell.state == PageState::Gone),
             bytes_changed: cells.iter().map(|cell| u64::from(cell.bytes_changed)).sum(),
@@ -71,7 +83,11 @@ impl PageLog {
         PageHistory {
             regions: inherited.regions.clone(),
             runs: runs
-                .map(|(run, &region)| PageRun { first: run.first.0, len: u32::try_from(run.len).unwrap_or(u32::MAX), region })
+                .map(|(run, &region)| PageRun {
+                    first: run.first.0,
+                    len: u32::try_from(run.len).unwrap_or(u32::MAX),
+                    region,
+                })
                 .collect(),
             workers: self.workers,
         }

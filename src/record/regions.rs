@@ -9,7 +9,9 @@ use crate::observe::sections::sections;
 /// then the allocator, then the linker.
 pub fn name_regions(process: &Process, runtime: Vec<Region>, python: Option<(u8, u8)>) -> Vec<Region> {
     let memory = SharedMemory::open(process.pid).ok();
-    let read = |address, buffer: &mut [u8]| memory.as_ref().is_some_and(|memory| memory.read_bytes(address, buffer).is_ok());
+    let read = |address, buffer: &mut [u8]| {
+        memory.as_ref().is_some_and(|memory| memory.read_bytes(address, buffer).is_ok())
+    };
     let arenas = python.map(|version| pymalloc::arenas(process, version, read)).unwrap_or_default();
     let mut named = sorted(runtime);
     for source in [arenas, sections(process)] {

@@ -5,7 +5,7 @@ use super::progress::Progress;
 use crate::error::{Error, Result};
 use crate::family::Rung;
 use crate::family::recording::{About, Fate, Finding, Recording};
-use crate::kernel::caps::{Caps, kernel_release, machine};
+use crate::kernel::caps::{self, Caps, kernel_release, machine};
 use crate::runtimes::Workload;
 use crate::supervisor::Family;
 use crate::supervisor::family::{StepOutcome, tell};
@@ -28,6 +28,8 @@ pub struct RunOptions {
     pub self_command: Vec<OsString>,
     /// The command line that repeats the measurement, for the report.
     pub command: String,
+    /// Throw away what the workload prints; it goes to stderr otherwise.
+    pub mute: bool,
 }
 
 /// What was measured, and why it ended early if it did.
@@ -47,11 +49,17 @@ pub fn run(options: &RunOptions, progress: &Progress) -> Result<RunOutcome> {
     if options.workers == 0 {
         return Err(Error::new("cannot measure a family without workers").fix("use -w 1 or more"));
     }
+    caps::ensure_page_size()?;
     let measure = MeasureOptions { rung: options.rung, code_in_worker: true };
     let rung = measure.choose_rung(Caps::get())?;
     progress.now(format!("loading {}", options.workload.path.display()));
-    let (mut family, loaded) =
-        Family::start(&options.self_command, &options.workload, options.workers, options.timeout)?;
+    let (mut family, loaded) = Family::start(
+        &options.self_command,
+        &options.workload,
+        options.workers,
+        options.timeout,
+        options.mute,
+    )?;
     let frozen = family.freeze(rung == Rung::Scan)?;
     let baseline = Baseline {
         zygote_pid: family.zygote_pid(),
@@ -62,7 +70,7 @@ pub fn run(options: &RunOptions, progress: &Progress) -> Result<RunOutcome> {
         python: loaded.python,
     };
     progress.now("reading the zygote");
-    let mut measurement = Measurement::begin(about(options, &loaded, rung), baseline, &measure)?;
+    let mut measurement = Measurement::begin(about(options, &loaded), baseline, &measure)?;
     for _ in 0..options.workers {
         measurement.add_worker(family.fork()?);
     }
@@ -73,7 +81,12 @@ pub fn run(options: &RunOptions, progress: &Progress) -> Result<RunOutcome> {
 
 /// Snapshots at the fork and after each step; a worker that fails is a finding, and an error at the
 /// end, but does not keep the others from being measured.
-fn measure_steps(family: &mut Family, measurement: &mut Measurement, steps: &[String], progress: &Progress) -> Result<()> {
+fn measure_steps(
+    family: &mut Family,
+    measurement: &mut Measurement,
+    steps: &[String],
+    progress: &Progress,
+) -> Result<()> {
     measurement.snapshot("fork", None)?;
     let mut first_failure = None;
     for (index, name) in steps.iter().enumerate() {
@@ -91,7 +104,12 @@ fn measure_steps(family: &mut Family, measurement: &mut Measurement, steps: &[St
     first_failure.map_or(Ok(()), Err)
 }
 
-fn note_outcome(measurement: &mut Measurement, worker: usize, outcome: StepOutcome, step: &str) -> Option<Error> {
+fn note_outcome(
+    measurement: &mut Measurement,
+    worker: usize,
+    outcome: StepOutcome,
+    step: &str,
+) -> Option<Error> {
     let (fate, detail) = match outcome {
         StepOutcome::Done => return None,
         StepOutcome::Ended(fate) => (fate.clone(), tell(&fate)),
@@ -110,26 +128,24 @@ fn note_outcome(measurement: &mut Measurement, worker: usize, outcome: StepOutco
         _ => "run the step by itself in a plain interpreter first",
     };
     measurement.worker_ended(u32::try_from(worker).unwrap_or(u32::MAX), fate);
-    measurement.add_finding(Finding { code: "FP900".into(), title: title.clone(), evidence: detail.clone(), fix: fix.into() });
+    measurement.add_finding(Finding {
+        code: "FP900".into(),
+        title: title.clone(),
+        evidence: detail.clone(),
+        fix: fix.into(),
+    });
     Some(Error::new(title).why(detail).fix(fix))
 }
 
-fn about(options: &RunOptions, loaded: &Loaded, rung: Rung) -> About {
+fn about(options: &RunOptions, loaded: &Loaded) -> About {
     let file = options.workload.path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-    let mut notes = loaded.notes.clone();
-    let best = Rung::Pfn;
-    if rung != best && options.rung.is_none() {
-        let why = Caps::get().supports(best).err().unwrap_or_default();
-        let raise = Caps::get().raise(best).unwrap_or("nothing");
-        notes.push(format!("rung '{}' and not '{}': {why}; to raise it: {raise}", rung.name(), best.name()));
-    }
     About {
         title: file.unwrap_or_default(),
         description: loaded.description.clone(),
         command: options.command.clone(),
         runtime: loaded.runtime.clone(),
         runtime_version: loaded.version.clone(),
-        notes,
+        notes: loaded.notes.clone(),
         ..about_this_machine()
     }
 }

@@ -40,7 +40,7 @@ impl Entry {
             href: href.into(),
             title: about.title.clone(),
             description: about.description.clone(),
-            runtime: about.runtime_version.clone(),
+            runtime: about.runtime_shown(),
             verdict: verdict(recording),
             command: about.command.clone(),
             figures: summary.as_ref().map(figures).unwrap_or_default(),

@@ -1,6 +1,6 @@
 //! The numbers and sentences that every output opens with.
 
-use crate::family::recording::{Recording, Rung, Step, WorkerStep};
+use crate::family::recording::{Recording, Step, WorkerStep};
 use crate::units::{Bytes, percent};
 use std::path::Path;
 
@@ -20,13 +20,12 @@ pub struct Split {
 impl Split {
     /// Divides the counts of one worker. The parts add up to the broken pages.
     ///
-    /// A page that only the zygote wrote still has its fork-time bytes in the worker, so it is
-    /// counted as a ghost by the recording; here it is the zygote's.
+    /// A page that only the zygote wrote is the zygote's, whatever its copy holds.
     pub fn of(worker: &WorkerStep) -> Self {
         let copied = worker.broken_by_worker.min(worker.broken);
         let zygote = worker.broken - copied;
-        let ghost = worker.ghost.saturating_sub(zygote).min(copied);
-        let uncompared = worker.uncompared.min(copied - ghost);
+        let ghost = worker.ghost.saturating_sub(worker.ghost_zygote_only).min(copied);
+        let uncompared = worker.uncompared.saturating_sub(worker.uncompared_zygote_only).min(copied - ghost);
         Self { ghost, differs: copied - ghost - uncompared, uncompared, zygote }
     }
 
@@ -49,6 +48,11 @@ impl Split {
     /// Pages that workers copied.
     pub const fn copied(&self) -> u64 {
         self.ghost + self.differs + self.uncompared
+    }
+
+    /// Copies whose bytes were compared with those of the fork.
+    pub const fn compared(&self) -> u64 {
+        self.ghost + self.differs
     }
 
     /// Broken pages.
@@ -74,8 +78,6 @@ pub struct Summary {
     pub fresh: u64,
     /// Frames of the whole family.
     pub distinct_frames: u64,
-    /// Whether the bytes of the copies were compared.
-    pub compared: bool,
 }
 
 impl Summary {
@@ -92,8 +94,6 @@ impl Summary {
             gone: sum(|w| w.gone),
             fresh: sum(|w| w.fresh),
             distinct_frames: step.ledger.distinct_frames,
-            compared: recording.about.rung != Rung::Rollup
-                && (split.copied() == 0 || split.uncompared < split.copied()),
         })
     }
 
@@ -109,15 +109,26 @@ impl Summary {
     pub const fn shared(&self) -> u64 {
         self.inherited.saturating_sub(self.split.broken() + self.gone)
     }
+}
 
-    /// Share of the copies that bought nothing, in percent.
-    pub fn ghost_percent(&self) -> f64 {
-        percent(self.split.ghost, self.split.copied())
+fn findings_of(recording: &Recording) -> String {
+    match recording.findings.len() {
+        1 => "1 finding".into(),
+        count => format!("{count} findings"),
     }
 }
 
 /// The verdict, in two sentences that need no knowledge of memory management.
 pub fn verdict(recording: &Recording) -> [String; 2] {
+    if recording.workers.is_empty() && recording.about.complete {
+        return [
+            format!(
+                "Nothing was run: the {} below come from the configuration alone.",
+                findings_of(recording)
+            ),
+            "Run it without --no-run to measure what its workers stop sharing.".into(),
+        ];
+    }
     let Some(summary) = Summary::of(recording) else {
         return [
             "No worker lived long enough to be measured.".into(),
@@ -152,23 +163,36 @@ fn worth(summary: &Summary) -> String {
     if split.copied() == 0 {
         return "The workers copied nothing: every one of these pages was written by the zygote.".into();
     }
-    if !summary.compared {
+    let compared = split.compared();
+    if compared == 0 {
         return "Whether these copies hold anything new was not to be measured here.".into();
     }
-    let ghosts = shown_percent(split.ghost, split.copied());
+    let all_compared = split.uncompared * 20 <= split.copied();
+    let copies = if all_compared { "what the workers copied" } else { "the copies that could be compared" };
+    let verb = if all_compared { "still holds" } else { "still hold" };
+    let ghosts = shown_percent(split.ghost, compared);
     if split.ghost == 0 {
-        return format!("All of these copies hold new data: {} in the whole family.", size(split.differs));
-    }
-    if split.ghost * 2 >= split.copied() {
         return format!(
-            "{ghosts} of what was copied still holds the very bytes it held at the fork: {} spent on nothing.",
+            "Not one of these copies is identical to the original: {} of new data.",
+            size(split.differs)
+        );
+    }
+    if split.ghost * 2 >= compared {
+        return format!(
+            "{} of {copies} {verb} the very bytes of the fork: {} spent on nothing.",
+            capitalized(&ghosts),
             size(split.ghost)
         );
     }
     format!(
-        "Most of these copies hold new data, but {ghosts} of them ({}) are still identical to the original.",
+        "Of {copies}, {ghosts} ({}) {verb} the very bytes of the fork; the rest is new data.",
         size(split.ghost)
     )
+}
+
+fn capitalized(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// A percentage for people: whole numbers, except below one and just short of all.
@@ -241,6 +265,7 @@ mod tests {
         for step in &recording.steps {
             for worker in &step.workers {
                 assert_eq!(Split::of(worker).broken(), worker.broken);
+                assert_eq!(Split::of(worker).copied(), worker.broken_by_worker);
             }
         }
         let summary = Summary::of(&recording).unwrap();

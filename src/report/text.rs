@@ -51,7 +51,7 @@ impl Page {
             count => format!("{count} workers"),
         };
         let facts =
-            [about.runtime_version.as_str(), &workers, &format!("rung {}", about.rung.name())].map(printable);
+            [about.runtime_shown().as_str(), &workers, &format!("rung {}", about.rung.name())].map(printable);
         let facts = facts.iter().filter(|fact| !fact.is_empty()).cloned().collect::<Vec<_>>().join(", ");
         format!("{}  {}\n", self.paint.bold(&printable(&about.title)), self.paint.dim(&facts))
     }
@@ -248,10 +248,9 @@ fn step_row(step: &Step, by_worker: bool, columns: &[String], name_width: usize)
         }
     }
     let split = Split::of_step(step);
-    let ghost = if split.copied() == split.uncompared {
-        "–".into()
-    } else {
-        shown_percent(split.ghost, split.copied())
+    let ghost = match split.compared() {
+        0 => "–".into(),
+        compared => shown_percent(split.ghost, compared),
     };
     let fresh = step
         .workers

@@ -82,7 +82,7 @@ pub trait Runtime {
         String::new()
     }
 
-    /// `(major, minor)` of the CPython inside, where there is one.
+    /// `(major, minor)` of the `CPython` inside, where there is one.
     fn python_version(&self) -> Option<(u8, u8)> {
         None
     }

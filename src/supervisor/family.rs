@@ -1,10 +1,10 @@
 //! The supervisor's side: one zygote, its workers, and the barrier between steps.
 
-use super::protocol::{Channel, Ending, Frozen, FromWorker, FromZygote, Loaded, Silence, ToWorker, ToZygote};
+use super::protocol::{Channel, Ending, FromWorker, FromZygote, Frozen, Loaded, Silence, ToWorker, ToZygote};
 use super::zygote::ZygoteSpec;
 use crate::error::{Context, Error, Result};
-use crate::kernel::spawn::{ProcessGroup, describe_exit, kill, signal_name, wait_for_exit};
 use crate::family::recording::Fate;
+use crate::kernel::spawn::{ProcessGroup, describe_exit, kill, signal_name, wait_for_exit};
 use crate::runtimes::{StepFailure, Workload};
 use std::ffi::OsString;
 use std::os::unix::net::UnixStream;
@@ -45,8 +45,15 @@ pub enum StepOutcome {
 impl Family {
     /// Starts a zygote that will fork up to `workers` workers, and waits until it has loaded.
     ///
-    /// `self_command` re-executes this program; every wait on the family lasts `deadline` at most.
-    pub fn start(self_command: &[OsString], workload: &Workload, workers: usize, deadline: Duration) -> Result<(Self, Loaded)> {
+    /// `self_command` re-executes this program; every wait on the family lasts `deadline` at most;
+    /// `mute` throws away what the workload prints.
+    pub fn start(
+        self_command: &[OsString],
+        workload: &Workload,
+        workers: usize,
+        deadline: Duration,
+        mute: bool,
+    ) -> Result<(Self, Loaded)> {
         let pair = || UnixStream::pair().doing("cannot make a socket pair");
         let (control, zygote_end) = pair()?;
         let sockets = (0..workers).map(|_| pair()).collect::<Result<Vec<_>>>()?;
@@ -58,10 +65,11 @@ impl Family {
             control: zygote_end.fd(),
             workers: theirs.iter().map(Channel::fd).collect(),
         };
-        let group = spawn_zygote(self_command, &spec)?;
+        let group = spawn_zygote(self_command, &spec, mute)?;
         drop((zygote_end, theirs));
         let sockets = ours.into_iter().map(|socket| Some(Channel::new(socket))).collect();
-        let mut family = Self { group, control: Channel::new(control), sockets, workers: Vec::new(), deadline };
+        let mut family =
+            Self { group, control: Channel::new(control), sockets, workers: Vec::new(), deadline };
         match family.answer("loading the workload")? {
             FromZygote::Loaded(loaded) => Ok((family, loaded)),
             other => Err(unexpected(&other)),
@@ -94,7 +102,10 @@ impl Family {
         match self.workers[worker].channel.receive_by(deadline) {
             Ok(FromWorker::Ready { untracked: None }) => Ok(pid),
             Ok(FromWorker::Ready { untracked: Some(why) }) => {
-                Err(Error::new("a worker cannot track its writes").pid(pid).why(why).fix("choose another rung"))
+                Err(Error::new("a worker cannot track its writes")
+                    .pid(pid)
+                    .why(why)
+                    .fix("choose another rung"))
             }
             Ok(_) => Err(Error::new("a worker spoke out of turn").pid(pid)),
             Err(Silence::Interrupted) => Err(Error::interrupted()),
@@ -122,7 +133,9 @@ impl Family {
         match self.workers[index].channel.receive_by(deadline) {
             Ok(FromWorker::Done) => Ok(StepOutcome::Done),
             Ok(FromWorker::Failed(failure)) => Ok(StepOutcome::Failed(failure)),
-            Ok(FromWorker::Ready { .. }) => Err(Error::new("a worker spoke out of turn").pid(self.workers[index].pid)),
+            Ok(FromWorker::Ready { .. }) => {
+                Err(Error::new("a worker spoke out of turn").pid(self.workers[index].pid))
+            }
             Err(Silence::Interrupted) => Err(Error::interrupted()),
             Err(silence) => Ok(StepOutcome::Ended(self.ending(index, &silence, step))),
         }
@@ -166,7 +179,9 @@ impl Family {
     }
 
     fn answer(&mut self, doing: &str) -> Result<FromZygote> {
-        let failed = |why: String| Error::new(format!("the zygote failed while {doing}")).pid(self.group.pid()).why(why);
+        let failed = |why: String| {
+            Error::new(format!("the zygote failed while {doing}")).pid(self.group.pid()).why(why)
+        };
         match self.control.receive_by(Instant::now() + self.deadline) {
             Ok(FromZygote::Failed(error)) => Err(error),
             Ok(answer) => Ok(answer),
@@ -178,7 +193,9 @@ impl Family {
             Err(Silence::Closed) => {
                 let error = failed(String::new());
                 let exit = self.group.wait_until(Instant::now() + GRACE);
-                Err(error.why(exit.map_or("it closed our socket".into(), |status| format!("it ended with {}", describe_exit(status)))))
+                Err(error.why(exit.map_or("it closed our socket".into(), |status| {
+                    format!("it ended with {}", describe_exit(status))
+                })))
             }
         }
     }
@@ -195,14 +212,15 @@ pub fn tell(fate: &Fate) -> String {
     }
 }
 
-fn spawn_zygote(self_command: &[OsString], spec: &ZygoteSpec) -> Result<ProcessGroup> {
+fn spawn_zygote(self_command: &[OsString], spec: &ZygoteSpec, mute: bool) -> Result<ProcessGroup> {
     let [program, arguments @ ..] = self_command else {
         return Err(Error::new("cannot re-execute ourselves").why("our own command is not known"));
     };
     let spec_text = serde_json::to_string(spec).doing("cannot describe the workload")?;
     let mut command = Command::new(program);
     command.args(arguments).arg("__zygote").arg(spec_text);
-    command.stdin(Stdio::null()).stdout(Stdio::from(std::io::stderr()));
+    let output = if mute { Stdio::null() } else { Stdio::from(std::io::stderr()) };
+    command.stdin(Stdio::null()).stdout(output);
     let keep = spec.workers.iter().copied().chain([spec.control]).collect();
     ProcessGroup::spawn(command, keep)
 }

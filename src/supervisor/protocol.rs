@@ -93,7 +93,7 @@ pub struct Loaded {
     pub regions: Vec<Region>,
     /// Remarks for the reader.
     pub notes: Vec<String>,
-    /// Version of the CPython inside.
+    /// Version of the `CPython` inside.
     pub python: Option<(u8, u8)>,
 }
 
@@ -238,6 +238,9 @@ mod tests {
         a.send(&"nonsense").unwrap();
         assert!(matches!(b.receive::<ToWorker>(), Err(Silence::Garbage(_))));
         drop(a);
-        assert!(matches!(b.receive_by::<ToWorker>(Instant::now() + Duration::from_secs(5)), Err(Silence::Closed)));
+        assert!(matches!(
+            b.receive_by::<ToWorker>(Instant::now() + Duration::from_secs(5)),
+            Err(Silence::Closed)
+        ));
     }
 }

@@ -7,8 +7,12 @@ use crate::runtimes::Runtime;
 use nix::errno::Errno;
 
 /// Runs steps until told to end; then leaves without running the program's exit handlers.
-pub fn serve(runtime: &mut dyn Runtime, mut channel: Channel, tracker: Option<Result<WriteTracker, Errno>>) -> ! {
-    let untracked = tracker.as_ref().and_then(|armed| armed.as_ref().err()).map(Errno::to_string);
+pub fn serve(
+    runtime: &mut dyn Runtime,
+    mut channel: Channel,
+    tracker: Option<&Result<WriteTracker, Errno>>,
+) -> ! {
+    let untracked = tracker.and_then(|armed| armed.as_ref().err()).map(Errno::to_string);
     let mut answer = FromWorker::Ready { untracked };
     while channel.send(&answer).is_ok() {
         answer = match channel.receive() {

@@ -1,13 +1,13 @@
 //! The measured side: loads a workload, then forks on command.
 
-use super::protocol::{Channel, Ending, Frozen, FromZygote, Loaded, ToZygote, pairs};
+use super::protocol::{Channel, Ending, FromZygote, Frozen, Loaded, ToZygote, pairs};
 use super::worker;
 use crate::error::{Error, Result};
 use crate::family::PageRanges;
 use crate::kernel::spawn::{die_with_parent, exit_now, freeze_sibling};
 use crate::kernel::uffd::WriteTracker;
-use crate::observe::maps::read_identity;
 use crate::observe::ProcRoot;
+use crate::observe::maps::read_identity;
 use crate::runtimes::{self, ForkSide, Runtime, Workload};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{Pid, getppid};
@@ -33,7 +33,11 @@ pub fn serve(spec: ZygoteSpec) -> i32 {
         Ok(runtime) => runtime,
         Err(error) => return i32::from(control.send(&FromZygote::Failed(error)).is_err()),
     };
-    let mut zygote = Zygote { workers: spec.workers.into_iter().map(|fd| Some(adopt(fd))).collect(), tracked: None, tracker: None };
+    let mut zygote = Zygote {
+        workers: spec.workers.into_iter().map(|fd| Some(adopt(fd))).collect(),
+        tracked: None,
+        tracker: None,
+    };
     if control.send(&FromZygote::Loaded(describe(runtime.as_ref()))).is_err() {
         return 1;
     }
@@ -76,7 +80,8 @@ impl Zygote {
         let areas = own.vmas.iter().filter(|vma| vma.copy_on_write() && vma.flags.write);
         let areas: PageRanges = areas.map(|vma| vma.start..vma.end).collect();
         let sibling = freeze_sibling()?;
-        let mut frozen = Frozen { pid: sibling.pid, instrument: pairs(&sibling.instrument), tracked: Vec::new() };
+        let mut frozen =
+            Frozen { pid: sibling.pid, instrument: pairs(&sibling.instrument), tracked: Vec::new() };
         if track {
             let areas = self.track(areas)?;
             frozen.tracked = pairs(areas);
@@ -89,13 +94,21 @@ impl Zygote {
     fn track(&mut self, areas: PageRanges) -> Result<&PageRanges> {
         let mut refused = Vec::new();
         let tracker = WriteTracker::arm(&areas, |index| refused.push(index));
-        self.tracker = Some(tracker.map_err(|errno| Error::new("cannot track writes").why(errno).fix("choose another rung"))?);
+        self.tracker = Some(
+            tracker
+                .map_err(|errno| Error::new("cannot track writes").why(errno).fix("choose another rung"))?,
+        );
         let accepted = areas.into_iter().enumerate().filter(|(index, _)| !refused.contains(index));
         Ok(self.tracked.insert(accepted.map(|(_, area)| area).collect()))
     }
 
     /// Forks; the worker never returns from here.
-    fn fork(&mut self, runtime: &mut Box<dyn Runtime>, index: usize, control: &mut Channel) -> Result<FromZygote> {
+    fn fork(
+        &mut self,
+        runtime: &mut Box<dyn Runtime>,
+        index: usize,
+        control: &mut Channel,
+    ) -> Result<FromZygote> {
         let socket = self.workers.get_mut(index).and_then(Option::take);
         let socket = socket.ok_or_else(|| Error::new(format!("there is no worker {index} to fork")))?;
         let zygote = Pid::this();
@@ -108,7 +121,7 @@ impl Zygote {
                 }
                 self.workers.clear();
                 control.close();
-                worker::serve(runtime.as_mut(), Channel::new(socket), tracker)
+                worker::serve(runtime.as_mut(), Channel::new(socket), tracker.as_ref())
             }
         }
     }

@@ -46,7 +46,11 @@ impl Project {
         self.analyze_with(arguments, |command| command)
     }
 
-    pub fn analyze_with(&self, arguments: &[&str], change: impl FnOnce(&mut Command) -> &mut Command) -> Outcome {
+    pub fn analyze_with(
+        &self,
+        arguments: &[&str],
+        change: impl FnOnce(&mut Command) -> &mut Command,
+    ) -> Outcome {
         let mut command = self.command(arguments);
         change(&mut command);
         command.output().unwrap().into()
@@ -121,7 +125,8 @@ impl Outcome {
     }
 
     pub fn recording(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}\n{}\n{}", self.stdout, self.stderr))
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("{error}\n{}\n{}", self.stdout, self.stderr))
     }
 }
 
@@ -137,13 +142,16 @@ impl Running {
 
     /// Waits until the master runs: after the settings were read.
     pub fn wait_for_master(&mut self) -> u32 {
-        self.wait_until("the master", |running| running.masters().into_iter().find(|&pid| runs_the_runner(pid)))
+        self.wait_until("the master", |running| {
+            running.masters().into_iter().find(|&pid| runs_the_runner(pid))
+        })
     }
 
     /// Waits until a worker has used processor time that only requests need.
     pub fn wait_for_requests(&mut self) {
         self.wait_until("requests", |running| {
-            let busy = running.masters().iter().flat_map(|&master| children(master)).any(|pid| ticks(pid) > 20);
+            let busy =
+                running.masters().iter().flat_map(|&master| children(master)).any(|pid| ticks(pid) > 20);
             busy.then_some(())
         });
     }
@@ -180,12 +188,18 @@ pub fn is_gone(pid: u32) -> bool {
 }
 
 fn processes_in(folder: &Path) -> Vec<u32> {
-    let numbers = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    numbers.filter(|&pid: &u32| fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == folder) && !is_gone(pid)).collect()
+    let numbers =
+        fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    numbers
+        .filter(|&pid: &u32| {
+            fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == folder) && !is_gone(pid)
+        })
+        .collect()
 }
 
 fn runs_the_runner(pid: u32) -> bool {
-    fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| String::from_utf8_lossy(&line).contains("/runner.py"))
+    fs::read(format!("/proc/{pid}/cmdline"))
+        .is_ok_and(|line| String::from_utf8_lossy(&line).contains("/runner.py"))
 }
 
 fn children(pid: u32) -> Vec<u32> {
@@ -215,7 +229,11 @@ fn open_to_everyone(path: &Path) {
 }
 
 fn imports(command: &mut Command, modules: &str) -> bool {
-    command.args(["-c", &format!("import {modules}")]).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+    command
+        .args(["-c", &format!("import {modules}")])
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
 }
 
 fn python_with_gunicorn() -> Option<String> {
@@ -241,14 +259,17 @@ pub fn python_without_gunicorn() -> Option<String> {
 
 /// An interpreter with gunicorn that an ordinary user may execute; `FORKPRINT_TEST_PUBLIC_PYTHON`.
 pub fn python_for_everyone() -> Option<String> {
-    let python = std::env::var("FORKPRINT_TEST_PUBLIC_PYTHON").or_else(|_| std::env::var("FORKPRINT_TEST_PYTHON"));
+    let python =
+        std::env::var("FORKPRINT_TEST_PUBLIC_PYTHON").or_else(|_| std::env::var("FORKPRINT_TEST_PYTHON"));
     let python = python.unwrap_or_else(|_| "python3".into());
     let mut as_nobody = Command::new("setpriv");
     as_nobody.args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", "--", &python]).current_dir("/");
     if imports(&mut as_nobody, "gunicorn") {
         return Some(python);
     }
-    skip("no interpreter with gunicorn that an ordinary user may run (FORKPRINT_TEST_PUBLIC_PYTHON), or not root");
+    skip(
+        "no interpreter with gunicorn that an ordinary user may run (FORKPRINT_TEST_PUBLIC_PYTHON), or not root",
+    );
     None
 }
 

@@ -20,6 +20,7 @@ pub(super) fn context(recording: &Recording, last: Option<&Step>) -> Value {
             check("whole family (Pss_Anon)", c.family_pss_anon, c.family_distinct),
         ]),
         zygote => format!("process {}, {} private, {} resident", recording.zygote.pid, Bytes::of_pages(recording.zygote.private_pages), Bytes(recording.zygote.rss_bytes)),
+        runtime => about.runtime_shown(),
         measured => date(about.created_unix),
     }
 }

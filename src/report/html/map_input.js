@@ -35,7 +35,7 @@ function words(page) {
   if (code >> 3 === 2) {
     const changed = worker.changed[differing(worker, page)];
     if (changed !== undefined) lines.push((changed < 128 ? changed : 'about ' + group((changed - 128) * 32)) + (changed === 1 ? ' byte differs' : ' bytes differ') + ' of ' + group(index.page_size));
-  } else if (cls === 1) lines.push('every byte is as it was at the fork');
+  } else if (code >> 3 === 1) lines.push('every byte is as it was at the fork');
   return lines;
 }
 /* Rank of a differing page among those of its worker, from counts every 4096 pages */

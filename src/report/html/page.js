@@ -30,7 +30,7 @@ if ($('copy') && navigator.clipboard) {
 let before = [];
 let beforeTheme = 0;
 addEventListener('beforeprint', () => {
-  before = [...document.querySelectorAll('details:not([open])')].filter(d => d.querySelectorAll('tr').length <= 30);
+  before = [...document.querySelectorAll('details:not([open])')].filter(d => d.querySelectorAll('tr').length <= 20);
   before.forEach(d => { d.open = true; });
   beforeTheme = theme;
   setTheme(1);

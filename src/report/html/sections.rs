@@ -40,7 +40,7 @@ fn facts(recording: &Recording) -> String {
     let about = &recording.about;
     let workers = recording.workers.len();
     let workers = if workers == 1 { "1 worker".to_owned() } else { format!("{workers} workers") };
-    let parts = [about.runtime_version.clone(), workers, about.kernel.clone(), date(about.created_unix)];
+    let parts = [about.runtime_shown(), workers, about.kernel.clone(), date(about.created_unix)];
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" · ")
 }
 
@@ -66,10 +66,9 @@ fn share_bar(summary: &Summary) -> Vec<Value> {
 fn stats(summary: &Summary) -> Vec<Value> {
     let size = |pages| Bytes::of_pages(pages).to_string();
     let stat = |value: String, name: &str| context! { value, name };
-    let ghosts = if summary.compared && summary.split.copied() > 0 {
-        shown_percent(summary.split.ghost, summary.split.copied())
-    } else {
-        "–".into()
+    let ghosts = match summary.split.compared() {
+        0 => "–".into(),
+        compared => shown_percent(summary.split.ghost, compared),
     };
     vec![
         stat(size(summary.per_worker(summary.split.broken())), "no longer shared, per worker"),

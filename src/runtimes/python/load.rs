@@ -1,6 +1,7 @@
 //! Imports a workload by its path and finds its steps.
 
 use super::{PythonRuntime, Step, describe};
+use crate::cpython::lifecycle::Host;
 use crate::error::{Error, Result};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyModule};
@@ -10,7 +11,8 @@ use std::path::Path;
 /// The decorator, for interpreters in which the package is not installed.
 const STEPS_SOURCE: &str = include_str!("../../../python/forkprint/_steps.py");
 
-const HOW_TO_MARK_A_STEP: &str = "import forkprint and write @forkprint.step above each function that a worker shall run";
+const HOW_TO_MARK_A_STEP: &str =
+    "import forkprint and write @forkprint.step above each function that a worker shall run";
 
 /// Refuses what cannot be a workload before any interpreter is started.
 pub(super) fn require_source_file(path: &Path) -> Result<()> {
@@ -29,7 +31,7 @@ pub(super) fn workload(
     py: Python<'_>,
     path: &Path,
     arguments: &[OsString],
-    embedded: bool,
+    host: Host,
 ) -> Result<PythonRuntime> {
     let failed = |raised: &PyErr| {
         let failure = describe(py, raised);
@@ -39,8 +41,10 @@ pub(super) fn workload(
     };
     let path = path.canonicalize().map_err(|e| Error::new("cannot load the workload").path(path).why(e))?;
     refuse_free_threaded(py)?;
-    if embedded {
+    let mut notes = Vec::new();
+    if let Host::Embedded { note } = host {
         install_decorator(py).map_err(|raised| failed(&raised))?;
+        notes.extend(note);
     }
     prepare_interpreter(py, &path, arguments).map_err(|raised| failed(&raised))?;
     refuse_taken_name(py, &path)?;
@@ -55,13 +59,15 @@ pub(super) fn workload(
         steps,
         os_fork: os_fork.unbind(),
         description: docstring(&module),
+        notes,
         version: (version.major, version.minor, version.patch),
         finalized: false,
     })
 }
 
 fn refuse_free_threaded(py: Python<'_>) -> Result<()> {
-    let flags = py.import("sys").and_then(|sys| sys.getattr("abiflags")?.extract::<String>()).unwrap_or_default();
+    let flags =
+        py.import("sys").and_then(|sys| sys.getattr("abiflags")?.extract::<String>()).unwrap_or_default();
     if flags.contains('t') {
         return Err(Error::new("cannot run a workload on a free-threaded CPython")
             .location(Python::version_str())
@@ -104,7 +110,10 @@ fn refuse_taken_name(py: Python<'_>, path: &Path) -> Result<()> {
     if taken {
         return Err(Error::new("cannot load the workload")
             .path(path)
-            .why(format!("the interpreter has already imported another module named '{}'", name.to_string_lossy()))
+            .why(format!(
+                "the interpreter has already imported another module named '{}'",
+                name.to_string_lossy()
+            ))
             .fix("rename the file"));
     }
     Ok(())

@@ -19,6 +19,7 @@ pub struct PythonRuntime {
     steps: Vec<Step>,
     os_fork: Py<PyAny>,
     description: String,
+    notes: Vec<String>,
     version: (u8, u8, u8),
     finalized: bool,
 }
@@ -41,12 +42,14 @@ impl PythonRuntime {
     /// or when it marks no step.
     pub fn load(path: &Path, arguments: &[OsString]) -> Result<Self> {
         load::require_source_file(path)?;
-        let embedded = lifecycle::start();
-        Python::attach(|py| load::workload(py, path, arguments, embedded))
+        let host = lifecycle::start();
+        Python::attach(|py| load::workload(py, path, arguments, host))
     }
 
     fn finalize(&mut self) -> Result<(), StepFailure> {
         self.finalized = true;
+        // A function keeps its module's data alive: held by us, it would survive the shutdown.
+        Python::attach(|_| self.steps.clear());
         if lifecycle::finalize() {
             return Ok(());
         }
@@ -79,7 +82,9 @@ impl Runtime for PythonRuntime {
         let Some(step) = self.steps.get(index) else {
             return Err(refuse(&format!("the workload has no step {index}")));
         };
-        Python::attach(|py| step.function.bind(py).call0().map(drop).map_err(|raised| describe(py, &raised)))?;
+        Python::attach(|py| {
+            step.function.bind(py).call0().map(drop).map_err(|raised| describe(py, &raised))
+        })?;
         if step.finalize { self.finalize() } else { Ok(()) }
     }
 
@@ -89,6 +94,10 @@ impl Runtime for PythonRuntime {
 
     fn python_version(&self) -> Option<(u8, u8)> {
         Some((self.version.0, self.version.1))
+    }
+
+    fn notes(&self) -> Vec<String> {
+        self.notes.clone()
     }
 
     /// Nothing: `CPython`'s arenas are recognised from outside, by [`crate::cpython::pymalloc`].
@@ -129,7 +138,8 @@ fn describe(py: Python<'_>, raised: &PyErr) -> StepFailure {
     let summary = formatted(py, "format_exception_only", (&kind, value));
     let traceback = formatted(py, "format_exception", (&kind, value, raised.traceback(py)));
     // The indented lines show the place of a SyntaxError; notes come after the message.
-    let message = summary.iter().flatten().find(|line| !line.starts_with(' ')).and_then(|text| text.lines().next());
+    let message =
+        summary.iter().flatten().find(|line| !line.starts_with(' ')).and_then(|text| text.lines().next());
     StepFailure {
         message: message.map_or_else(|| raised.to_string(), str::to_owned),
         traceback: traceback.ok().map(|lines| lines.concat()),

@@ -52,7 +52,10 @@ mod tests {
 
     #[test]
     fn every_message_of_the_runner_is_understood() {
-        assert_eq!(Event::parse("f 12 0 1"), Some(Event::AboutToFork { reference: 12, frozen: false, gc_enabled: true }));
+        assert_eq!(
+            Event::parse("f 12 0 1"),
+            Some(Event::AboutToFork { reference: 12, frozen: false, gc_enabled: true })
+        );
         assert_eq!(Event::parse("w 13"), Some(Event::Forked(13)));
         assert_eq!(Event::parse("r 13"), Some(Event::Ready(13)));
         assert_eq!(Event::parse("x 13 768"), Some(Event::Ended { pid: 13, status: 768 }));

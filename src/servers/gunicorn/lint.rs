@@ -1,7 +1,7 @@
 //! Rules on a configuration: what in it keeps workers from sharing memory, told with its line.
 
 use super::settings::Settings;
-use crate::record::recording::Finding;
+use crate::family::recording::Finding;
 
 /// What the master showed at the first fork; a configuration that was not run has none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,15 +53,21 @@ fn no_freeze(settings: &Settings, at_fork: Option<&AtFork>) -> Option<Finding> {
         return None;
     }
     let evidence = match at_fork {
-        Some(AtFork { frozen: false, gc_enabled: true, .. }) => "gc.freeze() was not called in the master before the first fork",
+        Some(AtFork { frozen: false, gc_enabled: true, .. }) => {
+            "gc.freeze() was not called in the master before the first fork"
+        }
         Some(_) => return None,
-        None if settings.config_gc_calls.iter().any(|call| call == "freeze" || call == "disable") => return None,
+        None if settings.config_gc_calls.iter().any(|call| call == "freeze" || call == "disable") => {
+            return None;
+        }
         None => "the configuration does not call gc.freeze() (the application might)",
     };
     Some(finding(
         "FP002",
         "The first full collection in each worker writes every inherited object's header",
-        format!("preload_app = True, and {evidence}; freezing stops the collector's writes, not those of reference counts"),
+        format!(
+            "preload_app = True, and {evidence}; freezing stops the collector's writes, not those of reference counts"
+        ),
         "def when_ready(server): import gc; gc.freeze()",
     ))
 }
@@ -75,13 +81,16 @@ fn worker_age(settings: &Settings, _: Option<&AtFork>) -> Option<Finding> {
         0 => Some(finding(
             "FP008",
             "Workers never give back the pages they copied",
-            "max_requests = 0: a worker lives until it is stopped, and what it un-shares stays un-shared".into(),
+            "max_requests = 0: a worker lives until it is stopped, and what it un-shares stays un-shared"
+                .into(),
             "max_requests = 10_000; max_requests_jitter = 1_000",
         )),
         1..YOUNG => Some(finding(
             "FP008",
             "Workers are replaced before they have settled",
-            format!("max_requests = {requests} with max_requests_jitter = {jitter}: a fork, and the copies of its hot pages, every {requests} requests or so"),
+            format!(
+                "max_requests = {requests} with max_requests_jitter = {jitter}: a fork, and the copies of its hot pages, every {requests} requests or so"
+            ),
             "max_requests = 10_000; max_requests_jitter = 1_000",
         )),
         _ => None,
@@ -95,7 +104,9 @@ fn threads(settings: &Settings, at_fork: Option<&AtFork>) -> Option<Finding> {
     let in_workers = settings.threads > 1;
     let in_master = at_fork.filter(|at_fork| at_fork.threads > 1).map(|at_fork| at_fork.threads);
     let evidence = match in_master {
-        Some(count) => format!("the master ran {count} threads at the first fork; workers inherit their memory and locks, but only one thread"),
+        Some(count) => format!(
+            "the master ran {count} threads at the first fork; workers inherit their memory and locks, but only one thread"
+        ),
         None if in_workers && at_fork.is_none() => format!(
             "worker_class = {}, threads = {}, preload_app = True: threads that the application starts at import stay in the master",
             settings.worker_class, settings.threads
@@ -128,14 +139,18 @@ fn collector_off(settings: &Settings, at_fork: Option<&AtFork>) -> Option<Findin
     }
     let evidence = match at_fork {
         Some(AtFork { gc_enabled: true, .. }) => return None,
-        Some(_) => "gc.isenabled() was False in the master at the first fork, and the configuration does not call gc.enable()",
+        Some(_) => {
+            "gc.isenabled() was False in the master at the first fork, and the configuration does not call gc.enable()"
+        }
         None if calls("disable") => "the configuration calls gc.disable() and not gc.enable()",
         None => return None,
     };
     Some(finding(
         "FP013",
         "Workers run without a garbage collector",
-        format!("{evidence}: inherited pages stay shared, but reference cycles are never freed and fresh pages grow"),
+        format!(
+            "{evidence}: inherited pages stay shared, but reference cycles are never freed and fresh pages grow"
+        ),
         "def post_fork(server, worker): import gc; gc.enable()",
     ))
 }
@@ -197,7 +212,9 @@ mod tests {
     #[test]
     fn a_missing_freeze_is_told_by_the_text_or_by_the_master() {
         assert_eq!(codes_with(|s| s.config_gc_calls.clear()), ["FP002"]);
-        assert!(codes_with(|s| (s.config_gc_calls, s.implementation) = (Vec::new(), "PyPy".into())).is_empty());
+        assert!(
+            codes_with(|s| (s.config_gc_calls, s.implementation) = (Vec::new(), "PyPy".into())).is_empty()
+        );
         let mut settings = sound();
         settings.config_gc_calls.clear();
         let frozen_by_the_application = AtFork { frozen: true, gc_enabled: true, threads: 1 };

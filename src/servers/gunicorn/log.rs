@@ -30,14 +30,16 @@ fn last_traceback<'a, 'b>(lines: &'a [&'b str]) -> Option<&'a [&'b str]> {
 fn end_of_traceback(lines: &[&str], begin: usize) -> usize {
     let frames = lines[begin + 1..].iter().take_while(|line| line.starts_with(' ')).count();
     let exception = begin + 1 + frames;
-    let message = lines[exception.min(lines.len())..].iter().take_while(|line| !line.starts_with("[20")).count();
+    let message =
+        lines[exception.min(lines.len())..].iter().take_while(|line| !line.starts_with("[20")).count();
     exception + message
 }
 
 /// Frames of the import machinery, and the marks under source lines.
 fn is_noise(line: &str) -> bool {
     let line = line.trim_start();
-    line.starts_with("File \"<frozen ") || !line.is_empty() && line.chars().all(|c| matches!(c, '^' | '~' | ' '))
+    line.starts_with("File \"<frozen ")
+        || !line.is_empty() && line.chars().all(|c| matches!(c, '^' | '~' | ' '))
 }
 
 fn shorten(line: &str) -> String {
@@ -54,7 +56,10 @@ mod tests {
     #[test]
     fn the_last_traceback_is_quoted_without_the_log_lines_around_it() {
         let log = "[2026-01-01] [1] [INFO] Starting\nTraceback (most recent call last):\n  File \"<frozen importlib._bootstrap>\", line 9\n  File \"a.py\", line 1\n    boom()\n    ~~~~^^\nValueError: no\n[2026-01-01] [1] [INFO] Worker exiting\n";
-        assert_eq!(quote(log), "Traceback (most recent call last):\n  File \"a.py\", line 1\n    boom()\nValueError: no");
+        assert_eq!(
+            quote(log),
+            "Traceback (most recent call last):\n  File \"a.py\", line 1\n    boom()\nValueError: no"
+        );
     }
 
     #[test]

@@ -159,7 +159,9 @@ impl Master {
         let line: Vec<u8> = self.unread.drain(..=end).collect();
         let line = String::from_utf8_lossy(&line);
         Event::parse(&line).map(Some).ok_or_else(|| {
-            Error::new("cannot understand the runner").pid(self.pid()).why(format!("it said {:?}", line.trim_end()))
+            Error::new("cannot understand the runner")
+                .pid(self.pid())
+                .why(format!("it said {:?}", line.trim_end()))
         })
     }
 }

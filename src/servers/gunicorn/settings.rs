@@ -1,9 +1,9 @@
 //! The effective settings of a configuration, as gunicorn itself reads them.
 
+use super::log::quote;
 use crate::error::{Context, Error, Result};
 use crate::interrupt;
 use crate::kernel::spawn::ProcessGroup;
-use super::log::quote;
 use serde::Deserialize;
 use std::fs::File;
 use std::io::{Read, Seek};
@@ -141,7 +141,13 @@ impl Asked {
         command.stderr(stderr.try_clone().doing("cannot share a temporary file")?);
         let group = ProcessGroup::spawn(command, Vec::new())
             .map_err(|error| error.fix("name an interpreter that has gunicorn: --python PATH"))?;
-        Ok(Self { group, python: invocation.python.clone(), config: invocation.config.clone(), stdout, stderr })
+        Ok(Self {
+            group,
+            python: invocation.python.clone(),
+            config: invocation.config.clone(),
+            stdout,
+            stderr,
+        })
     }
 
     fn wait(&mut self) -> Result<ExitStatus> {
@@ -152,9 +158,11 @@ impl Asked {
                 return Ok(status);
             }
         }
-        Err(Error::new("the configuration did not finish loading")
-            .location(&self.config)
-            .why(format!("{} still ran after {} s", self.python.display(), DEADLINE.as_secs())))
+        Err(Error::new("the configuration did not finish loading").location(&self.config).why(format!(
+            "{} still ran after {} s",
+            self.python.display(),
+            DEADLINE.as_secs()
+        )))
     }
 
     fn stdout(&mut self) -> Result<String> {
@@ -168,7 +176,9 @@ impl Asked {
 
 fn read_back(file: &mut File) -> Result<String> {
     let mut bytes = Vec::new();
-    file.rewind().and_then(|()| file.read_to_end(&mut bytes)).doing("cannot read what the configuration printed")?;
+    file.rewind()
+        .and_then(|()| file.read_to_end(&mut bytes))
+        .doing("cannot read what the configuration printed")?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
@@ -204,7 +214,8 @@ mod tests {
 
     #[test]
     fn a_configuration_may_be_a_file_or_a_module() {
-        let of = |config: &str| Invocation { python: "python3".into(), config: config.into(), extra: Vec::new() };
+        let of =
+            |config: &str| Invocation { python: "python3".into(), config: config.into(), extra: Vec::new() };
         assert_eq!(of("file:a/b.py").config_file(), Some(Path::new("a/b.py")));
         assert_eq!(of("b.py").config_file(), Some(Path::new("b.py")));
         assert_eq!(of("python:settings").config_file(), None);

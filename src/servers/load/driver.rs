@@ -145,7 +145,11 @@ impl Requests {
     }
 
     fn send(&self, request: &Request) -> Outcome {
-        let told = |answer: String, body: String| Failure { request: format!("{} {}", request.method, request.path), answer, body };
+        let told = |answer: String, body: String| Failure {
+            request: format!("{} {}", request.method, request.path),
+            answer,
+            body,
+        };
         match self.exchange(request) {
             Ok((status, _)) if status < 400 => Outcome::Served,
             Ok((status, body)) => Outcome::Refused(status, told(format!("status {status}"), body)),
@@ -227,8 +231,14 @@ mod tests {
     #[test]
     fn method_headers_and_body_arrive() {
         let server = serve(|head| {
-            let whole = head.starts_with("POST /a?b=1 ") && head.contains("x-shop: 7") && head.contains("connection: close");
-            Some(if whole { "HTTP/1.1 204 No\r\n\r\n" } else { "HTTP/1.1 400 No\r\ncontent-length: 0\r\n\r\n" })
+            let whole = head.starts_with("POST /a?b=1 ")
+                && head.contains("x-shop: 7")
+                && head.contains("connection: close");
+            Some(if whole {
+                "HTTP/1.1 204 No\r\n\r\n"
+            } else {
+                "HTTP/1.1 400 No\r\ncontent-length: 0\r\n\r\n"
+            })
         });
         let text = "[load]\ncount = 1\n[[request]]\npath = '/a?b=1'\nmethod = 'POST'\nbody = '{}'\nheaders = { x-shop = '7' }";
         let mut driver = driver(text, server);

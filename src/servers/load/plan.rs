@@ -132,7 +132,9 @@ fn get() -> String {
 }
 
 fn powers_of_ten(count: u64) -> Vec<u64> {
-    std::iter::successors(Some(1_u64), |power| power.checked_mul(10)).take_while(|&power| power < count).collect()
+    std::iter::successors(Some(1_u64), |power| power.checked_mul(10))
+        .take_while(|&power| power < count)
+        .collect()
 }
 
 /// One round in which each request comes as often as it weighs, spread evenly.
@@ -191,7 +193,10 @@ mod check {
     pub fn path<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
         let path = String::deserialize(from)?;
         let plain = path.chars().all(|c| c.is_ascii_graphic() && c != '#');
-        if path.starts_with('/') && plain && format!("http://localhost{path}").parse::<ureq::http::Uri>().is_ok() {
+        if path.starts_with('/')
+            && plain
+            && format!("http://localhost{path}").parse::<ureq::http::Uri>().is_ok()
+        {
             return Ok(path);
         }
         Err(D::Error::custom(format!("'{path}' is no path: it begins with / and is percent-encoded")))
@@ -199,7 +204,8 @@ mod check {
 
     pub fn method<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
         let method = String::deserialize(from)?;
-        Method::from_bytes(method.as_bytes()).map_err(|_| D::Error::custom(format!("'{method}' is no HTTP method")))?;
+        Method::from_bytes(method.as_bytes())
+            .map_err(|_| D::Error::custom(format!("'{method}' is no HTTP method")))?;
         Ok(method)
     }
 
@@ -208,8 +214,9 @@ mod check {
         for (name, value) in &headers {
             HeaderName::from_bytes(name.as_bytes())
                 .map_err(|_| D::Error::custom(format!("'{name}' is no header name")))?;
-            HeaderValue::from_str(value)
-                .map_err(|_| D::Error::custom(format!("the value of header {name} has characters no header may have")))?;
+            HeaderValue::from_str(value).map_err(|_| {
+                D::Error::custom(format!("the value of header {name} has characters no header may have"))
+            })?;
         }
         Ok(headers)
     }

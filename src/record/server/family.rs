@@ -1,13 +1,10 @@
 //! The family of one master, from the first fork on: its workers, and what became of them.
 
-use super::event::Event;
-use super::lint::AtFork;
-use super::master::Master;
-use super::settings::{Invocation, Settings};
 use crate::error::{Error, Result};
+use crate::family::recording::{About, Fate, Finding};
 use crate::kernel::spawn::signal_name;
-use crate::record::recording::{About, Fate, Finding};
 use crate::record::{Baseline, MeasureOptions, Measurement, Recording};
+use crate::servers::gunicorn::{AtFork, Event, Invocation, Master, Settings};
 use nix::sys::wait::WaitStatus;
 use std::collections::BTreeSet;
 use std::fs;
@@ -194,7 +191,10 @@ impl Family {
     }
 
     fn bury(&mut self, pid: u32, status: i32) {
-        let Some(index) = self.workers.iter().rposition(|worker| worker.pid == pid && worker.fate.is_none()) else { return };
+        let Some(index) = self.workers.iter().rposition(|worker| worker.pid == pid && worker.fate.is_none())
+        else {
+            return;
+        };
         let fate = fate(pid, status, &self.step);
         self.ready.remove(&pid);
         self.measurement.worker_ended(u32::try_from(index).unwrap_or(u32::MAX), fate.clone());
@@ -236,8 +236,12 @@ fn deaths(workers: &[Worker], aging: bool) -> Option<Finding> {
     let told: Vec<String> = workers
         .iter()
         .filter_map(|worker| match worker.fate.as_ref()? {
-            Fate::Exited { code, step } if *code != 0 => Some(format!("worker {} left with status {code} before '{step}'", worker.pid)),
-            Fate::Killed { signal, step } => Some(format!("worker {} was killed by {signal} before '{step}'", worker.pid)),
+            Fate::Exited { code, step } if *code != 0 => {
+                Some(format!("worker {} left with status {code} before '{step}'", worker.pid))
+            }
+            Fate::Killed { signal, step } => {
+                Some(format!("worker {} was killed by {signal} before '{step}'", worker.pid))
+            }
             Fate::Exited { step, .. } if !aging => {
                 Some(format!("worker {} left with status 0 before '{step}', as after a timeout", worker.pid))
             }

@@ -1,13 +1,14 @@
 //! From a configuration to a recording: lint it, start it, drive it, look at every milestone.
 
-use super::family::Family;
-use super::lint::lint;
-use super::settings::{Invocation, Settings};
+mod family;
+
+use self::family::Family;
 use crate::error::{Error, Result};
-use crate::record::recording::{About, Finding};
+use crate::family::recording::{About, Finding};
 use crate::record::progress::Progress;
 use crate::record::run::about_this_machine;
 use crate::record::{MeasureOptions, Recording, RunOutcome};
+use crate::servers::gunicorn::{Invocation, Settings, lint};
 use crate::servers::load::{Driver, Plan, Tally};
 use crate::units::Bytes;
 use std::path::Path;
@@ -124,7 +125,9 @@ fn check_drivable(settings: &Settings, invocation: &Invocation) -> Result<()> {
         return Err(Error::new("gunicorn has no application to run")
             .location(&invocation.config)
             .why("the configuration does not set wsgi_app")
-            .fix("wsgi_app = \"module:app\" in the configuration, or after the other arguments: -- module:app"));
+            .fix(
+                "wsgi_app = \"module:app\" in the configuration, or after the other arguments: -- module:app",
+            ));
     }
     if settings.protocol != "http" {
         return Err(Error::new(format!("cannot drive a server that speaks {}", settings.protocol))
@@ -158,7 +161,8 @@ fn nothing_served(tally: &Tally) -> Option<Error> {
 
 fn failed_requests(tally: &Tally) -> Option<Finding> {
     let first = tally.first_failure.as_ref()?;
-    let mut kinds: Vec<String> = tally.refused.iter().map(|(status, count)| format!("{count} with status {status}")).collect();
+    let mut kinds: Vec<String> =
+        tally.refused.iter().map(|(status, count)| format!("{count} with status {status}")).collect();
     if tally.unanswered > 0 {
         kinds.push(format!("{} without an answer", tally.unanswered));
     }
@@ -176,7 +180,10 @@ fn cut_short(error: &Error, tally: &Tally) -> Option<Finding> {
         code: "FP902".into(),
         title: format!("The measurement ended after {} requests", tally.sent),
         evidence: error.to_string(),
-        fix: error.suggested_fix().unwrap_or("run gunicorn alone under the same load and read its error log").to_owned(),
+        fix: error
+            .suggested_fix()
+            .unwrap_or("run gunicorn alone under the same load and read its error log")
+            .to_owned(),
     })
 }
 
@@ -186,7 +193,11 @@ fn weigh_missing_preload(recording: &mut Recording) {
     let fresh = step.workers.iter().map(|worker| worker.fresh).min().unwrap_or(0);
     for finding in recording.findings.iter_mut().filter(|finding| finding.code == "FP001") {
         let inherited = Bytes::of_pages(recording.zygote.private_pages);
-        finding.evidence = format!("{}; each holds at least {} of its own, and inherited {inherited}", finding.evidence, Bytes::of_pages(fresh));
+        finding.evidence = format!(
+            "{}; each holds at least {} of its own, and inherited {inherited}",
+            finding.evidence,
+            Bytes::of_pages(fresh)
+        );
     }
 }
 
@@ -197,8 +208,14 @@ mod tests {
     use std::collections::BTreeMap;
 
     fn tally(sent: u64, refused: u64) -> Tally {
-        let first = Failure { request: "GET /".into(), answer: "status 500".into(), body: "<h1>oops</h1>".into() };
-        Tally { sent, refused: BTreeMap::from([(500, refused)]), unanswered: 0, first_failure: (refused > 0).then_some(first) }
+        let first =
+            Failure { request: "GET /".into(), answer: "status 500".into(), body: "<h1>oops</h1>".into() };
+        Tally {
+            sent,
+            refused: BTreeMap::from([(500, refused)]),
+            unanswered: 0,
+            first_failure: (refused > 0).then_some(first),
+        }
     }
 
     #[test]
