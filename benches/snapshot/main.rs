@@ -11,6 +11,7 @@ mod psutil;
 
 use bounds::{Bounds, Cost, Round, alternate, measure, median, rate};
 use family::BenchFamily;
+use forkprint::family::recording::PageCell;
 use forkprint::family::{Diff, Evidence, Inherited, PageEntry, Process, diff};
 use forkprint::observe::{ProcRoot, contents, read_process, read_processes};
 use forkprint::record::{Baseline, MeasureOptions, Measurement};
@@ -108,7 +109,17 @@ fn verdicts(family: &BenchFamily, fork: &Process, bounds: &mut Bounds) {
     let tables: usize = processes.iter().map(|process| process.pages.heap_bytes()).sum();
     let states: usize = diffs.iter().map(|diff| diff.states.capacity()).sum();
     let pages = (inherited.len() * processes.len()) as f64;
-    bounds.figure_at_most("bytes a page and process", 16.0, (tables + states) as f64 / pages);
+    bounds.figure_at_most(
+        "bytes a page and process, table and states",
+        16.0,
+        (tables + states) as f64 / pages,
+    );
+    let cells = size_of::<PageCell>() * inherited.len() * workers.len();
+    bounds.figure_at_most(
+        "bytes a page and process, with the log",
+        16.0,
+        (tables + states + cells) as f64 / pages,
+    );
 }
 
 /// Bytes of broken pages against their fork-time bytes, beside a comparison of local memory.

@@ -98,23 +98,19 @@ pub fn scan_populated(
     })
 }
 
-/// Calls `each` with the ranges of the wanted pages and the categories that were asked back.
+/// Calls `each` with the ranges of the pages whose categories `args` asks for, and with the categories
+/// it wants told.
 fn walk(
     pagemap: BorrowedFd<'_>,
     range: &Range<Vpn>,
-    wanted: ScanArgs,
+    mut args: ScanArgs,
     mut each: impl FnMut(Range<Vpn>, u64),
 ) -> Result<()> {
     let mut regions = [PageRegion::default(); REGIONS_PER_CALL];
     let end = range.end.address();
-    let mut args = ScanArgs {
-        size: size_of::<ScanArgs>() as u64,
-        start: range.start.address(),
-        end,
-        vec: regions.as_mut_ptr() as u64,
-        vec_len: REGIONS_PER_CALL as u64,
-        ..wanted
-    };
+    args.size = size_of::<ScanArgs>() as u64;
+    (args.start, args.end) = (range.start.address(), end);
+    (args.vec, args.vec_len) = (regions.as_mut_ptr() as u64, REGIONS_PER_CALL as u64);
     while args.start < end {
         // SAFETY: `args` points at `regions` with its true length; both outlive the call.
         let filled = unsafe { raw::pagemap_scan(pagemap.as_raw_fd(), &raw mut args) }

@@ -47,17 +47,18 @@ fn ensure_same_process(root: &ProcRoot, process: &Process) -> Result<()> {
 
 fn read_pages(pagemap: &Pagemap, vmas: &[Vma]) -> Result<PageTable> {
     let mut table = PageTable::default();
-    let expected: u64 =
-        vmas.iter().filter(|vma| vma.copy_on_write() && vma.pages() <= SPARSE_PAGES).map(Vma::pages).sum();
-    table.entries.reserve(usize::try_from(expected).unwrap_or(0));
     let mut zeros = PageRanges::new();
+    let mut pages = 0;
     for (index, vma) in vmas.iter().enumerate().filter(|(_, vma)| vma.copy_on_write()) {
         for range in worth_reading(pagemap, vma, &mut zeros)? {
             let len = usize::try_from(range.end.0 - range.start.0).unwrap_or(0);
-            let offset = table.entries.len();
-            pagemap.read_into(range.start, len, &mut table.entries)?;
-            table.runs.push(Run { first: range.start, len, offset, vma: index });
+            table.runs.push(Run { first: range.start, len, offset: pages, vma: index });
+            pages += len;
         }
+    }
+    table.entries.reserve_exact(pages);
+    for run in &table.runs {
+        pagemap.read_into(run.first, run.len, &mut table.entries)?;
     }
     for range in zeros {
         clear(&mut table, &range);

@@ -311,19 +311,17 @@ impl Measurement {
     fn ledger(&self, moment: &Moment, diffs: &[Diff], owners: Option<&FrameOwners>) -> Ledger {
         let members: Vec<(u32, u64)> =
             moment.members().map(|process| (process.pid, process.page_table_bytes)).collect();
-        owners.map(|owners| owners.ledger(&members)).unwrap_or_else(|| {
-            let workers: Vec<_> = members[1..]
-                .iter()
-                .zip(diffs)
-                .map(|(&(pid, page_tables), diff)| (pid, page_tables, diff))
-                .collect();
-            let inherited_left = self.inherited.len() as u64;
-            Ledger::of_states(
-                members[0],
-                moment.zygote.private_pages().saturating_sub(inherited_left),
-                &workers,
-            )
-        })
+        if let Some(owners) = owners {
+            return owners.ledger(&members);
+        }
+        let workers: Vec<_> = members[1..]
+            .iter()
+            .zip(diffs)
+            .map(|(&(pid, page_tables), diff)| (pid, page_tables, diff))
+            .collect();
+        let inherited_left = self.inherited.len() as u64;
+        let zygote_fresh = moment.zygote.private_pages().saturating_sub(inherited_left);
+        Ledger::of_states(members[0], zygote_fresh, &workers)
     }
 
     /// Our totals and the kernel's, over every process that maps family frames: the frozen sibling too.
