@@ -30,9 +30,13 @@ test-rust: $(VENV)/ready
 	else echo $(CARGO) test; $(CARGO) test; fi
 	$(CARGO) test --doc
 
-# Installs the wheel into a virtual environment of every CPython found, and tests it there.
-test-python: wheel
-	$(VENV)/bin/python tests/python/each_cpython.py dist
+# Installs a wheel, built without optimisation as the Rust tests are, into a virtual environment of
+# every CPython found, and tests it there.
+test-python: $(VENV)/ready
+	rm -rf target/test-wheel
+	MATURIN_PEP517_ARGS="--profile dev" \
+	    $(VENV)/bin/python -m pip wheel --quiet --no-deps --wheel-dir target/test-wheel .
+	$(VENV)/bin/python tests/python/each_cpython.py target/test-wheel
 
 lint:
 	$(CARGO) fmt --check

@@ -20,7 +20,7 @@
 //!
 //! # Where to begin
 //!
-//! [`record::run`] measures a workload, [`record::server`] a real server; both give a
+//! [`record::run()`] measures a workload, [`record::server`] a real server; both give a
 //! [`family::recording::Recording`], which [`capture`] stores and [`report`] draws. The pure model
 //! is in [`mod@family`]; what the kernel is asked, in [`kernel`]. `ARCHITECTURE.md` walks one page from a
 //! worker to a cell of the report.

@@ -32,7 +32,7 @@ pub fn write(recording: &Recording, path: &Path, force: bool) -> Result<()> {
     replace(&folder, path, &staging.path().join("old")).at(WHAT, path)
 }
 
-/// Refuses a destination that [`write`] would refuse; to be asked before a long measurement.
+/// Refuses a destination that [`write()`] would refuse; to be asked before a long measurement.
 pub fn check_destination(path: &Path, force: bool) -> Result<()> {
     if path.file_name().is_none() {
         return Err(Error::new(WHAT)

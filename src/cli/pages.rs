@@ -1,6 +1,6 @@
 //! `forkprint completions` and `forkprint man`: generated from the command tree.
 
-use crate::error::{Context, EXIT_OK, Result};
+use crate::error::{Context, EXIT_OK, Error, Result};
 use clap::Args;
 use clap_complete::Shell;
 use std::io;
@@ -15,10 +15,13 @@ pub struct CompletionsArgs {
     shell: Shell,
 }
 
-/// Print the manual page
+/// Print the manual page of forkprint, or of one of its verbs
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  forkprint man | man -l -")]
-pub struct ManArgs {}
+#[command(after_help = "Examples:\n  forkprint man | man -l -\n  forkprint man run | man -l -")]
+pub struct ManArgs {
+    /// Which verb
+    verb: Option<String>,
+}
 
 /// Runs `completions`.
 pub fn completions(args: &CompletionsArgs) -> i32 {
@@ -27,9 +30,14 @@ pub fn completions(args: &CompletionsArgs) -> i32 {
 }
 
 /// Runs `man`.
-pub fn man(_: &ManArgs) -> Result<i32> {
-    clap_mangen::Man::new(super::command())
-        .render(&mut io::stdout())
-        .doing("cannot print the manual page")?;
+pub fn man(args: &ManArgs) -> Result<i32> {
+    let mut command = super::command();
+    command.build();
+    if let Some(verb) = &args.verb {
+        let found = command.find_subcommand(verb).filter(|found| !found.is_hide_set()).cloned();
+        let unknown = || Error::new(format!("there is no verb '{verb}'")).fix("forkprint --help lists them");
+        command = found.ok_or_else(unknown)?;
+    }
+    clap_mangen::Man::new(command).render(&mut io::stdout()).doing("cannot print the manual page")?;
     Ok(EXIT_OK)
 }

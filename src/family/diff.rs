@@ -108,6 +108,29 @@ pub fn range_pages(ranges: &[Range<Vpn>]) -> u64 {
     ranges.iter().map(|range| range.end.0 - range.start.0).sum()
 }
 
+/// The pages of `ranges` that are not in `without`. Both ascend.
+pub fn subtract(ranges: &[Range<Vpn>], without: &[Range<Vpn>]) -> PageRanges {
+    let mut left = PageRanges::new();
+    let mut holes = without.iter().peekable();
+    for range in ranges {
+        let mut start = range.start;
+        while let Some(hole) = holes.peek().filter(|hole| hole.start < range.end) {
+            if start < hole.start {
+                left.push(start..hole.start);
+            }
+            start = start.max(hole.end);
+            if hole.end > range.end {
+                break;
+            }
+            holes.next();
+        }
+        if start < range.end {
+            left.push(start..range.end);
+        }
+    }
+    left
+}
+
 /// Judges every inherited page of a worker.
 ///
 /// A worker whose program image differs from the zygote's has called exec: all it inherited is

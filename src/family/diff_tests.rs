@@ -175,3 +175,28 @@ proptest! {
         );
     }
 }
+
+proptest! {
+    #[test]
+    fn subtracting_ranges_is_subtracting_their_pages(a in scattered(), b in scattered()) {
+        let pages = |ranges: &[Range<Vpn>]| -> Vec<u64> {
+            ranges.iter().flat_map(|range| range.start.0..range.end.0).collect()
+        };
+        let without = pages(&b);
+        let expected: Vec<u64> = pages(&a).into_iter().filter(|page| !without.contains(page)).collect();
+        prop_assert_eq!(pages(&subtract(&a, &b)), expected);
+    }
+}
+
+/// Ascending ranges, some of them adjacent.
+fn scattered() -> impl Strategy<Value = PageRanges> {
+    prop::collection::vec((0..4_u64, 1..5_u64), 0..8).prop_map(|steps| {
+        let mut end = 0;
+        let range = |(gap, len)| {
+            let start = end + gap;
+            end = start + len;
+            Vpn(start)..Vpn(end)
+        };
+        steps.into_iter().map(range).collect()
+    })
+}

@@ -1,6 +1,6 @@
 //! The pure model: pages, processes, what a fork shares, and who pays. No I/O happens here.
 //!
-//! [`page`] decodes one pagemap entry, [`table`] holds a process's pages, [`diff`] compares a worker
+//! [`page`] decodes one pagemap entry, [`table`] holds a process's pages, [`mod@diff`] compares a worker
 //! with what it inherited, and [`ledger`] divides the frames of a whole family among its members.
 
 pub mod diff;
@@ -15,7 +15,7 @@ pub mod synthetic;
 pub mod table;
 pub mod vma;
 
-pub use diff::{Diff, Evidence, PageRanges, PageState, diff, range_pages};
+pub use diff::{Diff, Evidence, PageRanges, PageState, diff, range_pages, subtract};
 pub use inherited::Inherited;
 pub use ledger::{FrameOwners, Ledger, LedgerShare};
 pub use page::PageEntry;

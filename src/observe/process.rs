@@ -2,6 +2,7 @@
 
 use super::maps::read_identity;
 use super::parallel::in_parallel;
+use super::rollup::read_rollup;
 use super::root::{ProcRoot, unreadable};
 use crate::error::{Error, Result};
 use crate::family::{PageEntry, PageRanges, PageTable, Process, Run, Vma};
@@ -25,6 +26,7 @@ pub fn read_process(root: &ProcRoot, pid: u32) -> Result<Process> {
     let mut process = read_identity(root, pid)?;
     let pagemap = Pagemap::open(root.path(), pid)?;
     process.pages = read_pages(&pagemap, &process.vmas)?;
+    drop_markers(root, &mut process)?;
     ensure_same_process(root, &process)?;
     Ok(process)
 }
@@ -93,6 +95,18 @@ fn join_close(ranges: PageRanges) -> PageRanges {
         }
     }
     joined
+}
+
+/// Empties the entries of markers, which no memory stands behind.
+///
+/// Where swap slots are hidden, the kernel's total tells whether any page is swapped at all; if so,
+/// what could be a marker is taken for a swapped page.
+fn drop_markers(root: &ProcRoot, process: &mut Process) -> Result<()> {
+    let unclear = process.pages.entries.iter().any(|entry| entry.marker().is_none());
+    let nothing_swapped = unclear && read_rollup(root, process.pid)?.swap == 0;
+    let is_marker = |entry: &&mut PageEntry| entry.marker().unwrap_or(nothing_swapped);
+    process.pages.entries.iter_mut().filter(is_marker).for_each(|entry| *entry = PageEntry::default());
+    Ok(())
 }
 
 /// Empties the entries of a range.

@@ -1,7 +1,8 @@
 //! Gathers what the diff rests on, rung by rung.
 
 use crate::error::Result;
-use crate::family::{Evidence, Inherited, PageEntry, PageRanges, PageTable, Process, Rung};
+use crate::family::{Evidence, Inherited, PageEntry, PageRanges, PageTable, Process, Rung, subtract};
+use crate::observe::contents::ranges_of;
 use crate::observe::process::{huge_pages, written_pages};
 use crate::observe::{ProcRoot, read_process};
 use crate::units::Vpn;
@@ -35,10 +36,24 @@ pub struct EvidenceSource {
     fork_time: PageTable,
     /// Pages that the zygote wrote between the freezing and the baseline, with their fork-time
     /// entry: the sibling's copy of them is older than the fork.
-    unfrozen: BTreeMap<usize, (Vpn, PageEntry)>,
+    unfrozen: Moved,
+    /// What differed at the fork of each worker whose fork was read.
+    forks: BTreeMap<usize, AtFork>,
     /// Areas whose writes are tracked.
     tracked: PageRanges,
     frozen_sibling: bool,
+}
+
+/// Inherited pages with the entry they had at a fork, by their index.
+type Moved = BTreeMap<usize, (Vpn, PageEntry)>;
+
+/// What the zygote had written when a worker was forked: no breach between these two.
+#[derive(Debug, Default)]
+pub struct AtFork {
+    /// Pages whose frame is not the one before the first fork (rung `pfn`).
+    moved: Moved,
+    /// Pages already marked as written (rung `scan`).
+    written: PageRanges,
 }
 
 impl EvidenceSource {
@@ -59,14 +74,46 @@ impl EvidenceSource {
             root: root.clone(),
             fork_time: inherited.table.clone(),
             unfrozen,
+            forks: BTreeMap::new(),
             tracked,
             frozen_sibling: reference.is_some(),
         })
     }
 
-    /// Whether the sibling does not hold the fork-time bytes of an inherited page.
-    pub fn is_unfrozen(&self, index: usize) -> bool {
-        self.unfrozen.contains_key(&index)
+    /// Reads zygote and worker right after the fork, while both stand still.
+    pub fn read_fork(&self, inherited: &Inherited, zygote: u32, worker: u32) -> Result<AtFork> {
+        let zygote = read_process(&self.root, zygote)?;
+        match self.rung {
+            Rung::Pfn => {
+                let worker = read_process(&self.root, worker)?;
+                Ok(AtFork { moved: moved(inherited, &zygote.pages, &worker.pages), ..AtFork::default() })
+            }
+            Rung::Scan => {
+                let written = written_pages(&self.root, zygote.pid, &self.tracked)?;
+                Ok(AtFork { written: shared_again(&written, &zygote.pages), ..AtFork::default() })
+            }
+            Rung::Exclusive | Rung::Rollup => Ok(AtFork::default()),
+        }
+    }
+
+    /// Keeps what was read at the fork of a worker.
+    pub fn note_fork(&mut self, worker: usize, at_fork: AtFork) {
+        self.forks.insert(worker, at_fork);
+    }
+
+    /// What was read at the fork of a worker.
+    pub fn at_fork(&self, worker: usize) -> Option<&AtFork> {
+        self.forks.get(&worker)
+    }
+
+    /// Whether the sibling does not hold the bytes that an inherited page had when a worker was forked.
+    pub fn is_unfrozen(&self, worker: usize, index: usize, page: Vpn) -> bool {
+        let moved = |at_fork: &AtFork| {
+            let after = at_fork.written.partition_point(|range| range.end <= page);
+            let written = at_fork.written.get(after).is_some_and(|range| range.start <= page);
+            at_fork.moved.contains_key(&index) || written
+        };
+        self.unfrozen.contains_key(&index) || self.at_fork(worker).is_some_and(moved)
     }
 
     /// What a reader of the report must know.
@@ -100,18 +147,7 @@ impl EvidenceSource {
     /// it does not hold.
     fn fork_time_places<'a>(&'a self, reference: Option<&'a Process>) -> Cow<'a, PageTable> {
         let Some(reference) = reference else { return Cow::Borrowed(&self.fork_time) };
-        if self.unfrozen.is_empty() {
-            return Cow::Borrowed(&reference.pages);
-        }
-        let mut table = reference.pages.clone();
-        for &(page, entry) in self.unfrozen.values() {
-            let run = table.runs.partition_point(|run| run.end() <= page);
-            if let Some(run) = table.runs.get(run).filter(|run| run.first <= page) {
-                let index = run.offset + usize::try_from(page.0 - run.first.0).unwrap_or(0);
-                table.entries[index] = entry;
-            }
-        }
-        Cow::Owned(table)
+        with_entries(&reference.pages, &self.unfrozen)
     }
 }
 
@@ -136,22 +172,89 @@ pub struct Marks {
     huge: PageRanges,
 }
 
-impl Judge<'_> {
-    /// The evidence for one worker of the moment.
-    pub fn for_worker(&self, index: usize) -> Evidence<'_> {
+/// What one worker is judged by.
+#[derive(Debug)]
+pub enum WorkerEvidence<'a> {
+    /// Rung `pfn`: where the bytes of its fork are.
+    Frames(Cow<'a, PageTable>),
+    /// Rungs `scan` and `exclusive`: its marks, the zygote's since its fork, and huge entries of both.
+    Marks {
+        /// Marks of the worker.
+        worker: &'a Marks,
+        /// Pages the zygote wrote since the fork of this worker.
+        zygote_written: PageRanges,
+        /// Pages the zygote maps by huge entries.
+        zygote_huge: &'a PageRanges,
+    },
+}
+
+impl WorkerEvidence<'_> {
+    /// As the pure model takes it.
+    pub fn borrow(&self) -> Evidence<'_> {
         match self {
             Self::Frames(reference) => Evidence::Frames { reference },
-            Self::Marks { zygote, workers } => Evidence::Marks {
-                worker: (&workers[index].written, &workers[index].huge),
-                zygote: (&zygote.written, &zygote.huge),
+            Self::Marks { worker, zygote_written, zygote_huge } => Evidence::Marks {
+                worker: (&worker.written, &worker.huge),
+                zygote: (zygote_written, zygote_huge),
             },
         }
     }
 }
 
+impl Judge<'_> {
+    /// The evidence for one worker of the moment, given what was read at its fork.
+    pub fn for_worker(&self, position: usize, at_fork: Option<&AtFork>) -> WorkerEvidence<'_> {
+        match self {
+            Self::Frames(reference) => WorkerEvidence::Frames(match at_fork {
+                Some(at_fork) => with_entries(reference, &at_fork.moved),
+                None => Cow::Borrowed(reference.as_ref()),
+            }),
+            Self::Marks { zygote, workers } => WorkerEvidence::Marks {
+                worker: &workers[position],
+                zygote_written: subtract(&zygote.written, at_fork.map_or(&[], |fork| &fork.written)),
+                zygote_huge: &zygote.huge,
+            },
+        }
+    }
+}
+
+/// A table with some entries replaced; the table itself where there are none.
+fn with_entries<'a>(table: &'a PageTable, entries: &Moved) -> Cow<'a, PageTable> {
+    if entries.is_empty() {
+        return Cow::Borrowed(table);
+    }
+    let mut table = table.clone();
+    for &(page, entry) in entries.values() {
+        let run = table.runs.partition_point(|run| run.end() <= page);
+        if let Some(run) = table.runs.get(run).filter(|run| run.first <= page) {
+            let index = run.offset + usize::try_from(page.0 - run.first.0).unwrap_or(0);
+            table.entries[index] = entry;
+        }
+    }
+    Cow::Owned(table)
+}
+
+/// Inherited pages that zygote and worker share, though not in the frame of the first fork.
+fn moved(inherited: &Inherited, zygote: &PageTable, worker: &PageTable) -> Moved {
+    let (mut zygotes, mut workers) = (zygote.cursor(), worker.cursor());
+    let now = |(index, (page, entry)): (usize, (Vpn, PageEntry))| {
+        let shared = zygotes.get(page);
+        let moved = shared.place() == workers.get(page).place() && shared.place() != entry.place();
+        (moved && shared.private()).then_some((index, (page, shared)))
+    };
+    inherited.table.iter().enumerate().filter_map(now).collect()
+}
+
+/// Written pages that the writer no longer maps alone: it was forked since.
+fn shared_again(written: &PageRanges, pages: &PageTable) -> PageRanges {
+    let mut cursor = pages.cursor();
+    let shared = written.iter().flat_map(|range| range.start.0..range.end.0).map(Vpn);
+    ranges_of(&shared.filter(|&page| !cursor.get(page).exclusive()).collect::<Vec<_>>())
+}
+
 /// Inherited pages whose frame in the sibling is not the zygote's at the fork. With hidden frames,
 /// those that the zygote maps alone.
-fn unfrozen(inherited: &Inherited, sibling: &PageTable) -> BTreeMap<usize, (Vpn, PageEntry)> {
+fn unfrozen(inherited: &Inherited, sibling: &PageTable) -> Moved {
     let mut cursor = sibling.cursor();
     let moved = |(_, (page, entry)): &(usize, (Vpn, PageEntry))| {
         let frozen = cursor.get(*page);

@@ -142,6 +142,17 @@ impl Measurement {
         self.log.add_worker(worker);
     }
 
+    /// Adds the next worker, when it and the zygote still stand still after its fork.
+    ///
+    /// What the zygote wrote before this fork and after earlier ones is then known to be no breach
+    /// between it and this worker.
+    pub fn add_still_worker(&mut self, pid: u32) -> Result<()> {
+        let at_fork = self.evidence.read_fork(&self.inherited, self.zygote, pid)?;
+        self.evidence.note_fork(self.members.len(), at_fork);
+        self.add_worker(pid);
+        Ok(())
+    }
+
     /// Notes how a worker ended. One whose step failed lives on and is still measured.
     pub fn worker_ended(&mut self, index: u32, fate: Fate) {
         let index = index as usize;
@@ -179,12 +190,12 @@ impl Measurement {
             .map(|(i, member)| (i, member.pid))
             .collect();
         let moment = self.read_family(&alive)?;
-        let diffs = self.diffs(&moment)?;
+        let diffs = self.diffs(&moment, &alive)?;
         let step_index = u8::try_from(self.recording.steps.len()).unwrap_or(u8::MAX - 1);
         let mut step = Step { name: name.into(), requests, seconds, ..Step::default() };
         for (position, &(index, pid)) in alive.iter().enumerate() {
             let diff = &diffs[position];
-            let bytes = self.compare_contents(pid, diff)?;
+            let bytes = self.compare_contents(index, pid, diff, &moment.zygote)?;
             self.log.update(index, step_index, diff, &bytes);
             let worker = u32::try_from(index).unwrap_or(u32::MAX);
             step.workers.push(self.log.summary(worker, pid, diff));
@@ -218,62 +229,58 @@ impl Measurement {
     }
 
     #[tracing::instrument(level = "debug", skip_all)]
-    fn diffs(&self, moment: &Moment) -> Result<Vec<Diff>> {
+    fn diffs(&self, moment: &Moment, alive: &[(usize, u32)]) -> Result<Vec<Diff>> {
         let judge = self.evidence.at(moment)?;
-        moment
-            .workers
-            .iter()
-            .enumerate()
-            .map(|(index, worker)| {
-                Ok(diff(&self.inherited, &moment.zygote, worker, &judge.for_worker(index)))
-            })
-            .collect()
+        let judge_worker = |(position, (worker, &(index, _))): (usize, (&Process, &(usize, u32)))| {
+            let evidence = judge.for_worker(position, self.evidence.at_fork(index));
+            diff(&self.inherited, &moment.zygote, worker, &evidence.borrow())
+        };
+        Ok(moment.workers.iter().zip(alive).enumerate().map(judge_worker).collect())
     }
 
     /// Bytes that differ in each broken page, in page order of the broken pages.
     ///
     /// A page that only the zygote wrote still has its fork-time bytes in the worker: there the
-    /// zygote's copy is the one to weigh.
+    /// zygote's copy is the one to weigh, unless it gave the page up: reading there would only make
+    /// the kernel fill in a new one.
     #[tracing::instrument(level = "debug", skip_all)]
-    fn compare_contents(&self, pid: u32, diff: &Diff) -> Result<ChangedBytes> {
-        let Some(reference) = self.reference else { return self.compare_with_zygote(pid, diff) };
-        let frozen = |index: usize| !self.evidence.is_unfrozen(index);
+    fn compare_contents(
+        &self,
+        worker: usize,
+        pid: u32,
+        diff: &Diff,
+        zygote: &Process,
+    ) -> Result<ChangedBytes> {
+        let Some(reference) = self.reference else {
+            return self.compare_with_zygote(pid, diff, zygote);
+        };
+        let frozen = |index: usize, page: Vpn| !self.evidence.is_unfrozen(worker, index, page);
+        let workers = |index, page, state: PageState| state.by_worker() && frozen(index, page);
+        let mut zygote_pages = zygote.pages.cursor();
+        let zygotes = |index, page, state| {
+            state == PageState::BrokenByZygote && frozen(index, page) && zygote_pages.get(page).private()
+        };
         let mut bytes = ChangedBytes::new();
-        self.compare_pages(diff, |i, state| state.by_worker() && frozen(i), reference, pid, &mut bytes)?;
-        self.compare_pages(
-            diff,
-            |i, state| state == PageState::BrokenByZygote && frozen(i),
-            reference,
-            self.zygote,
-            &mut bytes,
-        )?;
+        self.compare_pages(diff, workers, reference, pid, &mut bytes)?;
+        self.compare_pages(diff, zygotes, reference, self.zygote, &mut bytes)?;
         Ok(bytes)
     }
 
     /// Without a frozen sibling the zygote has the fork-time bytes of all pages it did not write.
-    fn compare_with_zygote(&self, pid: u32, diff: &Diff) -> Result<ChangedBytes> {
+    fn compare_with_zygote(&self, pid: u32, diff: &Diff, zygote: &Process) -> Result<ChangedBytes> {
+        let mut zygote_pages = zygote.pages.cursor();
+        let zygotes = |_, page, state| state == PageState::BrokenByZygote && zygote_pages.get(page).private();
         let mut bytes = ChangedBytes::new();
-        self.compare_pages(
-            diff,
-            |_, state| state == PageState::BrokenByWorker,
-            self.zygote,
-            pid,
-            &mut bytes,
-        )?;
-        self.compare_pages(
-            diff,
-            |_, state| state == PageState::BrokenByZygote,
-            pid,
-            self.zygote,
-            &mut bytes,
-        )?;
+        let workers = |_, _, state| state == PageState::BrokenByWorker;
+        self.compare_pages(diff, workers, self.zygote, pid, &mut bytes)?;
+        self.compare_pages(diff, zygotes, pid, self.zygote, &mut bytes)?;
         Ok(bytes)
     }
 
     fn compare_pages(
         &self,
         diff: &Diff,
-        which: impl Fn(usize, PageState) -> bool,
+        mut which: impl FnMut(usize, Vpn, PageState) -> bool,
         reference: u32,
         owner: u32,
         bytes: &mut ChangedBytes,
@@ -284,7 +291,7 @@ impl Measurement {
             .iter()
             .zip(&diff.states)
             .enumerate()
-            .filter(|(index, (_, state))| which(*index, **state))
+            .filter(|(index, ((page, _), state))| which(*index, *page, **state))
             .map(|(index, ((page, _), _))| (index, page))
             .collect();
         let pages: Vec<Vpn> = chosen.iter().map(|&(_, page)| page).collect();

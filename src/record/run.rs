@@ -72,7 +72,7 @@ pub fn run(options: &RunOptions, progress: &Progress) -> Result<RunOutcome> {
     progress.now("reading the zygote");
     let mut measurement = Measurement::begin(about(options, &loaded), baseline, &measure)?;
     for _ in 0..options.workers {
-        measurement.add_worker(family.fork()?);
+        measurement.add_still_worker(family.fork()?)?;
     }
     let error = measure_steps(&mut family, &mut measurement, &loaded.steps, progress).err();
     family.stop();

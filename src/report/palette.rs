@@ -32,7 +32,7 @@ pub enum Role {
     Copies,
     /// Page tables.
     PageTables,
-    /// The n-th cause of [`CAUSES`].
+    /// The n-th cause of `CAUSES`.
     Cause(u8),
 }
 

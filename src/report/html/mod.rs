@@ -1,7 +1,7 @@
 //! The report as one HTML file that needs nothing else: no network, no fonts, no server.
 //!
 //! The template, the style and the script are files beside this one. Every text from a measured
-//! program passes through the template's escaping or [`json_for_script`].
+//! program passes through the template's escaping or `json_for_script`.
 
 mod evidence;
 mod map;

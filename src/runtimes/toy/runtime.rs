@@ -53,11 +53,6 @@ impl ToyRuntime {
         Ok(Self { name: name.to_owned(), description: header_comment(source), options, vm })
     }
 
-    /// The comment at the top of the source.
-    pub fn description(&self) -> String {
-        self.description.clone()
-    }
-
     /// What the runtime was loaded with.
     pub fn options(&self) -> &ToyOptions {
         &self.options
@@ -123,6 +118,11 @@ impl Runtime for ToyRuntime {
 
     fn version(&self) -> String {
         env!("CARGO_PKG_VERSION").to_owned()
+    }
+
+    /// The comment at the top of the source.
+    fn description(&self) -> String {
+        self.description.clone()
     }
 
     fn steps(&self) -> Vec<String> {

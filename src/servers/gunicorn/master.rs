@@ -93,7 +93,8 @@ impl Master {
         let mut bytes = [0; 4096];
         match self.control.read(&mut bytes) {
             Ok(0) => {
-                std::thread::sleep(POLL);
+                // The socket is closed: the master ends, or a child of it holds nothing to say.
+                self.group.wait_until(Instant::now() + POLL);
                 self.check_alive()?;
             }
             Ok(count) => self.unread.extend_from_slice(&bytes[..count]),
