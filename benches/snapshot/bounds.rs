@@ -25,17 +25,14 @@ pub struct Bounds {
 impl Bounds {
     /// Holds the median ratio of rounds to a bound.
     pub fn at_most(&mut self, name: &str, bound: f64, rounds: &[Round]) {
-        let ratios = |side: fn(&Cost) -> f64| rounds.iter().map(move |(a, b)| side(a) / side(b));
-        let wall = |side: fn(&Round) -> Cost| median(rounds.iter().map(|round| side(round).wall)) * 1e3;
-        let (low, high) = ratios(|cost| cost.wall)
-            .fold((f64::MAX, 0.0_f64), |(low, high), ratio| (low.min(ratio), high.max(ratio)));
-        let detail = format!(
-            "({low:.2} to {high:.2}; {:.1} ms / {:.1} ms; of processor time {:.2})",
-            wall(|round| round.0),
-            wall(|round| round.1),
-            median(ratios(|cost| cost.cpu)),
-        );
-        self.judge(name, bound, median(ratios(|cost| cost.wall)), &detail);
+        let (ratio, detail) = ratio(rounds);
+        self.judge(name, bound, ratio, &detail);
+    }
+
+    /// Tells the median ratio of rounds to which no bound was promised.
+    pub fn tell(&self, name: &str, rounds: &[Round]) {
+        let (ratio, detail) = ratio(rounds);
+        println!("  {:<7}  {name}: {ratio:.2} {detail}", "");
     }
 
     /// Holds a figure to a bound.
@@ -86,4 +83,19 @@ pub fn median(figures: impl Iterator<Item = f64>) -> f64 {
 /// GiB a second.
 pub fn rate(bytes: u64, seconds: f64) -> f64 {
     bytes as f64 / f64::from(1 << 30) / seconds
+}
+
+/// The median ratio of what passed, with its spread, the times, and the ratio of processor time.
+fn ratio(rounds: &[Round]) -> (f64, String) {
+    let ratios = |side: fn(&Cost) -> f64| rounds.iter().map(move |(a, b)| side(a) / side(b));
+    let wall = |side: fn(&Round) -> Cost| median(rounds.iter().map(|round| side(round).wall)) * 1e3;
+    let spread = |(low, high): (f64, f64), ratio| (low.min(ratio), high.max(ratio));
+    let (low, high) = ratios(|cost| cost.wall).fold((f64::MAX, 0.0), spread);
+    let detail = format!(
+        "({low:.2} to {high:.2}; {:.1} ms / {:.1} ms; of processor time {:.2})",
+        wall(|round| round.0),
+        wall(|round| round.1),
+        median(ratios(|cost| cost.cpu)),
+    );
+    (median(ratios(|cost| cost.wall)), detail)
 }

@@ -14,6 +14,8 @@ pub struct Category(u64);
 impl Category {
     /// Written since it was write-protected in a `WP_ASYNC` registration.
     pub const WRITTEN: Self = Self(1 << 1);
+    /// In memory.
+    const PRESENT: Self = Self(1 << 3);
     /// In memory or in swap.
     pub const POPULATED: Self = Self((1 << 3) | (1 << 4));
     /// The shared page of zeros.
@@ -81,21 +83,37 @@ pub fn scan(
 }
 
 /// Appends the populated pages of `range` to `populated`, and those of them that map the page of
-/// zeros to `zeros` as well: one walk of the page tables for both.
+/// zeros to `zeros` as well.
+///
+/// Asks for the holes: the kernel tells ranges of pages that match one page at a time, which on a
+/// full area takes twice as long as finding that none does.
 pub fn scan_populated(
     pagemap: BorrowedFd<'_>,
     range: &Range<Vpn>,
     populated: &mut PageRanges,
     zeros: &mut PageRanges,
 ) -> Result<()> {
-    let (any_of, told) = (Category::POPULATED.0, Category::POPULATED.0 | Category::ZERO.0);
-    let wanted = ScanArgs { category_anyof_mask: any_of, return_mask: told, ..ScanArgs::default() };
-    walk(pagemap, range, wanted, |pages, categories| {
+    let absent_or_zero = ScanArgs {
+        category_inverted: Category::PRESENT.0,
+        category_anyof_mask: Category::PRESENT.0 | Category::ZERO.0,
+        return_mask: Category::POPULATED.0 | Category::ZERO.0,
+        ..ScanArgs::default()
+    };
+    let mut filled = range.start;
+    walk(pagemap, range, absent_or_zero, |pages, categories| {
         if categories & Category::ZERO.0 != 0 {
-            push(zeros, pages.clone());
+            push(zeros, pages);
+        } else if categories & Category::POPULATED.0 == 0 {
+            if filled < pages.start {
+                push(populated, filled..pages.start);
+            }
+            filled = pages.end;
         }
-        push(populated, pages);
-    })
+    })?;
+    if filled < range.end {
+        push(populated, filled..range.end);
+    }
+    Ok(())
 }
 
 /// Calls `each` with the ranges of the pages whose categories `args` asks for, and with the categories
@@ -214,5 +232,14 @@ mod tests {
         }
         assert_eq!(crate::family::range_pages(&found), pages as u64 / 2);
         assert_eq!(found[1], Vpn(first.0 + 2)..Vpn(first.0 + 3));
+
+        // SAFETY: inside the mapping just made.
+        assert_eq!(unsafe { memory.as_ptr().cast::<u8>().add(3 * 4096).read_volatile() }, 0);
+        let (mut populated, mut zeros) = (Vec::new(), Vec::new());
+        let whole = first..Vpn(first.0 + pages as u64);
+        scan_populated(map.as_fd(), &whole, &mut populated, &mut zeros).unwrap();
+        assert_eq!(zeros, [Vpn(first.0 + 3)..Vpn(first.0 + 4)]);
+        assert_eq!(crate::family::range_pages(&populated), pages as u64 / 2 + 1);
+        assert_eq!(populated[1], Vpn(first.0 + 2)..Vpn(first.0 + 5));
     }
 }

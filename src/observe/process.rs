@@ -102,6 +102,9 @@ fn join_close(ranges: PageRanges) -> PageRanges {
 /// Where swap slots are hidden, the kernel's total tells whether any page is swapped at all; if so,
 /// what could be a marker is taken for a swapped page.
 fn drop_markers(root: &ProcRoot, process: &mut Process) -> Result<()> {
+    if !process.pages.entries.iter().fold(false, |any, entry| any | entry.swapped()) {
+        return Ok(());
+    }
     let unclear = process.pages.entries.iter().any(|entry| entry.marker().is_none());
     let nothing_swapped = unclear && read_rollup(root, process.pid)?.swap == 0;
     let is_marker = |entry: &&mut PageEntry| entry.marker().unwrap_or(nothing_swapped);
