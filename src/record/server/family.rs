@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::family::recording::{About, Fate, Finding};
 use crate::kernel::spawn::signal_name;
+use crate::kernel::stop::StandStill;
 use crate::record::{Baseline, MeasureOptions, Measurement, Recording};
 use crate::servers::gunicorn::{AtFork, Event, Invocation, Master, Settings};
 use nix::sys::wait::WaitStatus;
@@ -96,17 +97,27 @@ impl Family {
         self.master.check_alive()
     }
 
-    /// Takes a snapshot once every worker is ready. A worker that dies meanwhile is left out.
+    /// Takes a snapshot once every worker is ready, while all of them and the master stand still. A
+    /// worker that dies meanwhile is left out.
     pub fn snapshot(&mut self, requests: u64) -> Result<()> {
         self.settle()?;
         let mut tries = 0;
         loop {
             tries += 1;
-            let Err(error) = self.measurement.snapshot(&self.step, Some(requests)) else { return Ok(()) };
+            let still = StandStill::of(&self.alive());
+            let taken = self.measurement.snapshot(&self.step, Some(requests));
+            drop(still);
+            let Err(error) = taken else { return Ok(()) };
             if tries == SNAPSHOT_TRIES || !self.someone_died()? {
                 return Err(error);
             }
         }
+    }
+
+    /// The master and the workers that have not ended.
+    fn alive(&self) -> Vec<u32> {
+        let workers = self.workers.iter().filter(|worker| worker.fate.is_none()).map(|worker| worker.pid);
+        std::iter::once(self.master.pid()).chain(workers).collect()
     }
 
     /// Adds findings to the recording.
