@@ -97,6 +97,25 @@ impl Family {
         self.master.check_alive()
     }
 
+    /// Waits, but not for long, until as many workers have ended in this step as requests may have
+    /// cost the life of one: the answer to such a request comes before the worker is gone.
+    pub fn await_endings(&mut self, expected: u64) -> Result<()> {
+        let ended = |family: &Self| {
+            let step = |fate: &Fate| match fate {
+                Fate::Exited { step, .. } | Fate::Killed { step, .. } => *step == family.step,
+                _ => false,
+            };
+            family.workers.iter().filter(|worker| worker.fate.as_ref().is_some_and(step)).count() as u64
+        };
+        let deadline = Instant::now() + REAP;
+        while ended(self) < expected && Instant::now() < deadline {
+            if let Some(event) = self.master.poll()? {
+                self.take(event);
+            }
+        }
+        Ok(())
+    }
+
     /// Takes a snapshot once every worker is ready, while all of them and the master stand still. A
     /// worker that dies meanwhile is left out.
     pub fn snapshot(&mut self, requests: u64) -> Result<()> {

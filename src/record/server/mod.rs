@@ -74,12 +74,14 @@ pub fn analyze(options: &AnalyzeOptions, progress: &Progress) -> Result<RunOutco
 
 fn drive(family: &mut Family, driver: &mut Driver, plan: &Plan, progress: &Progress) -> Result<()> {
     for &milestone in &plan.milestones {
+        let fatal_before = driver.tally().perhaps_fatal();
         family.enter_step(&step_name(milestone));
         driver.run_until(milestone, |tally| {
             progress.now(format!("{} of {} requests", tally.sent, plan.count));
             family.watch()
         })?;
         progress.now(format!("reading the family after {milestone} requests"));
+        family.await_endings(driver.tally().perhaps_fatal() - fatal_before)?;
         family.snapshot(milestone)?;
     }
     Ok(())
