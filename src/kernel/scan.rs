@@ -70,32 +70,58 @@ pub fn scan(
     category: Category,
     found: &mut PageRanges,
 ) -> Result<()> {
+    let (mask, any_of) = if category == Category::WRITTEN { (category.0, 0) } else { (0, category.0) };
+    let wanted = ScanArgs {
+        category_mask: mask,
+        category_anyof_mask: any_of,
+        return_mask: category.0,
+        ..ScanArgs::default()
+    };
+    walk(pagemap, range, wanted, |pages, _| push(found, pages))
+}
+
+/// Appends the populated pages of `range` to `populated`, and those of them that map the page of
+/// zeros to `zeros` as well: one walk of the page tables for both.
+pub fn scan_populated(
+    pagemap: BorrowedFd<'_>,
+    range: &Range<Vpn>,
+    populated: &mut PageRanges,
+    zeros: &mut PageRanges,
+) -> Result<()> {
+    let (any_of, told) = (Category::POPULATED.0, Category::POPULATED.0 | Category::ZERO.0);
+    let wanted = ScanArgs { category_anyof_mask: any_of, return_mask: told, ..ScanArgs::default() };
+    walk(pagemap, range, wanted, |pages, categories| {
+        if categories & Category::ZERO.0 != 0 {
+            push(zeros, pages.clone());
+        }
+        push(populated, pages);
+    })
+}
+
+/// Calls `each` with the ranges of the pages whose categories `args` asks for, and with the categories
+/// it wants told.
+fn walk(
+    pagemap: BorrowedFd<'_>,
+    range: &Range<Vpn>,
+    mut args: ScanArgs,
+    mut each: impl FnMut(Range<Vpn>, u64),
+) -> Result<()> {
     let mut regions = [PageRegion::default(); REGIONS_PER_CALL];
-    let mut start = range.start.address();
     let end = range.end.address();
-    while start < end {
-        let (mask, any_of) = if category == Category::WRITTEN { (category.0, 0) } else { (0, category.0) };
-        let mut args = ScanArgs {
-            size: size_of::<ScanArgs>() as u64,
-            start,
-            end,
-            vec: regions.as_mut_ptr() as u64,
-            vec_len: REGIONS_PER_CALL as u64,
-            category_mask: mask,
-            category_anyof_mask: any_of,
-            return_mask: category.0,
-            ..ScanArgs::default()
-        };
+    args.size = size_of::<ScanArgs>() as u64;
+    (args.start, args.end) = (range.start.address(), end);
+    (args.vec, args.vec_len) = (regions.as_mut_ptr() as u64, REGIONS_PER_CALL as u64);
+    while args.start < end {
         // SAFETY: `args` points at `regions` with its true length; both outlive the call.
         let filled = unsafe { raw::pagemap_scan(pagemap.as_raw_fd(), &raw mut args) }
             .map_err(|errno| refused(errno, range))?;
         for region in &regions[..usize::try_from(filled).unwrap_or(0)] {
-            push(found, Vpn(region.start / PAGE_SIZE)..Vpn(region.end / PAGE_SIZE));
+            each(Vpn(region.start / PAGE_SIZE)..Vpn(region.end / PAGE_SIZE), region.categories);
         }
-        if args.walk_end <= start {
+        if args.walk_end <= args.start {
             break;
         }
-        start = args.walk_end;
+        args.start = args.walk_end;
     }
     Ok(())
 }

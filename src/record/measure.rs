@@ -7,9 +7,10 @@ use crate::family::recording::{
     About, CrossCheck, Fate, Finding, Reconciliation, Recording, Rung, Step, WorkerInfo, WorkerStep,
     ZygoteSummary,
 };
-use crate::family::{Diff, Inherited, Ledger, PageRanges, PageState, Process, Region, diff};
+use crate::family::{Diff, FrameOwners, Inherited, Ledger, PageRanges, PageState, Process, Region, diff};
 use crate::kernel::Caps;
 use crate::observe::contents::{self, Mapped};
+use crate::observe::parallel::in_parallel;
 use crate::observe::rollup::{Rollup, read_rollup};
 use crate::observe::{ProcRoot, read_process, read_processes};
 use crate::units::{PAGE_SIZE, Vpn};
@@ -200,8 +201,9 @@ impl Measurement {
             step.workers.push(self.log.summary(worker, pid, diff));
         }
         self.count_regions(&diffs, &mut step);
-        step.ledger = self.ledger(&moment, &diffs);
-        step.cross_check = self.cross_check(&moment, &diffs)?;
+        let owners = frame_owners(&moment);
+        step.ledger = self.ledger(&moment, &diffs, owners.as_ref());
+        step.cross_check = self.cross_check(&moment, &diffs, owners.as_ref())?;
         self.recording.steps.push(step);
         Ok(())
     }
@@ -214,6 +216,7 @@ impl Measurement {
         self.recording
     }
 
+    #[tracing::instrument(level = "debug", skip_all)]
     fn read_family(&self, alive: &[(usize, u32)]) -> Result<Moment> {
         let workers = alive.iter().map(|&(_, pid)| pid);
         let pids: Vec<u32> = std::iter::once(self.zygote).chain(self.reference).chain(workers).collect();
@@ -225,6 +228,7 @@ impl Measurement {
         Ok(Moment { zygote, reference, workers })
     }
 
+    #[tracing::instrument(level = "debug", skip_all)]
     fn diffs(&self, moment: &Moment, alive: &[(usize, u32)]) -> Result<Vec<Diff>> {
         let moment = self.evidence.settle(moment);
         let judge = self.evidence.at(&moment)?;
@@ -239,6 +243,7 @@ impl Measurement {
     ///
     /// A page that only the zygote wrote still has its fork-time bytes in the worker: there the
     /// zygote's copy is the one to weigh.
+    #[tracing::instrument(level = "debug", skip_all)]
     fn compare_contents(
         &self,
         index: usize,
@@ -296,6 +301,7 @@ impl Measurement {
         Ok(bytes)
     }
 
+    #[tracing::instrument(level = "debug", skip_all)]
     fn count_regions(&self, diffs: &[Diff], step: &mut Step) {
         let mut broken = vec![0_u64; self.inherited.regions.len()];
         for diff in diffs {
@@ -309,48 +315,57 @@ impl Measurement {
         step.causes = BTreeMap::from([("unexplained".to_owned(), total)]);
     }
 
-    fn ledger(&self, moment: &Moment, diffs: &[Diff]) -> Ledger {
-        let members: Vec<_> = std::iter::once(&moment.zygote)
-            .chain(&moment.workers)
-            .map(|process| (process.pid, process.page_table_bytes, &process.pages))
+    #[tracing::instrument(level = "debug", skip_all)]
+    fn ledger(&self, moment: &Moment, diffs: &[Diff], owners: Option<&FrameOwners>) -> Ledger {
+        let members: Vec<(u32, u64)> =
+            moment.members().map(|process| (process.pid, process.page_table_bytes)).collect();
+        if let Some(owners) = owners {
+            return owners.ledger(&members);
+        }
+        let workers: Vec<_> = members[1..]
+            .iter()
+            .zip(diffs)
+            .map(|(&(pid, page_tables), diff)| (pid, page_tables, diff))
             .collect();
-        Ledger::of_frames(&members).unwrap_or_else(|| {
-            let zygote = (moment.zygote.pid, moment.zygote.page_table_bytes);
-            let workers: Vec<_> = moment
-                .workers
-                .iter()
-                .zip(diffs)
-                .map(|(worker, diff)| (worker.pid, worker.page_table_bytes, diff))
-                .collect();
-            let inherited_left = self.inherited.len() as u64;
-            Ledger::of_states(zygote, moment.zygote.private_pages().saturating_sub(inherited_left), &workers)
-        })
+        let inherited_left = self.inherited.len() as u64;
+        let zygote_fresh = moment.zygote.private_pages().saturating_sub(inherited_left);
+        Ledger::of_states(members[0], zygote_fresh, &workers)
     }
 
     /// Our totals and the kernel's, over every process that maps family frames: the frozen sibling too.
-    fn cross_check(&self, moment: &Moment, diffs: &[Diff]) -> Result<CrossCheck> {
-        let all: Vec<&Process> =
-            std::iter::once(&moment.zygote).chain(&moment.reference).chain(&moment.workers).collect();
-        let totals = all
-            .iter()
-            .map(|process| read_rollup(&self.root, process.pid))
+    #[tracing::instrument(level = "debug", skip_all)]
+    fn cross_check(
+        &self,
+        moment: &Moment,
+        diffs: &[Diff],
+        owners: Option<&FrameOwners>,
+    ) -> Result<CrossCheck> {
+        let all: Vec<(u32, u64)> =
+            moment.members().chain(&moment.reference).map(|process| (process.pid, 0)).collect();
+        let totals = in_parallel(&all, |&(pid, _)| read_rollup(&self.root, pid))
+            .into_iter()
             .collect::<Result<Vec<Rollup>>>()?;
-        let of_workers = &totals[totals.len() - moment.workers.len()..];
-        let members: Vec<_> = all.iter().map(|process| (process.pid, 0, &process.pages)).collect();
-        let (unique, distinct): (u64, u64) = match Ledger::of_frames(&members) {
-            Some(ledger) => {
-                let workers = &ledger.shares[ledger.shares.len() - moment.workers.len()..];
-                (workers.iter().map(|share| share.unique_frames).sum(), ledger.distinct_frames)
-            }
+        let workers = 1..=moment.workers.len();
+        let (unique, distinct): (u64, u64) = match owners.map(|owners| owners.ledger(&all)) {
+            Some(ledger) => (
+                ledger.shares[workers.clone()].iter().map(|share| share.unique_frames).sum(),
+                ledger.distinct_frames,
+            ),
             None => (diffs.iter().map(|diff| diff.count(PageState::by_worker) + diff.fresh_pages()).sum(), 0),
         };
         Ok(CrossCheck {
-            workers_private_dirty: of_workers.iter().map(|rollup| rollup.private_dirty).sum(),
+            workers_private_dirty: totals[workers].iter().map(|rollup| rollup.private_dirty).sum(),
             workers_unique: unique * PAGE_SIZE,
             family_pss_anon: totals.iter().map(|rollup| rollup.pss_anon).sum(),
             family_distinct: distinct * PAGE_SIZE,
         })
     }
+}
+
+/// Who maps each frame: the members, then the frozen sibling.
+#[tracing::instrument(level = "debug", skip_all)]
+fn frame_owners(moment: &Moment) -> Option<FrameOwners> {
+    FrameOwners::new(moment.members().chain(&moment.reference).map(|process| &process.pages))
 }
 
 /// What is known of the broken pages: until causes are explained, all but the floor is unexplained.
