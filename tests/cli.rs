@@ -56,7 +56,7 @@ fn the_demo_measures_what_it_is_asked_for_and_overwrites_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let demo = || {
         let mut command = forkprint();
-        command.args(["demo", "-q", "--only", "closures", "-o"]).arg(folder.path());
+        command.args(["demo", "--only", "closures", "-o"]).arg(folder.path());
         command
     };
     demo().assert().success().stderr(contains("1 report"));

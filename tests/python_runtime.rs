@@ -7,6 +7,21 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 use std::path::{Path, PathBuf};
 
+/// Runs the calling test again in a process of its own, unless it has one already. True there.
+///
+/// cargo-nextest gives every test a process; plain `cargo test` gives it a thread of its name.
+fn alone() -> bool {
+    const ALONE: &str = "FORKPRINT_TEST_ALONE";
+    if std::env::var_os("NEXTEST").is_some() || std::env::var_os(ALONE).is_some() {
+        return true;
+    }
+    let name = std::thread::current().name().expect("libtest names its threads").to_owned();
+    let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+    let status = again.args(["--exact", &name]).env(ALONE, "1").status().unwrap();
+    assert!(status.success(), "{name} failed in a process of its own");
+    false
+}
+
 /// A workload in a folder of its own.
 struct Workload {
     _folder: tempfile::TempDir,
@@ -30,6 +45,9 @@ fn refusal(source: &str) -> String {
 
 #[test]
 fn steps_run_in_the_order_of_their_definition_in_one_module() {
+    if !alone() {
+        return;
+    }
     let mut runtime = load(
         "'''Says what it does.'''\n\
          import forkprint\n\
@@ -52,6 +70,9 @@ fn steps_run_in_the_order_of_their_definition_in_one_module() {
 
 #[test]
 fn a_workload_finds_its_neighbours_its_arguments_and_itself() {
+    if !alone() {
+        return;
+    }
     let workload = workload(
         "import sys, forkprint\n\
          sys.dont_write_bytecode = False\n\
@@ -71,6 +92,9 @@ fn a_workload_finds_its_neighbours_its_arguments_and_itself() {
 
 #[test]
 fn a_missing_file_a_folder_and_a_foreign_ending_are_refused() {
+    if !alone() {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let refusal = |path: &Path| PythonRuntime::load(path, &[]).unwrap_err().to_string();
     assert!(refusal(&folder.path().join("none.py")).contains("No such file"));
@@ -82,12 +106,18 @@ fn a_missing_file_a_folder_and_a_foreign_ending_are_refused() {
 
 #[test]
 fn a_syntax_error_is_shown_with_its_line() {
+    if !alone() {
+        return;
+    }
     let error = refusal("import forkprint\ndef broken(:\n");
     assert!(error.contains("made_up_workload.py\", line 2") && error.contains("SyntaxError"), "{error}");
 }
 
 #[test]
 fn an_exception_at_import_is_shown_with_its_traceback() {
+    if !alone() {
+        return;
+    }
     let error = refusal("def build():\n    return {}['missing']\nbuild()\n");
     for part in ["line 3, in <module>", "line 2, in build", "KeyError: 'missing'"] {
         assert!(error.contains(part), "{part} in {error}");
@@ -97,17 +127,26 @@ fn an_exception_at_import_is_shown_with_its_traceback() {
 
 #[test]
 fn leaving_at_import_is_a_failure() {
+    if !alone() {
+        return;
+    }
     assert!(refusal("raise SystemExit(3)\n").contains("SystemExit: 3"));
 }
 
 #[test]
 fn a_workload_without_steps_tells_how_to_mark_one() {
+    if !alone() {
+        return;
+    }
     let error = refusal("x = 1\n");
     assert!(error.contains("no step") && error.contains("@forkprint.step"), "{error}");
 }
 
 #[test]
 fn steps_that_could_not_run_are_refused_where_they_are_marked() {
+    if !alone() {
+        return;
+    }
     for (definition, reason) in [
         ("def f(x): pass", "takes parameters"),
         ("def f(*, x): pass", "takes parameters"),
@@ -122,6 +161,9 @@ fn steps_that_could_not_run_are_refused_where_they_are_marked() {
 
 #[test]
 fn a_name_that_is_taken_is_refused() {
+    if !alone() {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sys.py");
     std::fs::write(&path, "").unwrap();
@@ -131,6 +173,9 @@ fn a_name_that_is_taken_is_refused() {
 
 #[test]
 fn a_step_that_raises_fails_with_message_and_traceback() {
+    if !alone() {
+        return;
+    }
     let mut runtime = load(
         "import forkprint, sys\n\
          @forkprint.step\n\
@@ -167,6 +212,9 @@ fn in_worker(runtime: &mut PythonRuntime, work: impl FnOnce(&mut PythonRuntime) 
 
 #[test]
 fn forking_runs_pythons_own_hooks_and_leaves_the_zygote_as_it_was() {
+    if !alone() {
+        return;
+    }
     let mut runtime = load(
         "import forkprint, os, threading\n\
          zygote, hooks = os.getpid(), []\n\
@@ -186,6 +234,9 @@ fn forking_runs_pythons_own_hooks_and_leaves_the_zygote_as_it_was() {
 
 #[test]
 fn the_interpreter_is_shut_down_in_the_worker_alone() {
+    if !alone() {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let mark = folder.path().join("atexit-ran");
     let mut runtime = load(&format!(
@@ -209,6 +260,9 @@ fn the_interpreter_is_shut_down_in_the_worker_alone() {
 /// Runs itself once more in a process whose output can be read.
 #[test]
 fn what_a_workload_prints_is_printed_once() {
+    if !alone() {
+        return;
+    }
     const PATH_VARIABLE: &str = "FORKPRINT_TEST_WORKLOAD";
     if let Some(path) = std::env::var_os(PATH_VARIABLE) {
         let mut runtime = PythonRuntime::load(Path::new(&path), &[]).unwrap();
@@ -234,6 +288,9 @@ fn what_a_workload_prints_is_printed_once() {
 
 #[test]
 fn the_standard_library_is_that_of_the_linked_python() {
+    if !alone() {
+        return;
+    }
     let mut runtime = load(
         "import forkprint, sys, os, sysconfig\n\
          @forkprint.step\n\

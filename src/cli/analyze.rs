@@ -61,7 +61,8 @@ pub struct AnalyzeArgs {
 }
 
 /// Runs the verb.
-pub fn run(args: AnalyzeArgs, invocation: &Invocation) -> Result<i32> {
+pub fn run(mut args: AnalyzeArgs, invocation: &Invocation) -> Result<i32> {
+    args.output.document.quiet = invocation.quiet;
     args.output.check()?;
     let plan = args.load.as_deref().map(Plan::read).transpose()?.unwrap_or_default();
     let workers = args.workers.map(|workers| format!("--workers={workers}"));

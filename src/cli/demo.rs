@@ -98,7 +98,7 @@ pub fn run(args: &DemoArgs, invocation: &Invocation) -> Result<i32> {
     if !entries.is_empty() {
         write_file(&index, gallery::render(&entries)?.as_bytes(), args.force)?;
     }
-    conclude(&index, entries.len(), failures)
+    conclude((!invocation.quiet).then_some(&index), entries.len(), failures)
 }
 
 /// Measures one exhibit and writes its report. One that ended early is an error, and no report.
@@ -194,8 +194,8 @@ fn refuse_to_overwrite(args: &DemoArgs, exhibits: &[Exhibit], index: &Path) -> R
 }
 
 /// Tells what became of all of them; fails if any could not be shown.
-fn conclude(index: &Path, shown: usize, failures: Vec<(&str, Error)>) -> Result<i32> {
-    if shown > 0 {
+fn conclude(index: Option<&PathBuf>, shown: usize, failures: Vec<(&str, Error)>) -> Result<i32> {
+    if let Some(index) = index.filter(|_| shown > 0) {
         anstream::eprintln!(
             "wrote {} and {shown} reports\nnext: xdg-open {}",
             index.display(),

@@ -111,7 +111,7 @@ fn dispatch(verb: Verb, invocation: &Invocation) -> Result<i32> {
         Verb::Demo(args) => demo::run(&args, invocation),
         Verb::Run(args) => run::run(args, invocation),
         Verb::Analyze(args) => analyze::run(args, invocation),
-        Verb::Report(args) => report::run(&args),
+        Verb::Report(args) => report::run(args, invocation.quiet),
         Verb::Doctor(args) => Ok(doctor::run(&args)),
         Verb::Completions(args) => Ok(pages::completions(&args)),
         Verb::Man(args) => pages::man(&args),

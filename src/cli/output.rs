@@ -38,6 +38,10 @@ pub struct DocumentArgs {
     /// Replace an earlier file or capture of the same name
     #[arg(long)]
     pub force: bool,
+
+    /// Leave out what was written and what to do next.
+    #[arg(skip)]
+    pub quiet: bool,
 }
 
 /// Options of every verb that measures.
@@ -81,6 +85,12 @@ impl DocumentArgs {
                 .fix("add --force to replace it, or name another file")),
             Ok(found) if !found.is_file() => Ok(()),
             _ => probe(path),
+        }
+    }
+
+    fn note(&self, line: &str) {
+        if !self.quiet {
+            let _closed = writeln!(anstream::stderr(), "{line}");
         }
     }
 
@@ -143,7 +153,7 @@ fn probe(path: &Path) -> Result<()> {
 pub fn emit(recording: &Recording, args: &OutputArgs) -> Result<()> {
     if let Some(path) = &args.capture {
         capture::write(recording, path, args.document.force)?;
-        note(&format!("wrote {}", path.display()));
+        args.document.note(&format!("wrote {}", path.display()));
     }
     emit_document(recording, &args.document, args.capture.as_deref())
 }
@@ -161,8 +171,8 @@ pub fn emit_document(recording: &Recording, args: &DocumentArgs, capture: Option
     };
     let Some(path) = args.file() else { return to_stdout(&document) };
     write_file(path, document.as_bytes(), args.force)?;
-    note(&format!("wrote {} ({})", path.display(), Bytes(document.len() as u64)));
-    note(&match form {
+    args.note(&format!("wrote {} ({})", path.display(), Bytes(document.len() as u64)));
+    args.note(&match form {
         Format::Html => format!("next: xdg-open {}", crate::report::shell_word(&path.to_string_lossy())),
         Format::Text | Format::Json => format!("next: {next}"),
     });
@@ -209,8 +219,4 @@ fn new_file(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
         .prefix(".forkprint-")
         .permissions(fs::Permissions::from_mode(0o666))
         .tempfile_in(folder)
-}
-
-fn note(line: &str) {
-    let _ = writeln!(anstream::stderr(), "{line}");
 }

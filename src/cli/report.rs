@@ -26,7 +26,8 @@ pub struct ReportArgs {
 }
 
 /// Reads the capture and writes the document. Gives the exit code.
-pub fn run(args: &ReportArgs) -> Result<i32> {
+pub fn run(mut args: ReportArgs, quiet: bool) -> Result<i32> {
+    args.document.quiet = quiet;
     args.document.check()?;
     let recording = capture::read(&args.capture)?;
     emit_document(&recording, &args.document, Some(&args.capture))?;

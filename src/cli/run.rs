@@ -46,7 +46,8 @@ pub struct RunArgs {
 }
 
 /// Runs the verb.
-pub fn run(args: RunArgs, invocation: &Invocation) -> Result<i32> {
+pub fn run(mut args: RunArgs, invocation: &Invocation) -> Result<i32> {
+    args.output.document.quiet = invocation.quiet;
     args.output.check()?;
     let toy = ToyOptions { gc: args.gc, jit: args.jit, ..ToyOptions::default() };
     let options = RunOptions {

@@ -52,6 +52,14 @@ impl PageTable {
         Cursor::new(self).get(page)
     }
 
+    /// The entry of one page, to be replaced.
+    pub fn get_mut(&mut self, page: Vpn) -> Option<&mut PageEntry> {
+        let run = self.runs.partition_point(|run| run.end() <= page);
+        let run = self.runs.get(run).filter(|run| run.first <= page)?;
+        let skip = usize::try_from(page.0 - run.first.0).ok()?;
+        self.entries.get_mut(run.offset + skip)
+    }
+
     /// A reader for pages asked for in ascending order: constant time a page.
     pub fn cursor(&self) -> Cursor<'_> {
         Cursor::new(self)
@@ -146,5 +154,22 @@ impl Process {
     /// Bytes of [`Self::private_pages`].
     pub fn private_bytes(&self) -> u64 {
         self.private_pages() * PAGE_SIZE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_is_found_where_it_is_read() {
+        let run = |first, offset| Run { first: Vpn(first), len: 2, offset, vma: 0 };
+        let runs = vec![run(10, 0), run(20, 2)];
+        let mut table = PageTable { runs, entries: (1..5).map(PageEntry).collect() };
+        for page in (0..30).map(Vpn) {
+            let read = table.get(page);
+            assert_eq!(table.get_mut(page).copied().unwrap_or_default(), read, "{page}");
+        }
+        assert_eq!(table.get(Vpn(21)), PageEntry(4));
     }
 }

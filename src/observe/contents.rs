@@ -14,37 +14,60 @@ const SHARE_PAGES: usize = 32 * BATCH_PAGES;
 #[expect(clippy::cast_possible_truncation, reason = "a page has 4096 bytes")]
 const PAGE: usize = PAGE_SIZE as usize;
 
+/// How the owner of copies maps them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mapped {
+    /// By itself: the fast way of reading is harmless.
+    Alone,
+    /// Perhaps with others, forked since it wrote: the fast way would un-share them.
+    Together,
+}
+
 /// Counts the bytes that differ between the fork-time pages and their copies, page by page, on all
 /// processors.
 ///
 /// `pages` ascend. `reference` holds the fork-time bytes, perhaps together with others; `owner` has
-/// copies that it maps alone. Returns one count a page, or `None` where either process no longer
+/// the copies, `mapped` as told. Returns one count a page, or `None` where either process no longer
 /// shows the page. Fails when a process cannot be read at all.
-pub fn compare(pages: &[Vpn], reference: u32, owner: u32) -> Result<Vec<Option<u16>>> {
+pub fn compare(pages: &[Vpn], reference: u32, owner: u32, mapped: Mapped) -> Result<Vec<Option<u16>>> {
     let refused = |pid: u32, why: &dyn std::fmt::Display| {
         Error::new("cannot read the memory of a process")
             .pid(pid)
             .why(why)
             .fix("run as the same user (and with kernel.yama.ptrace_scope below 2), or as root")
     };
-    let fork_time = SharedMemory::open(reference).map_err(|error| refused(reference, &error))?;
+    if pages.is_empty() {
+        return Ok(Vec::new());
+    }
+    let open = |pid: u32| SharedMemory::open(pid).map_err(|error| refused(pid, &error));
+    let fork_time = open(reference)?;
+    let copies = match mapped {
+        Mapped::Alone => Copies::Alone(owner),
+        Mapped::Together => Copies::Together(open(owner)?),
+    };
     let shares: Vec<&[Vpn]> = pages.chunks(SHARE_PAGES).collect();
-    let counts = in_parallel(&shares, |share| Comparison::new(&fork_time, owner).share(share));
+    let counts = in_parallel(&shares, |share| Comparison::new(&fork_time, &copies).share(share));
     let counts =
         counts.into_iter().collect::<Result<Vec<_>, Errno>>().map_err(|errno| refused(owner, &errno))?;
     Ok(counts.concat())
 }
 
+/// The owner's memory, by the way of reading it.
+enum Copies {
+    Alone(u32),
+    Together(SharedMemory),
+}
+
 struct Comparison<'a> {
     reference: &'a SharedMemory,
-    owner: u32,
+    copies: &'a Copies,
     theirs: Vec<u8>,
     ours: Vec<u8>,
 }
 
 impl<'a> Comparison<'a> {
-    fn new(reference: &'a SharedMemory, owner: u32) -> Self {
-        Self { reference, owner, theirs: vec![0; BATCH_PAGES * PAGE], ours: vec![0; BATCH_PAGES * PAGE] }
+    fn new(reference: &'a SharedMemory, copies: &'a Copies) -> Self {
+        Self { reference, copies, theirs: vec![0; BATCH_PAGES * PAGE], ours: vec![0; BATCH_PAGES * PAGE] }
     }
 
     fn share(&mut self, pages: &[Vpn]) -> Result<Vec<Option<u16>>, Errno> {
@@ -83,7 +106,11 @@ impl<'a> Comparison<'a> {
         let ranges = ranges_of(batch);
         let bytes = batch.len() * PAGE;
         self.reference.read_pages(&ranges, &mut self.theirs[..bytes]).map_err(|_| Errno::EFAULT)?;
-        read_exclusive_pages(self.owner, &ranges, &mut self.ours[..bytes])
+        let ours = &mut self.ours[..bytes];
+        match self.copies {
+            Copies::Alone(owner) => read_exclusive_pages(*owner, &ranges, ours),
+            Copies::Together(memory) => memory.read_pages(&ranges, ours).map_err(|_| Errno::EFAULT),
+        }
     }
 }
 
@@ -122,9 +149,11 @@ mod tests {
         memory[skew + 4097] = 9;
         memory[skew + 2 * 4096] = std::hint::black_box(7);
         let pages: Vec<_> = [Vpn(1)].into_iter().chain((0..4).map(|n| Vpn(first.0 + n))).collect();
-        let counts = compare(&pages, sibling.pid, std::process::id()).unwrap();
+        let compare = |mapped| compare(&pages, sibling.pid, std::process::id(), mapped).unwrap();
+        let (alone, together) = (compare(Mapped::Alone), compare(Mapped::Together));
         kill(sibling.pid);
         nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(sibling.pid.cast_signed()), None).unwrap();
-        assert_eq!(counts, [None, Some(0), Some(2), Some(0), Some(0)]);
+        assert_eq!(alone, [None, Some(0), Some(2), Some(0), Some(0)]);
+        assert_eq!(together, alone);
     }
 }

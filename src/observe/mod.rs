@@ -8,6 +8,7 @@ pub mod process;
 pub mod rollup;
 pub mod root;
 pub mod sections;
+pub mod swap;
 
 pub use process::{read_process, read_processes};
 pub use root::ProcRoot;

@@ -4,13 +4,14 @@ use crate::error::Result;
 use crate::family::{Evidence, Inherited, PageEntry, PageRanges, PageTable, Process, Rung, subtract};
 use crate::observe::contents::ranges_of;
 use crate::observe::process::{huge_pages, written_pages};
+use crate::observe::swap::put_back;
 use crate::observe::{ProcRoot, read_process};
 use crate::units::Vpn;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// The whole family, read while it stood still.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Moment {
     /// The process that forks.
     pub zygote: Process,
@@ -37,6 +38,8 @@ pub struct EvidenceSource {
     /// Pages that the zygote wrote between the freezing and the baseline, with their fork-time
     /// entry: the sibling's copy of them is older than the fork.
     unfrozen: Moved,
+    /// Pages that lay in swap at the fork.
+    swapped: Vec<(Vpn, PageEntry)>,
     /// What differed at the fork of each worker whose fork was read.
     forks: BTreeMap<usize, AtFork>,
     /// Areas whose writes are tracked.
@@ -74,6 +77,7 @@ impl EvidenceSource {
             root: root.clone(),
             fork_time: inherited.table.clone(),
             unfrozen,
+            swapped: inherited.table.iter().filter(|(_, entry)| entry.swapped()).collect(),
             forks: BTreeMap::new(),
             tracked,
             frozen_sibling: reference.is_some(),
@@ -125,7 +129,38 @@ impl EvidenceSource {
                     .into(),
             );
         }
+        if self.rung == Rung::Exclusive && !self.swapped.is_empty() {
+            notes.push(format!(
+                "{} pages lay in swap at the fork: one that is only read back looks broken on this rung",
+                self.swapped.len()
+            ));
+        }
         notes
+    }
+
+    /// The moment as verdicts need it: without the frames that swapped pages were only read back into.
+    pub fn settle<'a>(&self, moment: &'a Moment) -> Cow<'a, Moment> {
+        if self.rung != Rung::Pfn || self.swapped.is_empty() {
+            return Cow::Borrowed(moment);
+        }
+        let mut settled = moment.clone();
+        let workers = settled.workers.iter_mut();
+        for process in workers.chain(&mut settled.reference).chain([&mut settled.zygote]) {
+            put_back(&mut process.pages, &self.swapped);
+        }
+        Cow::Owned(settled)
+    }
+
+    /// Pages of a process on whose exclusive mapping nothing rests: those mapped by huge entries and,
+    /// where writes are tracked, those that lay in swap. Whoever reads such a page back maps it alone.
+    fn mute(&self, pid: u32) -> Result<PageRanges> {
+        let mut mute = huge_pages(&self.root, pid)?;
+        if self.rung == Rung::Scan && !self.swapped.is_empty() {
+            let swapped: Vec<Vpn> = self.swapped.iter().map(|&(page, _)| page).collect();
+            mute.extend(ranges_of(&swapped));
+            mute.sort_by_key(|range| range.start);
+        }
+        Ok(mute)
     }
 
     /// Reads what this rung needs beside the page tables.
@@ -136,7 +171,7 @@ impl EvidenceSource {
         let marks = |process: &Process| -> Result<Marks> {
             Ok(Marks {
                 written: written_pages(&self.root, process.pid, &self.tracked)?,
-                huge: huge_pages(&self.root, process.pid)?,
+                huge: self.mute(process.pid)?,
             })
         };
         let workers = moment.workers.iter().map(marks).collect::<Result<Vec<Marks>>>()?;
@@ -225,10 +260,8 @@ fn with_entries<'a>(table: &'a PageTable, entries: &Moved) -> Cow<'a, PageTable>
     }
     let mut table = table.clone();
     for &(page, entry) in entries.values() {
-        let run = table.runs.partition_point(|run| run.end() <= page);
-        if let Some(run) = table.runs.get(run).filter(|run| run.first <= page) {
-            let index = run.offset + usize::try_from(page.0 - run.first.0).unwrap_or(0);
-            table.entries[index] = entry;
+        if let Some(found) = table.get_mut(page) {
+            *found = entry;
         }
     }
     Cow::Owned(table)

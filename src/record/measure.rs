@@ -9,7 +9,7 @@ use crate::family::recording::{
 };
 use crate::family::{Diff, FrameOwners, Inherited, Ledger, PageRanges, PageState, Process, Region, diff};
 use crate::kernel::Caps;
-use crate::observe::contents;
+use crate::observe::contents::{self, Mapped};
 use crate::observe::parallel::in_parallel;
 use crate::observe::rollup::{Rollup, read_rollup};
 use crate::observe::{ProcRoot, read_process, read_processes};
@@ -195,7 +195,7 @@ impl Measurement {
         let mut step = Step { name: name.into(), requests, seconds, ..Step::default() };
         for (position, &(index, pid)) in alive.iter().enumerate() {
             let diff = &diffs[position];
-            let bytes = self.compare_contents(index, pid, diff, &moment.zygote)?;
+            let bytes = self.compare_contents(index, &moment.workers[position], diff, &moment.zygote)?;
             self.log.update(index, step_index, diff, &bytes);
             let worker = u32::try_from(index).unwrap_or(u32::MAX);
             step.workers.push(self.log.summary(worker, pid, diff));
@@ -230,7 +230,8 @@ impl Measurement {
 
     #[tracing::instrument(level = "debug", skip_all)]
     fn diffs(&self, moment: &Moment, alive: &[(usize, u32)]) -> Result<Vec<Diff>> {
-        let judge = self.evidence.at(moment)?;
+        let moment = self.evidence.settle(moment);
+        let judge = self.evidence.at(&moment)?;
         let judge_worker = |(position, (worker, &(index, _))): (usize, (&Process, &(usize, u32)))| {
             let evidence = judge.for_worker(position, self.evidence.at_fork(index));
             diff(&self.inherited, &moment.zygote, worker, &evidence.borrow())
@@ -238,66 +239,66 @@ impl Measurement {
         Ok(moment.workers.iter().zip(alive).enumerate().map(judge_worker).collect())
     }
 
-    /// Bytes that differ in each broken page, in page order of the broken pages.
+    /// Bytes that differ in each broken page, by the index of the inherited page.
     ///
     /// A page that only the zygote wrote still has its fork-time bytes in the worker: there the
-    /// zygote's copy is the one to weigh, unless it gave the page up: reading there would only make
-    /// the kernel fill in a new one.
+    /// zygote's copy is the one to weigh.
     #[tracing::instrument(level = "debug", skip_all)]
     fn compare_contents(
         &self,
-        worker: usize,
-        pid: u32,
+        index: usize,
+        worker: &Process,
         diff: &Diff,
         zygote: &Process,
     ) -> Result<ChangedBytes> {
         let Some(reference) = self.reference else {
-            return self.compare_with_zygote(pid, diff, zygote);
+            return self.compare_with_zygote(worker, diff, zygote);
         };
-        let frozen = |index: usize, page: Vpn| !self.evidence.is_unfrozen(worker, index, page);
-        let workers = |index, page, state: PageState| state.by_worker() && frozen(index, page);
-        let mut zygote_pages = zygote.pages.cursor();
-        let zygotes = |index, page, state| {
-            state == PageState::BrokenByZygote && frozen(index, page) && zygote_pages.get(page).private()
-        };
-        let mut bytes = ChangedBytes::new();
-        self.compare_pages(diff, workers, reference, pid, &mut bytes)?;
-        self.compare_pages(diff, zygotes, reference, self.zygote, &mut bytes)?;
+        let frozen = |page, at: Vpn| !self.evidence.is_unfrozen(index, page, at);
+        let workers = |page, at, state: PageState| state.by_worker() && frozen(page, at);
+        let zygotes = |page, at, state| state == PageState::BrokenByZygote && frozen(page, at);
+        let mut bytes = self.compare_pages(diff, workers, reference, worker)?;
+        bytes.extend(self.compare_pages(diff, zygotes, reference, zygote)?);
         Ok(bytes)
     }
 
     /// Without a frozen sibling the zygote has the fork-time bytes of all pages it did not write.
-    fn compare_with_zygote(&self, pid: u32, diff: &Diff, zygote: &Process) -> Result<ChangedBytes> {
-        let mut zygote_pages = zygote.pages.cursor();
-        let zygotes = |_, page, state| state == PageState::BrokenByZygote && zygote_pages.get(page).private();
-        let mut bytes = ChangedBytes::new();
-        let workers = |_, _, state| state == PageState::BrokenByWorker;
-        self.compare_pages(diff, workers, self.zygote, pid, &mut bytes)?;
-        self.compare_pages(diff, zygotes, pid, self.zygote, &mut bytes)?;
+    fn compare_with_zygote(&self, worker: &Process, diff: &Diff, zygote: &Process) -> Result<ChangedBytes> {
+        let by = |wanted| move |_, _, state: PageState| state == wanted;
+        let mut bytes = self.compare_pages(diff, by(PageState::BrokenByWorker), zygote.pid, worker)?;
+        bytes.extend(self.compare_pages(diff, by(PageState::BrokenByZygote), worker.pid, zygote)?);
         Ok(bytes)
     }
 
+    /// Compares the copies that one process has of some of the pages.
+    ///
+    /// A page that it gave up is left out: reading there would only make the kernel fill in a new one.
     fn compare_pages(
         &self,
         diff: &Diff,
-        mut which: impl FnMut(usize, Vpn, PageState) -> bool,
+        which: impl Fn(usize, Vpn, PageState) -> bool,
         reference: u32,
-        owner: u32,
-        bytes: &mut ChangedBytes,
-    ) -> Result<()> {
-        let chosen: Vec<(usize, Vpn)> = self
-            .inherited
-            .table
-            .iter()
-            .zip(&diff.states)
-            .enumerate()
-            .filter(|(index, ((page, _), state))| which(*index, *page, **state))
-            .map(|(index, ((page, _), _))| (index, page))
-            .collect();
-        let pages: Vec<Vpn> = chosen.iter().map(|&(_, page)| page).collect();
-        let counts = contents::compare(&pages, reference, owner)?;
-        bytes.extend(chosen.iter().zip(counts).filter_map(|(&(index, _), count)| Some((index, count?))));
-        Ok(())
+        owner: &Process,
+    ) -> Result<ChangedBytes> {
+        let (mut alone, mut together) = (Vec::new(), Vec::new());
+        let mut copies = owner.pages.cursor();
+        for (index, ((page, _), &state)) in self.inherited.table.iter().zip(&diff.states).enumerate() {
+            if which(index, page, state) {
+                let copy = copies.get(page);
+                match (copy.private(), copy.exclusive()) {
+                    (false, _) => {}
+                    (true, true) => alone.push((index, page)),
+                    (true, false) => together.push((index, page)),
+                }
+            }
+        }
+        let mut bytes = ChangedBytes::new();
+        for (chosen, mapped) in [(alone, Mapped::Alone), (together, Mapped::Together)] {
+            let pages: Vec<Vpn> = chosen.iter().map(|&(_, page)| page).collect();
+            let counts = contents::compare(&pages, reference, owner.pid, mapped)?;
+            bytes.extend(chosen.iter().zip(counts).filter_map(|(&(index, _), count)| Some((index, count?))));
+        }
+        Ok(bytes)
     }
 
     #[tracing::instrument(level = "debug", skip_all)]

@@ -74,19 +74,24 @@ pub fn run(options: &RunOptions, progress: &Progress) -> Result<RunOutcome> {
     for _ in 0..options.workers {
         measurement.add_still_worker(family.fork()?)?;
     }
-    let error = measure_steps(&mut family, &mut measurement, &loaded.steps, progress).err();
+    let measured = measure_steps(&mut family, &mut measurement, &loaded.steps, progress);
+    let error = measured.unwrap_or_else(|error| {
+        measurement.add_finding(cut_short(&error));
+        Some(error)
+    });
     family.stop();
     Ok(RunOutcome { recording: measurement.finish(error.is_none()), error })
 }
 
 /// Snapshots at the fork and after each step; a worker that fails is a finding, and an error at the
-/// end, but does not keep the others from being measured.
+/// end, but does not keep the others from being measured. Gives the first such failure; fails when the
+/// measurement could not go on.
 fn measure_steps(
     family: &mut Family,
     measurement: &mut Measurement,
     steps: &[String],
     progress: &Progress,
-) -> Result<()> {
+) -> Result<Option<Error>> {
     measurement.snapshot("fork", None)?;
     let mut first_failure = None;
     for (index, name) in steps.iter().enumerate() {
@@ -96,12 +101,27 @@ fn measure_steps(
                 first_failure.get_or_insert(error);
             }
         }
+        if let Some(how) = family.zygote_ended() {
+            return Err(Error::new(format!("the zygote ended in step '{name}'"))
+                .pid(family.zygote_pid())
+                .why(format!("it ended with {how}, and its workers with it"))
+                .fix("look for what ends it: a signal that a worker sends, or too little memory"));
+        }
         if measurement.workers_alive() == 0 {
             break;
         }
         measurement.snapshot(name, None)?;
     }
-    first_failure.map_or(Ok(()), Err)
+    Ok(first_failure)
+}
+
+fn cut_short(error: &Error) -> Finding {
+    Finding {
+        code: "FP902".into(),
+        title: "The measurement ended early".into(),
+        evidence: error.to_string(),
+        fix: error.suggested_fix().unwrap_or("run it again to the end").to_owned(),
+    }
 }
 
 fn note_outcome(

@@ -152,6 +152,8 @@ impl Family {
         }
         let ending = match self.command(&ToZygote::Reap { pid }, "reaping a worker") {
             Ok(FromZygote::Reaped(ending)) => ending,
+            // The kernel kills the workers of a zygote that ends.
+            _ if self.zygote_ended().is_some() => Ending::Killed(libc::SIGKILL),
             _ => Ending::Unknown,
         };
         match ending {
@@ -160,6 +162,11 @@ impl Family {
             Ending::Killed(signal) => Fate::Killed { signal: signal_name(signal), step },
             Ending::Unknown => Fate::Killed { signal: "an unknown signal".into(), step },
         }
+    }
+
+    /// How the zygote ended, if it has.
+    pub fn zygote_ended(&mut self) -> Option<String> {
+        self.group.wait_until(Instant::now()).map(describe_exit)
     }
 
     /// Ends the family in good order: workers first, then the zygote, then whoever is left.

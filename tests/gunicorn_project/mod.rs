@@ -263,7 +263,10 @@ pub fn python_for_everyone() -> Option<String> {
         std::env::var("FORKPRINT_TEST_PUBLIC_PYTHON").or_else(|_| std::env::var("FORKPRINT_TEST_PYTHON"));
     let python = python.unwrap_or_else(|_| "python3".into());
     let mut as_nobody = Command::new("setpriv");
-    as_nobody.args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", "--", &python]).current_dir("/");
+    // Through a shell, as forkprint starts it: what setpriv itself starts still has its privileges.
+    let through_a_shell = ["sh", "-c", "exec \"$@\"", "sh", &python];
+    as_nobody.args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", "--"]).args(through_a_shell);
+    as_nobody.current_dir("/");
     if imports(&mut as_nobody, "gunicorn") {
         return Some(python);
     }

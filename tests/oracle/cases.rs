@@ -18,8 +18,12 @@ pub enum Before {
     Untouched,
     Read,
     Written,
+    /// Written, and then paged out.
+    Swapped,
     /// Written, and written once more when the sibling was frozen already.
     WrittenLate,
+    /// Written, and written once more after the fork of the first worker and before the second's.
+    WrittenBetween,
 }
 
 /// What a process does with a page after the fork.

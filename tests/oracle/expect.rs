@@ -22,15 +22,57 @@ impl Answer {
     }
 }
 
+/// What becomes of a written page of one worker where no sibling holds the fork-time frame: the last
+/// who maps that frame writes in place, which is no copy. The flag says that somebody did: the kernel
+/// may still make a copy then, for instance while a page that was just read waits in a batch.
+///
+/// `None` when nobody holds it any more: the kernel may then hand it out again, to anybody.
+pub fn state_without_sibling(case: &Case) -> Option<(PageState, bool)> {
+    #[derive(Clone, Copy, PartialEq)]
+    enum Frame {
+        OfTheFork,
+        Own,
+        None,
+    }
+    let members = [Member::Zygote, Member::Worker(0)];
+    let mut frames = [Frame::OfTheFork; 2];
+    let mut in_place = false;
+    for &(who, op) in case.acts.iter().filter(|(_, op)| *op != Op::Read) {
+        let me = usize::from(!who.includes(members[0]));
+        frames[me] = match (op, frames) {
+            (Op::Discard | Op::Unmap, _) => Frame::None,
+            (_, [Frame::OfTheFork, Frame::OfTheFork]) => Frame::Own,
+            (_, frames) if frames[me] == Frame::None => Frame::Own,
+            (_, frames) => {
+                in_place |= frames[me] == Frame::OfTheFork;
+                frames[me]
+            }
+        };
+    }
+    let state = match frames {
+        [Frame::OfTheFork, Frame::OfTheFork] => PageState::Shared,
+        [Frame::OfTheFork, Frame::None] => PageState::Gone,
+        [Frame::OfTheFork, Frame::Own] => PageState::BrokenByWorker,
+        [_, Frame::OfTheFork] => PageState::BrokenByZygote,
+        _ => return None,
+    };
+    Some((state, in_place))
+}
+
 /// Whether nobody can tell any more who broke a page.
 ///
 /// The sibling does not hold a page written after it was frozen. When all members but one have a
 /// copy, the last one writes in place: no copy is made, so that frames tell nothing, and it maps the
 /// page alone even if it never wrote, so that bit 56 tells nothing.
-pub fn lost_its_trace(case: &Case, workers: usize) -> bool {
-    let members = (0..workers).map(Member::Worker).chain([Member::Zygote]);
+pub fn lost_its_trace(case: &Case, workers: usize, worker: usize) -> bool {
+    let first = match case.before {
+        Before::WrittenLate => 0,
+        Before::WrittenBetween if worker > 0 => 1,
+        _ => return false,
+    };
+    let members = (first..workers).map(Member::Worker).chain([Member::Zygote]);
     let touches = |member: Member| case.acts.iter().any(|&(who, op)| who.includes(member) && op != Op::Read);
-    case.before == Before::WrittenLate && members.filter(|&member| !touches(member)).count() <= 1
+    members.filter(|&member| !touches(member)).count() <= 1
 }
 
 /// One page in one process, as the model sees it.
@@ -59,11 +101,11 @@ const CUTS: [usize; 10] = [
 ];
 
 impl Page {
-    fn at_fork(kind: Kind, before: Before, page: usize) -> Self {
-        let written = matches!(before, Before::Written | Before::WrittenLate);
+    fn at_fork(kind: Kind, before: Before, page: usize, worker: usize) -> Self {
+        let written = !matches!(before, Before::Untouched | Before::Read);
         let byte = if written { fork_time_byte(page) } else { 0 };
         let mut bytes = [byte; CUTS.len() - 1];
-        if before == Before::WrittenLate {
+        if before == Before::WrittenLate || before == Before::WrittenBetween && worker > 0 {
             fill(&mut bytes, LATE_OFFSET, LATE_INK);
         }
         Self { private: written && kind != Kind::SharedAnonymous, touched: false, bytes }
@@ -100,9 +142,13 @@ fn fill(bytes: &mut [u8; CUTS.len() - 1], offset: usize, (byte, amount): (u8, us
 
 /// The answer for one page in one worker, when all acts are done.
 pub fn answer(kind: Kind, page: usize, case: &Case, worker: usize) -> Answer {
-    let fork = Page::at_fork(kind, case.before, page);
+    let fork = Page::at_fork(kind, case.before, page, worker);
     let after = |member: Member| {
         let mut copy = fork.clone();
+        if case.before == Before::WrittenBetween && worker == 0 && member == Member::Zygote {
+            fill(&mut copy.bytes, LATE_OFFSET, LATE_INK);
+            copy.touched = true;
+        }
         for (_, op) in case.acts.iter().filter(|(who, _)| who.includes(member)) {
             copy.apply(*op, member);
         }
@@ -126,7 +172,12 @@ pub fn answer(kind: Kind, page: usize, case: &Case, worker: usize) -> Answer {
         _ => None,
     };
     // Of a page written after the sibling was frozen nobody has the fork-time bytes.
-    let (content, changed) = match copy.filter(|_| case.before != Before::WrittenLate) {
+    let compared = match case.before {
+        Before::WrittenLate => false,
+        Before::WrittenBetween => worker == 0,
+        _ => true,
+    };
+    let (content, changed) = match copy.filter(|_| compared) {
         None => (Content::NotCompared, 0),
         Some(copy) => match copy.differing(&fork) {
             0 => (Content::Equal, 0),

@@ -1,11 +1,11 @@
 //! The measuring side: starts a family, moves it through its phases, and asks every rung.
 
-use crate::cases::{Case, Kind, PHASES};
-use crate::expect::{Answer as Expected, answer, lost_its_trace};
+use crate::cases::{Before, Case, Kind, PHASES};
+use crate::expect::{Answer as Expected, answer, lost_its_trace, state_without_sibling};
 use crate::laws;
 use crate::skip::skip;
 use crate::zygote::{Answer, Order, Sockets, serve};
-use forkprint::family::recording::{About, Recording};
+use forkprint::family::recording::{About, Recording, Step};
 use forkprint::family::{PageState, Rung};
 use forkprint::kernel::Caps;
 use forkprint::kernel::spawn::ProcessGroup;
@@ -35,6 +35,7 @@ pub struct Family {
     sockets: Vec<Channel>,
     pub first_page: u64,
     pub huge_pages: u64,
+    pub swapped_pages: u64,
 }
 
 impl Family {
@@ -56,13 +57,23 @@ impl Family {
         command.env(SOCKETS, serde_json::to_string(&inherited).unwrap());
         let keep = inherited.workers.iter().copied().chain([inherited.control]).collect();
         let zygote = ProcessGroup::spawn(command, keep).unwrap();
-        let mut family = Self { zygote, control, workers: Vec::new(), sockets, first_page: 0, huge_pages: 0 };
+        let mut family = Self {
+            zygote,
+            control,
+            workers: Vec::new(),
+            sockets,
+            first_page: 0,
+            huge_pages: 0,
+            swapped_pages: 0,
+        };
         family.sockets.reverse();
         family.control.send(&Order::Map(experiment.kind, experiment.cases.clone())).unwrap();
-        let Answer::Mapped { first_page, huge_pages } = family.control.receive().unwrap() else {
+        let Answer::Mapped { first_page, huge_pages, swapped_pages } = family.control.receive().unwrap()
+        else {
             panic!("not mapped")
         };
-        (family.first_page, family.huge_pages) = (first_page, huge_pages);
+        family.first_page = first_page;
+        (family.huge_pages, family.swapped_pages) = (huge_pages, swapped_pages);
         family
     }
 
@@ -83,6 +94,11 @@ impl Family {
         assert!(matches!(channel.receive(), Ok(Answer::Done)));
         self.workers.push((pid, channel));
         pid
+    }
+
+    pub fn write_between(&mut self) {
+        self.control.send(&Order::WriteBetween).unwrap();
+        assert!(matches!(self.control.receive(), Ok(Answer::Done)));
     }
 
     /// Everybody acts, one after the other.
@@ -158,11 +174,24 @@ pub fn check(experiment: &Experiment) {
     if experiment.kind == Kind::Huge && family.huge_pages < experiment.cases.len() as u64 {
         return skip(format!("{} of {} pages are huge", family.huge_pages, experiment.cases.len()));
     }
-    let rungs = rungs();
+    let to_swap = experiment.cases.iter().filter(|case| case.before == Before::Swapped).count() as u64;
+    if family.swapped_pages < to_swap {
+        return skip(format!("{} of {to_swap} pages are in swap", family.swapped_pages));
+    }
+    let written_between = experiment.cases.iter().any(|case| case.before == Before::WrittenBetween);
+    let mut rungs = rungs();
+    if to_swap > 0 || written_between {
+        // Bit 56 alone cannot tell a page that was read back from swap from one that was written,
+        // nor a page that zygote and first worker share from one that zygote and second worker share.
+        rungs.retain(|&rung| rung != Rung::Exclusive);
+    }
     let frozen = family.freeze(rungs.contains(&Rung::Scan));
     let mut measurements = Measurements::begin(&family, &frozen, &rungs);
-    for _ in 0..experiment.workers {
+    for worker in 0..experiment.workers {
         measurements.add_worker(family.fork());
+        if worker == 0 && written_between {
+            family.write_between();
+        }
     }
     measurements.snapshot("fork");
     for phase in 0..PHASES {
@@ -171,10 +200,46 @@ pub fn check(experiment: &Experiment) {
         measurements.snapshot("the same again");
     }
     let recordings = measurements.finish();
-    laws::check(&recordings, experiment.kind == Kind::SharedAnonymous);
+    let exceptions =
+        laws::Exceptions { shared_memory: experiment.kind == Kind::SharedAnonymous, swap: to_swap > 0 };
+    laws::check(&recordings, exceptions);
     for recording in &recordings {
         check_pages(experiment, family.first_page, recording);
     }
+}
+
+/// A server's family: nobody of it is frozen, and nobody but the worker keeps the fork-time frames.
+pub fn check_without_sibling(experiment: &Experiment) {
+    let mut family = Family::start(experiment);
+    if let Err(why) = Caps::get().supports(Rung::Pfn) {
+        return skip(format!("rung pfn: {why}"));
+    }
+    let baseline = Baseline { zygote_pid: family.pid(), ..Baseline::default() };
+    let options = MeasureOptions { rung: Some(Rung::Pfn), code_in_worker: false };
+    let mut measurement = Measurement::begin(About::default(), baseline, &options).unwrap();
+    measurement.add_worker(family.fork());
+    measurement.snapshot("fork", None).unwrap();
+    for phase in 0..PHASES {
+        family.act(phase);
+        measurement.snapshot("phase", None).unwrap();
+        measurement.snapshot("the same again", None).unwrap();
+    }
+    let recording = measurement.finish(true);
+    laws::check(std::slice::from_ref(&recording), laws::Exceptions::default());
+    let runs = recording.pages.runs.iter().flat_map(|run| run.first..run.first + u64::from(run.len));
+    let mut written_in_place = 0;
+    for (page, cell) in runs.zip(&recording.pages.workers[0].cells) {
+        let case = page.checked_sub(family.first_page).and_then(|index| experiment.cases.get(index as usize));
+        let Some((case, (state, in_place))) =
+            case.and_then(|case| Some((case, state_without_sibling(case)?)))
+        else {
+            continue;
+        };
+        let copied = in_place && cell.state == PageState::BrokenByBoth;
+        assert!(cell.state == state || copied, "{:?} found, {state:?} expected, {case:?}", cell.state);
+        written_in_place += u32::from(in_place && !copied);
+    }
+    assert!(written_in_place > 0);
 }
 
 /// One worker becomes another program; the other stays as it is.
@@ -191,14 +256,15 @@ pub fn check_exec(experiment: &Experiment) {
     measurements.snapshot("exec");
     measurements.snapshot("the same again");
     let recordings = measurements.finish();
-    laws::check(&recordings, false);
+    laws::check(&recordings, laws::Exceptions::default());
     for recording in &recordings {
         let all_gone = |worker: usize| {
             recording.pages.workers[worker].cells.iter().all(|cell| cell.state == PageState::Gone)
         };
         assert!(!all_gone(0) && all_gone(1), "rung {}", recording.about.rung.name());
         let last = recording.steps.last().unwrap();
-        assert_eq!(last.workers[0], recording.steps[0].workers[0], "the other worker did nothing");
+        let written = |step: &Step| step.workers[0].broken_by_worker;
+        assert_eq!(written(last), written(&recording.steps[0]), "the other worker did nothing");
         assert!(last.workers[1].fresh > 10, "another program has pages of its own");
     }
 }
@@ -229,7 +295,7 @@ fn check_pages(experiment: &Experiment, first_page: u64, recording: &Recording) 
             };
             let expected = answer(experiment.kind, index, case, worker);
             if !(got == expected
-                || got.broken() && expected.broken() && lost_its_trace(case, experiment.workers))
+                || got.broken() && expected.broken() && lost_its_trace(case, experiment.workers, worker))
             {
                 wrong.push(format!(
                     "page {index} of worker {worker}: {expected:?} expected, {got:?} found; {case:?}"

@@ -10,10 +10,11 @@ mod laws;
 mod ordinary_user;
 #[path = "../common/skip.rs"]
 mod skip;
+mod swap_file;
 mod zygote;
 
 use cases::{Before, Kind, every_mix, huge_mixes};
-use family::{Experiment, check, check_exec};
+use family::{Experiment, check, check_exec, check_without_sibling};
 
 const PASTS: [Before; 3] = [Before::Untouched, Before::Read, Before::Written];
 
@@ -49,8 +50,20 @@ fn pages_written_after_the_freezing_get_exact_verdicts() {
 }
 
 #[test]
+fn pages_written_between_two_forks_get_exact_verdicts() {
+    let pasts = [Before::Written, Before::WrittenBetween];
+    check(&Experiment { kind: Kind::Anonymous, cases: every_mix(&pasts, 3), workers: 3 });
+}
+
+#[test]
 fn huge_pages_get_exact_verdicts() {
     check(&Experiment { kind: Kind::Huge, cases: huge_mixes(), workers: 3 });
+}
+
+#[test]
+fn without_a_sibling_the_last_sharer_writes_in_place() {
+    let cases = every_mix(&[Before::Written], 1);
+    check_without_sibling(&Experiment { kind: Kind::Anonymous, cases, workers: 1 });
 }
 
 #[test]
@@ -66,4 +79,18 @@ fn ordinary_users_get_the_same_verdicts() {
     } else {
         skip::skip("this is an ordinary user; the other tests are the same");
     }
+}
+
+#[test]
+fn swapped_pages_get_exact_verdicts() {
+    let experiment = Experiment {
+        kind: Kind::Anonymous,
+        cases: every_mix(&[Before::Swapped, Before::Written], 3),
+        workers: 3,
+    };
+    let _swap = match swap_file::SwapFile::new() {
+        Ok(swap) => swap,
+        Err(why) => return skip::skip(format!("no swap file: {why}")),
+    };
+    check(&experiment);
 }

@@ -7,9 +7,9 @@ use crate::cases::{
 use forkprint::family::PageRanges;
 use forkprint::kernel::spawn::{adopt_fd, die_with_parent, exit_now, freeze_sibling};
 use forkprint::kernel::uffd::WriteTracker;
-use forkprint::observe::ProcRoot;
 use forkprint::observe::maps::read_identity;
 use forkprint::observe::process::huge_pages;
+use forkprint::observe::{ProcRoot, read_process};
 use forkprint::supervisor::protocol::{Channel, Frozen, pairs};
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, mmap_anonymous, munmap};
 use nix::unistd::{ForkResult, fork};
@@ -40,6 +40,8 @@ pub enum Order {
         track: bool,
     },
     Fork(usize),
+    /// Zygote only: write what shall be written between two forks.
+    WriteBetween,
     /// Do what the cases say for this phase.
     Act(usize),
     /// Worker only: become another program, one that echoes what it is sent.
@@ -48,7 +50,7 @@ pub enum Order {
 
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Answer {
-    Mapped { first_page: u64, huge_pages: u64 },
+    Mapped { first_page: u64, huge_pages: u64, swapped_pages: u64 },
     Frozen(Frozen),
     Forked { pid: u32 },
     Done,
@@ -72,7 +74,7 @@ pub fn serve(sockets: &Sockets) -> ! {
                 let areas = if track { writable_areas() } else { PageRanges::new() };
                 tracker = track.then(|| WriteTracker::arm(&areas, |_| {}).unwrap());
                 tracked = track.then(|| areas.clone());
-                mapping.write_late();
+                mapping.write_again(Before::WrittenLate);
                 Answer::Frozen(Frozen {
                     pid: sibling.pid,
                     instrument: pairs(&sibling.instrument),
@@ -86,6 +88,10 @@ pub fn serve(sockets: &Sockets) -> ! {
                     ForkResult::Parent { child } => Answer::Forked { pid: child.as_raw().cast_unsigned() },
                     ForkResult::Child => work(index, channel, &mapping, tracked.as_ref()),
                 }
+            }
+            Ok(Order::WriteBetween) => {
+                mapping.write_again(Before::WrittenBetween);
+                Answer::Done
             }
             Ok(Order::Act(phase)) => {
                 mapping.act(phase, Member::Zygote);
@@ -172,7 +178,7 @@ impl Mapping {
         let huge = huge_pages(&ProcRoot::system(), std::process::id()).unwrap();
         let within =
             huge.iter().map(|range| range.end.0.min(ours.end).saturating_sub(range.start.0.max(ours.start)));
-        Answer::Mapped { first_page, huge_pages: within.sum() }
+        Answer::Mapped { first_page, huge_pages: within.sum(), swapped_pages: self.page_out() }
     }
 
     fn address(&self, page: usize) -> *mut u8 {
@@ -185,14 +191,24 @@ impl Mapping {
             match case.before {
                 Before::Untouched => {}
                 Before::Read => self.load(page),
-                Before::Written | Before::WrittenLate => self.fill(page, 0, (fork_time_byte(page), PAGE)),
+                _ => self.fill(page, 0, (fork_time_byte(page), PAGE)),
             }
         }
     }
 
-    fn write_late(&self) {
-        for (page, _) in self.cases.iter().enumerate().filter(|(_, case)| case.before == Before::WrittenLate)
-        {
+    /// Pages out what shall be in swap at the fork. Returns how many pages are.
+    fn page_out(&self) -> u64 {
+        let swapped = |page: &usize| self.cases[*page].before == Before::Swapped;
+        for page in (0..self.cases.len()).filter(swapped) {
+            // SAFETY: whole pages of the mapping; paging out changes no byte of theirs.
+            unsafe { madvise(self.pointer(page), PAGE, MmapAdvise::MADV_PAGEOUT) }.unwrap();
+        }
+        let own = read_process(&ProcRoot::system(), std::process::id()).unwrap();
+        own.pages.entries.iter().filter(|entry| entry.swapped()).count() as u64
+    }
+
+    fn write_again(&self, before: Before) {
+        for (page, _) in self.cases.iter().enumerate().filter(|(_, case)| case.before == before) {
             self.fill(page, LATE_OFFSET, LATE_INK);
         }
     }

@@ -66,7 +66,7 @@ pub fn analyze(options: &AnalyzeOptions, progress: &Progress) -> Result<RunOutco
     }
     family.add_findings(failed_requests(driver.tally()));
     let error = end.err();
-    family.add_findings(error.as_ref().and_then(|error| cut_short(error, driver.tally())));
+    family.add_findings(error.as_ref().map(|error| cut_short(error, driver.tally())));
     let mut recording = family.stop(error.is_none());
     weigh_missing_preload(&mut recording);
     Ok(RunOutcome { recording, error })
@@ -74,12 +74,14 @@ pub fn analyze(options: &AnalyzeOptions, progress: &Progress) -> Result<RunOutco
 
 fn drive(family: &mut Family, driver: &mut Driver, plan: &Plan, progress: &Progress) -> Result<()> {
     for &milestone in &plan.milestones {
+        let fatal_before = driver.tally().perhaps_fatal();
         family.enter_step(&step_name(milestone));
         driver.run_until(milestone, |tally| {
             progress.now(format!("{} of {} requests", tally.sent, plan.count));
             family.watch()
         })?;
         progress.now(format!("reading the family after {milestone} requests"));
+        family.await_endings(driver.tally().perhaps_fatal() - fatal_before)?;
         family.snapshot(milestone)?;
     }
     Ok(())
@@ -175,16 +177,18 @@ fn failed_requests(tally: &Tally) -> Option<Finding> {
 }
 
 /// Why a measurement ends early; the steps before it are kept.
-fn cut_short(error: &Error, tally: &Tally) -> Option<Finding> {
-    (!error.is_interrupt()).then(|| Finding {
+fn cut_short(error: &Error, tally: &Tally) -> Finding {
+    let fix = match error.suggested_fix() {
+        Some(fix) => fix,
+        None if error.is_interrupt() => "run it again to the end",
+        None => "run gunicorn alone under the same load and read its error log",
+    };
+    Finding {
         code: "FP902".into(),
         title: format!("The measurement ended after {} requests", tally.sent),
         evidence: error.to_string(),
-        fix: error
-            .suggested_fix()
-            .unwrap_or("run gunicorn alone under the same load and read its error log")
-            .to_owned(),
-    })
+        fix: fix.into(),
+    }
 }
 
 /// Adds to FP001 what the workers really hold for themselves.
@@ -232,7 +236,7 @@ mod tests {
 
     #[test]
     fn an_interrupt_is_no_finding() {
-        assert!(cut_short(&Error::interrupted(), &tally(5, 0)).is_none());
-        assert!(cut_short(&Error::new("gone"), &tally(5, 0)).is_some());
+        assert_eq!(cut_short(&Error::interrupted(), &tally(5, 0)).evidence, "interrupted");
+        assert!(cut_short(&Error::new("gone"), &tally(5, 0)).title.contains("5 requests"));
     }
 }

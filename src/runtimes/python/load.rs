@@ -137,8 +137,13 @@ fn import<'py>(py: Python<'py>, path: &Path) -> PyResult<Bound<'py, PyModule>> {
     let execute = || -> PyResult<()> {
         let loader = spec.getattr("loader")?;
         let source = loader.call_method1("get_data", (path.as_os_str(),))?;
-        let code = loader.call_method1("source_to_code", (source, path.as_os_str()))?;
-        py.import("builtins")?.call_method1("exec", (code, module.dict()))?;
+        // Not by the loader, whose own frames would stand in the traceback of a syntax error.
+        let builtins = py.import("builtins")?;
+        let own_flags_only = PyDict::new(py);
+        own_flags_only.set_item("dont_inherit", true)?;
+        let code =
+            builtins.call_method("compile", (source, path.as_os_str(), "exec"), Some(&own_flags_only))?;
+        builtins.call_method1("exec", (code, module.dict()))?;
         Ok(())
     };
     execute().inspect_err(|_| drop(modules.del_item(&name)))?;

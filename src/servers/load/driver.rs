@@ -41,6 +41,11 @@ pub struct Failure {
 }
 
 impl Tally {
+    /// Requests that may have cost a worker its life: no answer, or one of 500 and above.
+    pub fn perhaps_fatal(&self) -> u64 {
+        self.unanswered + self.refused.range(500..).map(|(_, count)| count).sum::<u64>()
+    }
+
     /// Requests that did not go well.
     pub fn failed(&self) -> u64 {
         self.unanswered + self.refused.values().sum::<u64>()

@@ -1,0 +1,116 @@
+//! What is known beforehand of toy programs, against what the built program measures.
+
+#[path = "common/bench.rs"]
+mod bench;
+#[path = "common/cross_check.rs"]
+mod cross_check;
+#[path = "common/skip.rs"]
+mod skip;
+
+use bench::Bench;
+use forkprint::family::recording::Recording;
+use std::collections::BTreeMap;
+
+const RUNGS: [&str; 3] = ["pfn", "scan", "exclusive"];
+
+/// Measures a workload with one worker on a rung, or skips.
+fn measure(workload: &str, rung: &str, arguments: &[&str]) -> Option<Recording> {
+    let bench = Bench::new();
+    let path = format!("{}/workloads/toy/{workload}", env!("CARGO_MANIFEST_DIR"));
+    let common = ["run", &path, "-w", "1", "-o", "out.txt", "--capture", "out.forkprint", "--rung", rung];
+    let outcome = bench.forkprint(&[&common[..], arguments].concat());
+    if !outcome.status.success() && outcome.stderr.contains("does not work here") {
+        skip::skip(outcome.stderr.trim().replace('\n', " "));
+        return None;
+    }
+    assert!(outcome.status.success(), "{}", outcome.stderr);
+    Some(forkprint::capture::read(&bench.path("out.forkprint")).unwrap())
+}
+
+/// Inherited pages of a region.
+fn inherited(recording: &Recording, region: &str) -> u64 {
+    let of_region = |name: &u32| recording.pages.regions[*name as usize] == region;
+    recording.pages.runs.iter().filter(|run| of_region(&run.region)).map(|run| u64::from(run.len)).sum()
+}
+
+fn broken(recording: &Recording, step: &str, region: &str) -> u64 {
+    let step = recording.steps.iter().find(|found| found.name == step).unwrap();
+    step.regions.get(region).copied().unwrap_or(0)
+}
+
+#[test]
+fn marks_in_headers_break_the_live_heap() {
+    for rung in RUNGS {
+        let Some(found) = measure("gc_marks.toy", rung, &["--gc", "mark-header"]) else { continue };
+        let live = inherited(&found, "object heap");
+        // 2^19 - 1 records of 32 bytes.
+        assert!((4095..4300).contains(&live), "{live}");
+        assert_eq!(broken(&found, "iterate", "object heap"), 0, "rung {rung}");
+        let marked = broken(&found, "collect", "object heap");
+        assert!(marked * 100 >= live * 95, "{marked} of {live}, rung {rung}");
+        assert_eq!(broken(&found, "collect_again", "object heap"), marked, "rung {rung}");
+    }
+}
+
+#[test]
+fn marks_in_a_bitmap_break_the_bitmap_alone() {
+    for rung in RUNGS {
+        let Some(found) = measure("gc_marks.toy", rung, &["--gc", "mark-bitmap"]) else { continue };
+        for step in ["fork", "iterate", "collect", "collect_again"] {
+            assert_eq!(broken(&found, step, "object heap"), 0, "step {step}, rung {rung}");
+        }
+        assert_eq!(broken(&found, "iterate", "mark bitmap"), 0, "rung {rung}");
+        // One page for each 512 KiB of heap: a bit for 16 bytes.
+        let expected = inherited(&found, "object heap").div_ceil(128);
+        let bitmap = broken(&found, "collect", "mark bitmap");
+        assert!(bitmap.abs_diff(expected) <= 1, "{bitmap} of {expected}, rung {rung}");
+        assert_eq!(broken(&found, "collect_again", "mark bitmap"), bitmap, "rung {rung}");
+    }
+}
+
+#[test]
+fn patches_break_pages_of_the_code_cache_once() {
+    for rung in RUNGS {
+        let Some(found) = measure("jit_patch.toy", rung, &[]) else { continue };
+        let code = inherited(&found, "code cache");
+        assert_eq!(broken(&found, "fork", "code cache"), 0, "rung {rung}");
+        let patched = broken(&found, "warm_up", "code cache");
+        assert!(patched > 4 && patched <= code, "{patched} of {code}, rung {rung}");
+        assert_eq!(broken(&found, "run_again", "code cache"), patched, "rung {rung}");
+        let Some(interpreted) = measure("jit_patch.toy", rung, &["--jit", "off"]) else { continue };
+        assert_eq!(broken(&interpreted, "run_again", "code cache"), 0, "rung {rung}");
+    }
+}
+
+/// The rungs that need no frames tell the same of every region.
+#[test]
+fn all_rungs_agree_on_every_region_of_the_runtime() {
+    let mut answers: Vec<(&str, BTreeMap<String, u64>)> = Vec::new();
+    for rung in RUNGS {
+        let Some(found) = measure("mutate.toy", rung, &[]) else { continue };
+        let own = ["object heap", "mark bitmap", "allocation bitmap", "code cache", "global variables"];
+        let last = found.steps.last().unwrap();
+        let counts = own.map(|region| (region.to_owned(), broken(&found, &last.name, region)));
+        answers.push((rung, counts.into()));
+    }
+    assert!(answers.windows(2).all(|pair| pair[0].1 == pair[1].1), "{answers:#?}");
+    assert!(answers.iter().all(|(_, counts)| counts["object heap"] > 100), "{answers:#?}");
+}
+
+mod workloads {
+    crate::totals_agree_with_the_kernel!(
+        "toy",
+        ".toy",
+        &[],
+        [closures, gc_marks, iterate, jit_patch, mutate]
+    );
+}
+
+mod workloads_with_marks_in_headers {
+    crate::totals_agree_with_the_kernel!(
+        "toy",
+        ".toy",
+        &["--gc", "mark-header"],
+        [closures, gc_marks, iterate, jit_patch, mutate]
+    );
+}
