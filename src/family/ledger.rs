@@ -75,7 +75,6 @@ impl Ledger {
         for page in 0..pages {
             let states = workers.iter().map(|(_, _, diff)| diff.states[page]);
             let zygote_wrote = states.clone().any(PageState::by_zygote);
-            let keeps = |state: PageState| matches!(state, PageState::Shared | PageState::BrokenByZygote);
             let sharers = states.clone().filter(|&state| keeps(state)).count() + usize::from(!zygote_wrote);
             distinct_frames += u64::from(sharers > 0) + u64::from(zygote_wrote);
             tally.add(0, if zygote_wrote { 1 } else { sharers }, 1);
@@ -133,6 +132,21 @@ impl FrameOwners {
         }
         Ledger { distinct_frames, shares: tally.shares() }
     }
+}
+
+/// Whether a worker still maps the fork-time frame of a page.
+fn keeps(state: PageState) -> bool {
+    matches!(state, PageState::Shared | PageState::BrokenByZygote)
+}
+
+/// Fork-time frames that no member maps any more: only a frozen sibling still holds them.
+pub fn left_to_the_sibling(workers: &[Diff]) -> u64 {
+    let pages = workers.first().map_or(0, |diff| diff.states.len());
+    let left = |page: &usize| {
+        let mut states = workers.iter().map(|diff| diff.states[*page]);
+        states.clone().any(PageState::by_zygote) && !states.any(keeps)
+    };
+    (0..pages).filter(left).count() as u64
 }
 
 /// Frames of each member by how many members share them: exact until the one division at the end.

@@ -3,6 +3,7 @@
 use super::evidence::{EvidenceSource, Moment};
 use super::pages::{ChangedBytes, PageLog};
 use crate::error::{Error, Result};
+use crate::family::ledger::left_to_the_sibling;
 use crate::family::recording::{
     About, CrossCheck, Fate, Finding, Reconciliation, Recording, Rung, Step, WorkerInfo, WorkerStep,
     ZygoteSummary,
@@ -203,7 +204,7 @@ impl Measurement {
         self.count_regions(&diffs, &mut step);
         let owners = frame_owners(&moment);
         step.ledger = self.ledger(&moment, &diffs, owners.as_ref());
-        step.cross_check = self.cross_check(&moment, &diffs, owners.as_ref())?;
+        step.cross_check = self.cross_check(&moment, &diffs, owners.as_ref(), &step.ledger)?;
         self.recording.steps.push(step);
         Ok(())
     }
@@ -339,6 +340,7 @@ impl Measurement {
         moment: &Moment,
         diffs: &[Diff],
         owners: Option<&FrameOwners>,
+        ledger: &Ledger,
     ) -> Result<CrossCheck> {
         let all: Vec<(u32, u64)> =
             moment.members().chain(&moment.reference).map(|process| (process.pid, 0)).collect();
@@ -351,7 +353,10 @@ impl Measurement {
                 ledger.shares[workers.clone()].iter().map(|share| share.unique_frames).sum(),
                 ledger.distinct_frames,
             ),
-            None => (diffs.iter().map(|diff| diff.count(PageState::by_worker) + diff.fresh_pages()).sum(), 0),
+            None => (
+                diffs.iter().map(|diff| diff.count(PageState::by_worker) + diff.fresh_pages()).sum(),
+                ledger.distinct_frames + left_to_the_sibling(diffs),
+            ),
         };
         Ok(CrossCheck {
             workers_private_dirty: totals[workers].iter().map(|rollup| rollup.private_dirty).sum(),
