@@ -138,7 +138,8 @@ fn ghosts(family: &BenchFamily, bounds: &mut Bounds) {
     let other = vec![7_u8; (COMPARED * PAGE_SIZE) as usize];
     let memcmp = || black_box(&local) == black_box(&other);
     for (name, pages) in [("in one stretch", &together), ("one page in ten", &scattered)] {
-        let compare = || contents::compare(pages, family.reference, worker, contents::Mapped::Alone).expect("compared");
+        let compare =
+            || contents::compare(pages, family.reference, worker, contents::Mapped::Alone).expect("compared");
         let counts = compare();
         let ghosts = counts.iter().filter(|&&count| count == Some(0)).count();
         assert!(counts.iter().all(Option::is_some) && ghosts > 0 && ghosts < counts.len());
