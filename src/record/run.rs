@@ -1,6 +1,7 @@
 //! One workload under the supervisor: load, fork, then one snapshot after each step.
 
-use super::measure::{Baseline, MeasureOptions, Measurement};
+use super::measure::Measurement;
+use super::options::{Baseline, MeasureOptions};
 use super::progress::Progress;
 use crate::error::{Error, Result};
 use crate::family::Rung;
