@@ -239,6 +239,29 @@ fn gunicorn_cmd_args_count() {
 }
 
 #[test]
+fn a_misspelled_setting_is_told_and_a_variable_of_the_configuration_is_not() {
+    let sound =
+        "wsgi_app = 'app:app'\nworkers = 2\npreload_app = True\nmax_requests = 900\nimport gc; gc.freeze()\n";
+    let cases = [
+        ("wrokers = 3\n", "'wrokers', did you mean 'workers'?"),
+        ("if True:\n    TIMEOUT: int = 9\n", "'TIMEOUT', did you mean 'timeout'?"),
+        ("preload = True\n", "'preload', did you mean 'preload_app'?"),
+        ("def on_start(server):\n    pass\n", "'on_start', did you mean 'on_starting'?"),
+    ];
+    let Some(project) = project(CONFIG) else { return };
+    for (lines, expected) in cases {
+        project.write("gunicorn.conf.py", &format!("{sound}{lines}"));
+        let recording = project.analyze(&["gunicorn.conf.py", "--no-run"]).success();
+        assert_eq!(codes(&recording), ["FP014"]);
+        assert!(recording["findings"][0]["title"].as_str().unwrap().contains(expected), "{recording}");
+    }
+    let own = "import threading as thread\nworker = 1\nworkers = worker * 2\nregion = 'eu'\n_timeout = 1\ndef when_ready(server):\n    binding = 3\n";
+    project.write("gunicorn.conf.py", &format!("{sound}{own}"));
+    let recording = project.analyze(&["gunicorn.conf.py", "--no-run"]).success();
+    assert!(codes(&recording).is_empty(), "{}", recording["findings"]);
+}
+
+#[test]
 fn a_freeze_in_the_configuration_is_seen_though_not_in_a_comment() {
     let Some(project) = project(CONFIG) else { return };
     let frozen = format!("import gc as g\n{CONFIG}def when_ready(server):\n    g.freeze()\n");

@@ -87,8 +87,21 @@ pub struct Settings {
     pub raw_env_names: Vec<String>,
     /// Functions of module `gc` that the configuration calls.
     pub config_gc_calls: Vec<String>,
+    /// Names in the configuration that gunicorn ignores, though they are almost those of settings.
+    pub misspelled: Vec<Misspelled>,
     /// The configuration's docstring.
     pub description: String,
+}
+
+/// A name in a configuration that is almost that of a setting or a hook.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Misspelled {
+    /// The name as it stands there.
+    pub name: String,
+    /// Line in the configuration, from 1.
+    pub line: u32,
+    /// The setting or hook with the nearest name.
+    pub meant: String,
 }
 
 impl Settings {
