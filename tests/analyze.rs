@@ -106,7 +106,9 @@ fn workers_that_reach_their_age_are_replaced_and_noted() {
 fn a_worker_that_hangs_is_killed_by_gunicorn_and_told() {
     let Some(project) = project(&format!("{CONFIG}timeout = 1\n")) else { return };
     project.write("load.toml", "[load]\ncount = 2\n[[request]]\npath = '/'\n[[request]]\npath = '/hang'\n");
-    let recording = project.analyze(&["gunicorn.conf.py", "--load", "load.toml"]).success();
+    let outcome = project.analyze(&["gunicorn.conf.py", "--load", "load.toml"]);
+    assert_eq!(outcome.code, Some(2), "half of the requests failed");
+    let recording = outcome.recording();
     assert!(
         codes(&recording).contains(&"FP900") && codes(&recording).contains(&"FP901"),
         "{}",
@@ -163,11 +165,26 @@ fn the_shop_breaks_half_of_its_catalogue_without_changing_it() {
 }
 
 #[test]
-fn a_load_that_only_fails_is_an_error_with_the_answer() {
+fn a_load_that_mostly_fails_is_an_error_with_the_answer_after_the_report() {
     let Some(project) = project(CONFIG) else { return };
-    project.write("load.toml", "[load]\ncount = 3\n[[request]]\npath = '/fail'\n");
-    let error = project.analyze(&["gunicorn.conf.py", "--load", "load.toml"]).failure();
-    assert!(error.contains("served none of 3 requests") && error.contains("status 500"), "{error}");
+    let mixed = |served, failing| {
+        project.write("load.toml", &format!("[load]\ncount = 8\n[[request]]\npath = '/'\nweight = {served}\n[[request]]\npath = '/fail'\nweight = {failing}\n"));
+        project.analyze(&["gunicorn.conf.py", "--load", "load.toml"])
+    };
+    let outcome = mixed(1, 1);
+    let recording = outcome.recording();
+    assert_eq!(codes(&recording), ["FP901", "FP002", "FP008"]);
+    assert_eq!(recording["about"]["complete"], true);
+    let error = outcome.failure();
+    for part in [
+        "served 4 of 8 requests",
+        "where: GET /fail",
+        "4 with status 500; the first got status 500\n         Internal Server Error\n",
+        "fix:   describe requests",
+    ] {
+        assert!(error.contains(part), "'{part}' is not in:\n{error}");
+    }
+    assert_eq!(codes(&mixed(5, 3).success())[0], "FP901");
     project.assert_nothing_left();
 }
 
