@@ -305,8 +305,18 @@ fn an_interpreter_without_gunicorn_is_told_how_to_get_it() {
 #[test]
 fn a_configuration_or_load_file_that_is_missing_or_wrong_is_named() {
     let Some(project) = project(CONFIG) else { return };
-    assert!(project.analyze(&["nope.py"]).failure().contains("nope.py"));
-    assert!(project.analyze(&["gunicorn.conf.py", "--load", "nope.toml"]).failure().contains("nope.toml"));
+    let cases = [
+        (&["nope.py"][..], ["nope.py", "No such file", "fix:   check the path: a configuration is"]),
+        (&["."], ["where: .", "it is a folder", "fix:   name the configuration in it"]),
+        (
+            &["gunicorn.conf.py", "--load", "nope.toml"],
+            ["nope.toml", "No such file", "fix:   check the path"],
+        ),
+    ];
+    for (arguments, parts) in cases {
+        let error = project.analyze(arguments).failure();
+        assert!(parts.iter().all(|part| error.contains(part)), "{error}");
+    }
     project.write("load.toml", "[load]\ncuont = 3\n");
     let error = project.analyze(&["gunicorn.conf.py", "--load", "load.toml"]).failure();
     assert!(error.contains("unknown field `cuont`") && error.contains("line 2"), "{error}");

@@ -108,7 +108,7 @@ impl Settings {
     /// Loads a configuration in the target's interpreter, the way gunicorn does.
     pub fn load(invocation: &Invocation) -> Result<Self> {
         if let Some(file) = invocation.config_file() {
-            File::open(file).at("cannot read the configuration", file)?;
+            require_file(file)?;
         }
         let mut asked = Asked::start(invocation)?;
         let status = asked.wait()?;
@@ -125,6 +125,17 @@ impl Settings {
                 .fix("arguments after -- must start a server (no --version, --help)")),
         }
     }
+}
+
+fn require_file(path: &Path) -> Result<()> {
+    const WHAT: &str = "cannot read the configuration";
+    let found = File::open(path).and_then(|file| file.metadata()).at(WHAT, path).map_err(|error| {
+        error.fix("check the path: a configuration is a file, file:PATH or python:MODULE")
+    })?;
+    if found.is_dir() {
+        return Err(Error::new(WHAT).path(path).why("it is a folder").fix("name the configuration in it"));
+    }
+    Ok(())
 }
 
 /// What the script printed.
