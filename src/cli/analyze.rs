@@ -50,8 +50,8 @@ pub struct AnalyzeArgs {
     /// Longest wait for the application and its workers to load, in seconds
     #[arg(long, default_value_t = 300, value_name = "SECONDS")]
     timeout: u64,
-    /// Evidence to use: pfn, exclusive [default: the best that works here]
-    #[arg(long)]
+    /// Evidence to use [default: the best that works here]
+    #[arg(long, value_parser = super::rungs(&[Rung::Pfn, Rung::Exclusive]))]
     rung: Option<Rung>,
     #[command(flatten)]
     output: OutputArgs,
