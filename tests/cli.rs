@@ -52,6 +52,23 @@ fn a_mistyped_verb_is_answered_with_the_one_that_was_meant() {
 }
 
 #[test]
+fn servers_run_in_the_active_virtual_environment() {
+    let environment = tempfile::tempdir().unwrap();
+    let python = environment.path().join("bin/python");
+    std::fs::create_dir(environment.path().join("bin")).unwrap();
+    std::fs::write(&python, "no program").unwrap();
+    let analyze = |folder: &std::path::Path| {
+        let mut command = forkprint();
+        command.env("VIRTUAL_ENV", folder).args(["analyze", "--no-run", "/dev/null"]);
+        command.output().unwrap()
+    };
+    let told = String::from_utf8(analyze(environment.path()).stderr).unwrap();
+    assert!(told.contains(python.to_str().unwrap()), "{told}");
+    let told = String::from_utf8(analyze(&environment.path().join("none")).stderr).unwrap();
+    assert!(!told.contains("none/bin"), "{told}");
+}
+
+#[test]
 fn doctor_names_a_rung_that_works_and_what_would_raise_it() {
     let output = forkprint().args(["doctor", "--format", "json"]).output().unwrap();
     let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();

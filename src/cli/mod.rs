@@ -3,6 +3,7 @@
 mod analyze;
 mod demo;
 mod doctor;
+mod interpreter;
 pub mod output;
 mod pages;
 mod report;
@@ -91,7 +92,7 @@ impl Invocation {
 pub fn main(arguments: Vec<OsString>, self_command: Vec<OsString>) -> i32 {
     let program = OsString::from("forkprint");
     let words = std::iter::once(program).chain(arguments.iter().cloned());
-    let mut command = command();
+    let mut command = interpreter::with_default(command(), &self_command);
     let parsed = command.try_get_matches_from_mut(words).and_then(|found| Cli::from_arg_matches(&found));
     let cli = match parsed {
         Ok(cli) => cli,
