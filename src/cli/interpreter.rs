@@ -64,6 +64,8 @@ mod tests {
         for verb in VERBS {
             let mut command = with_default(super::super::command(), &package);
             let help = command.find_subcommand_mut(verb).unwrap().render_help().to_string();
+            // However the terminal wraps it.
+            let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
             assert!(help.contains("[default: /srv/venv/bin/python]"), "{help}");
         }
     }
