@@ -63,7 +63,7 @@ mod tests {
         let package = words(&["/srv/venv/bin/python", "-m", "forkprint"]);
         for verb in VERBS {
             let mut command = with_default(super::super::command(), &package);
-            let help = command.find_subcommand_mut(verb).unwrap().render_help().to_string();
+            let help = command.find_subcommand_mut(verb).unwrap().render_long_help().to_string();
             assert!(help.contains("[default: /srv/venv/bin/python]"), "{help}");
         }
     }
