@@ -167,8 +167,8 @@ def test_the_command_line_is_the_same_as_a_module_and_as_a_script():
 def test_servers_run_in_the_interpreter_of_the_package():
     for verb in ("analyze", "demo"):
         command = [sys.executable, "-m", "forkprint", verb, "--help"]
-        shown = subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, "COLUMNS": "500"})
-        assert f"[default: {sys.executable}]" in shown.stdout
+        shown = subprocess.run(command, check=True, capture_output=True, text=True)
+        assert f"[default: {sys.executable}]" in " ".join(shown.stdout.split())
 
 
 def test_the_command_line_measures(workload):
