@@ -4,7 +4,7 @@ use forkprint::capture;
 use forkprint::family::PageState;
 use forkprint::family::recording::Recording;
 use forkprint::family::recording::{
-    Content, Fate, NO_STEP, PageCell, PageHistory, PageRun, Step, WorkerInfo, WorkerPages,
+    Content, Fate, NO_STEP, PageCell, PageHistory, PageRun, Step, Transition, WorkerInfo, WorkerPages,
 };
 use forkprint::family::synthetic::{Shape, recording};
 use proptest::prelude::*;
@@ -28,6 +28,19 @@ fn a_capture_reads_back_as_it_was_recorded() {
     assert!(recording.steps.last().unwrap().workers[0].broken > 100, "the example has something to lose");
     assert_eq!(capture::read(&path).unwrap(), recording);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary folder is left");
+}
+
+#[test]
+fn a_capture_without_transitions_reads_as_having_none() {
+    let (_folder, path, mut recording) = written();
+    assert!(recording.pages.workers.iter().all(|worker| worker.earlier.len() > 10));
+    let manifest = path.join("manifest.json");
+    let mut value: serde_json::Value = serde_json::from_str(&fs::read_to_string(&manifest).unwrap()).unwrap();
+    value["tables"].as_object_mut().unwrap().remove("transitions.parquet").unwrap();
+    fs::write(&manifest, value.to_string()).unwrap();
+    fs::remove_file(path.join("transitions.parquet")).unwrap();
+    recording.pages.workers.iter_mut().for_each(|worker| worker.earlier.clear());
+    assert_eq!(capture::read(&path).unwrap(), recording);
 }
 
 #[test]
@@ -66,7 +79,7 @@ fn what_is_not_a_capture_is_never_replaced() {
 
 #[test]
 fn damaged_files_are_told_by_name() {
-    for name in ["pages.parquet", "regions.parquet", "fresh.parquet"] {
+    for name in ["pages.parquet", "regions.parquet", "fresh.parquet", "transitions.parquet"] {
         for damage in [cut as fn(&Path), flip, remove, empty] {
             let (_folder, path, _) = written();
             damage(&path.join(name));
@@ -154,6 +167,22 @@ fn any_cell() -> impl Strategy<Value = PageCell> {
         .prop_map(|(state, step, content, bytes_changed)| PageCell { state, step, content, bytes_changed })
 }
 
+fn any_transitions(pages: usize) -> impl Strategy<Value = Vec<Transition>> {
+    let key = (0..u32::try_from(pages.max(1)).unwrap(), 0..NO_STEP);
+    let most = if pages == 0 { 0 } else { 9 };
+    prop::collection::btree_map(key, any_cell(), 0..=most).prop_map(|transitions| {
+        transitions
+            .into_iter()
+            .map(|((page, until), PageCell { state, content, .. })| Transition {
+                page,
+                until,
+                state,
+                content,
+            })
+            .collect()
+    })
+}
+
 fn any_history() -> impl Strategy<Value = PageHistory> {
     let runs = prop::collection::vec((0_u64..5, 1_u32..20, 0_u32..3), 0..8);
     (runs, prop::collection::btree_set(any::<u32>(), 0..4)).prop_flat_map(|(runs, workers)| {
@@ -169,6 +198,7 @@ fn any_history() -> impl Strategy<Value = PageHistory> {
         let pages = runs.iter().map(|run| run.len as usize).sum::<usize>();
         let each = (
             prop::collection::vec(any_cell(), pages),
+            any_transitions(pages),
             prop::collection::vec((0_u64..1 << 40, 1_u32..99), 0..4),
         );
         let count = workers.len();
@@ -178,7 +208,7 @@ fn any_history() -> impl Strategy<Value = PageHistory> {
             workers: workers
                 .iter()
                 .zip(each)
-                .map(|(&worker, (cells, fresh))| WorkerPages { worker, cells, fresh })
+                .map(|(&worker, (cells, earlier, fresh))| WorkerPages { worker, cells, earlier, fresh })
                 .collect(),
         })
     })
@@ -195,5 +225,35 @@ proptest! {
         let recording = Recording { pages, steps, workers: vec![WorkerInfo { worker: 0, pid: 1, fate }], ..Recording::default() };
         capture::write(&recording, &path, false).unwrap();
         prop_assert_eq!(capture::read(&path).unwrap(), recording);
+    }
+}
+
+/// Names in the first column of the tables of a Markdown text, under the heading of each file.
+fn documented(markdown: &str) -> Vec<(String, Vec<String>)> {
+    let sections = markdown.split("\n## `").skip(1);
+    let names = |line: &str| {
+        let first = line.strip_prefix("| ")?.split(" |").next()?;
+        let names = first.split(", ").filter_map(|name| name.strip_prefix('`')?.strip_suffix('`'));
+        Some(names.map(str::to_owned).collect::<Vec<_>>())
+    };
+    sections
+        .map(|section| {
+            let file = section.split('`').next().unwrap().to_owned();
+            (file, section.lines().filter_map(names).flatten().collect())
+        })
+        .collect()
+}
+
+#[test]
+fn every_table_and_column_is_documented() {
+    let (_folder, path, _) = written();
+    let documented = documented(include_str!("../docs/capture.md"));
+    let files = fs::read_dir(&path).unwrap().filter_map(|file| file.unwrap().file_name().into_string().ok());
+    assert_eq!(files.filter(|file| file.ends_with(".parquet")).count(), documented.len());
+    for (file, columns) in documented {
+        let opened = fs::File::open(path.join(&file)).unwrap();
+        let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(opened).unwrap();
+        let stored: Vec<&String> = reader.schema().fields().iter().map(|field| field.name()).collect();
+        assert_eq!(stored, columns.iter().collect::<Vec<_>>(), "{file}");
     }
 }

@@ -1,11 +1,14 @@
 //! The HTML report: hostile text stays inert, nothing is fetched, and a browser draws what was measured.
 
+#[path = "common/browser.rs"]
+mod browser;
+#[path = "common/skip.rs"]
+mod skip;
+
+use browser::opened;
 use forkprint::family::recording::{Fate, Finding, PageHistory, Recording, Rung, WorkerInfo};
 use forkprint::family::synthetic::{Shape, recording};
 use forkprint::report::{gallery, html};
-use std::path::Path;
-use std::process::Command;
-use std::time::Duration;
 
 const SMALL: Shape = Shape { pages: 3000, workers: 2, steps: 3, server: false, seed: 5 };
 const HOSTILE: &str =
@@ -96,58 +99,6 @@ fn a_million_pages_stay_below_three_megabytes() {
         html::render(&recording(Shape { pages: 1_000_000, workers: 2, steps: 5, server: false, seed: 2 }))
             .unwrap();
     assert!(document.len() < 3_000_000, "{}", document.len());
-}
-
-/// What headless Chromium made of a page: its document after all scripts ran, and its console.
-struct Seen {
-    document: String,
-    console: Vec<String>,
-}
-
-fn browse(page: &Path) -> Option<Seen> {
-    let program = ["chromium", "chromium-browser", "google-chrome"].into_iter().find(|program| {
-        Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success())
-    })?;
-    let profile = tempfile::tempdir().unwrap();
-    let mut command = Command::new("timeout");
-    command.args(["--kill-after=5", &Duration::from_secs(120).as_secs().to_string(), program]);
-    command.args([
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-background-networking",
-    ]);
-    command.args([
-        "--disable-component-update",
-        "--disable-sync",
-        "--enable-logging=stderr",
-        "--v=0",
-        "--virtual-time-budget=20000",
-    ]);
-    command
-        .arg(format!("--user-data-dir={}", profile.path().display()))
-        .arg("--dump-dom")
-        .arg(format!("file://{}", page.display()));
-    let output = command.output().unwrap();
-    let console = String::from_utf8_lossy(&output.stderr)
-        .lines()
-        .filter(|line| line.contains(":CONSOLE"))
-        .map(str::to_owned)
-        .collect();
-    Some(Seen { document: String::from_utf8_lossy(&output.stdout).into_owned(), console })
-}
-
-fn opened(document: &str) -> Option<Seen> {
-    let folder = tempfile::tempdir().unwrap();
-    let page = folder.path().join("report.html");
-    std::fs::write(&page, document).unwrap();
-    let seen = browse(&page);
-    if seen.is_none() {
-        eprintln!("skipped: no Chromium on PATH");
-    }
-    seen
 }
 
 fn grouped(count: u64) -> String {

@@ -65,16 +65,7 @@ impl<'a> Columns<'a> {
         let start = cells.len();
         cells.resize(start + self.0.num_rows(), PageCell::default());
         let cells = &mut cells[start..];
-        self.each_key("state", &STATES, cells, |cell, key| {
-            cell.state = [PageState::Shared, PageState::BrokenByWorker, PageState::Gone][usize::from(key)];
-        })?;
-        self.each_key("broken_by", &WRITERS, cells, |cell, key| {
-            cell.state = [PageState::BrokenByWorker, PageState::BrokenByZygote, PageState::BrokenByBoth]
-                [usize::from(key)];
-        })?;
-        self.each_key("content", &CONTENTS, cells, |cell, key| {
-            cell.content = [Content::Equal, Content::Differs][usize::from(key)];
-        })?;
+        self.fill_states(cells)?;
         let steps = self.numbers::<UInt8Type>("step_index")?;
         for (row, (cell, &step)) in cells.iter_mut().zip(steps.values()).enumerate() {
             cell.step = if steps.is_valid(row) { step } else { NO_STEP };
@@ -84,6 +75,29 @@ impl<'a> Columns<'a> {
             cell.bytes_changed = bytes;
         }
         Ok(())
+    }
+
+    /// The rows of this batch of the `transitions` table, where `step` is the last step of a state.
+    pub fn transitions(&self) -> Result<Vec<PageCell>, String> {
+        let mut rows = vec![PageCell::default(); self.0.num_rows()];
+        self.fill_states(&mut rows)?;
+        for (row, &until) in rows.iter_mut().zip(self.numbers::<UInt8Type>("until_index")?.values()) {
+            row.step = until;
+        }
+        Ok(rows)
+    }
+
+    fn fill_states(&self, cells: &mut [PageCell]) -> Result<(), String> {
+        self.each_key("state", &STATES, cells, |cell, key| {
+            cell.state = [PageState::Shared, PageState::BrokenByWorker, PageState::Gone][usize::from(key)];
+        })?;
+        self.each_key("broken_by", &WRITERS, cells, |cell, key| {
+            cell.state = [PageState::BrokenByWorker, PageState::BrokenByZygote, PageState::BrokenByBoth]
+                [usize::from(key)];
+        })?;
+        self.each_key("content", &CONTENTS, cells, |cell, key| {
+            cell.content = [Content::Equal, Content::Differs][usize::from(key)];
+        })
     }
 
     /// Calls `set` with the index in `known` of each value that is not null.

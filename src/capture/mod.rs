@@ -2,7 +2,7 @@
 //!
 //! `NAME.forkprint/manifest.json` holds everything but the pages. The tables beside it repeat what
 //! people query (`processes`, `regions`, `steps`) and hold what is too much for JSON (`pages`,
-//! `fresh`). See [`tables`] for the columns.
+//! `transitions`, `fresh`). See [`tables`] for the columns.
 
 mod decode;
 mod manifest;

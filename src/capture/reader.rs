@@ -4,7 +4,7 @@ use super::decode::Columns;
 use super::manifest::{Manifest, Stamp};
 use super::tables;
 use crate::error::{Error, Result};
-use crate::family::recording::{PageCell, PageHistory, PageRun, Recording, WorkerPages};
+use crate::family::recording::{PageCell, PageHistory, PageRun, Recording, Transition, WorkerPages};
 use crate::units::PAGE_SIZE;
 use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
@@ -27,6 +27,7 @@ pub fn read(path: &Path) -> Result<Recording> {
     let runs = read_runs(path, &manifest)?;
     let mut workers = read_cells(path, &manifest, &runs)?;
     read_fresh(path, &manifest, &mut workers)?;
+    read_transitions(path, &manifest, &runs, &mut workers)?;
     let pages = PageHistory { regions: manifest.region_names, runs, workers };
     Ok(Recording { pages, ..manifest.recording })
 }
@@ -88,7 +89,7 @@ fn read_cells(folder: &Path, manifest: &Manifest, runs: &[PageRun]) -> Result<Ve
         .page_workers
         .iter()
         .zip(cells)
-        .map(|(&worker, cells)| WorkerPages { worker, cells, fresh: Vec::new() })
+        .map(|(&worker, cells)| WorkerPages { worker, cells, ..WorkerPages::default() })
         .collect())
 }
 
@@ -112,16 +113,76 @@ fn read_fresh(folder: &Path, manifest: &Manifest, workers: &mut [WorkerPages]) -
         let lengths = columns.u32s("pages").map_err(|why| table.damaged(why))?;
         let owners = columns.u32s("worker").map_err(|why| table.damaged(why))?;
         for ((&address, &len), &owner) in addresses.iter().zip(lengths).zip(owners) {
-            while workers.get(current).is_some_and(|worker| worker.worker != owner) {
-                current += 1;
-            }
-            let Some(worker) = workers.get_mut(current) else {
-                return Err(table.damaged(format!("it names worker {owner}, which has no pages")));
-            };
+            let worker = owner_of_row(workers, &mut current, owner).map_err(|why| table.damaged(why))?;
             worker.fresh.push((address / PAGE_SIZE, len));
         }
     }
     Ok(())
+}
+
+/// Reads what pages looked like before; captures of the first version do not say.
+fn read_transitions(
+    folder: &Path,
+    manifest: &Manifest,
+    runs: &[PageRun],
+    workers: &mut [WorkerPages],
+) -> Result<()> {
+    if !manifest.tables.contains_key(tables::TRANSITIONS) {
+        return Ok(());
+    }
+    let table = Table::open(folder, manifest, tables::TRANSITIONS)?;
+    let starts = first_indices(runs);
+    let mut current = 0;
+    for batch in
+        table.batches(None, &["address", "worker", "until_index", "state", "broken_by", "content"])?
+    {
+        let batch = batch?;
+        let columns = Columns(&batch);
+        let addresses = columns.u64s("address").map_err(|why| table.damaged(why))?;
+        let owners = columns.u32s("worker").map_err(|why| table.damaged(why))?;
+        let rows = columns.transitions().map_err(|why| table.damaged(why))?;
+        for ((&address, &owner), row) in addresses.iter().zip(owners).zip(rows) {
+            let worker = owner_of_row(workers, &mut current, owner).map_err(|why| table.damaged(why))?;
+            let page = index_of(runs, &starts, address / PAGE_SIZE)
+                .ok_or_else(|| table.damaged(format!("{address:#x} is no inherited page")))?;
+            let PageCell { state, content, step: until, .. } = row;
+            let in_order = worker.earlier.last().is_none_or(|last| (last.page, last.until) < (page, until));
+            if !in_order {
+                return Err(table.damaged("its rows are out of order"));
+            }
+            worker.earlier.push(Transition { page, until, state, content });
+        }
+    }
+    Ok(())
+}
+
+/// The worker of a row; rows stand worker by worker, from `current` on.
+fn owner_of_row<'a>(
+    workers: &'a mut [WorkerPages],
+    current: &mut usize,
+    owner: u32,
+) -> std::result::Result<&'a mut WorkerPages, String> {
+    while workers.get(*current).is_some_and(|worker| worker.worker != owner) {
+        *current += 1;
+    }
+    workers.get_mut(*current).ok_or_else(|| format!("it names worker {owner}, which has no pages"))
+}
+
+/// The index of the first page of each run.
+fn first_indices(runs: &[PageRun]) -> Vec<u32> {
+    runs.iter()
+        .scan(0_u32, |next, run| {
+            let first = *next;
+            *next = next.saturating_add(run.len);
+            Some(first)
+        })
+        .collect()
+}
+
+fn index_of(runs: &[PageRun], starts: &[u32], page: u64) -> Option<u32> {
+    let at = runs.partition_point(|run| run.first <= page).checked_sub(1)?;
+    let offset = u32::try_from(page - runs[at].first).ok().filter(|&offset| offset < runs[at].len)?;
+    Some(starts[at] + offset)
 }
 
 /// An opened table file whose bytes match its stamp.

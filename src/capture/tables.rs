@@ -6,6 +6,7 @@
 //! | `regions` | run of consecutive inherited pages | yes |
 //! | `steps` | step and worker alive | no: repeats the manifest |
 //! | `pages` | worker and inherited page; worker by worker, in page order | all but addresses and names |
+//! | `transitions` | state that a page once broken or gone had before its last one; by worker, page, time | all but names |
 //! | `fresh` | worker and range of pages made after the fork | yes |
 //!
 //! Names are dictionaries of strings, so that a query reads `state = 'broken'`.
@@ -27,6 +28,8 @@ pub const REGIONS: &str = "regions.parquet";
 pub const PAGES: &str = "pages.parquet";
 /// File name of the table of fresh pages.
 pub const FRESH: &str = "fresh.parquet";
+/// File name of the table of earlier states of pages; captures without it have none.
+pub const TRANSITIONS: &str = "transitions.parquet";
 /// File name of the table of processes.
 pub const PROCESSES: &str = "processes.parquet";
 /// File name of the table of steps.
@@ -82,6 +85,44 @@ pub fn pages(history: &PageHistory, worker: &WorkerPages, step_names: &[String])
             Arc::new(UInt16Array::from_iter_values(cells.iter().map(|cell| cell.bytes_changed))),
             false,
         ),
+    ])
+}
+
+/// Columns: `address` (bytes), `worker`, `until` (name of the last step at which the page looked so),
+/// `until_index`, `state`, `broken_by`, `content`.
+pub fn transitions(history: &PageHistory, step_names: &[String]) -> Table {
+    let addresses: Vec<u64> = history
+        .runs
+        .iter()
+        .flat_map(|run| (run.first..).take(run.len as usize).map(|page| page * PAGE_SIZE))
+        .collect();
+    let address = |page: u32| addresses.get(page as usize).copied().unwrap_or_default();
+    let rows = || {
+        history
+            .workers
+            .iter()
+            .flat_map(|worker| worker.earlier.iter().map(|earlier| (worker.worker, earlier)))
+    };
+    let step_names: Vec<&str> = step_names.iter().take(usize::from(NO_STEP)).map(String::as_str).collect();
+    let named =
+        rows().map(|(_, earlier)| Some(earlier.until).filter(|&step| usize::from(step) < step_names.len()));
+    RecordBatch::try_from_iter_with_nullable([
+        (
+            "address",
+            Arc::new(UInt64Array::from_iter_values(rows().map(|(_, earlier)| address(earlier.page))))
+                as ArrayRef,
+            false,
+        ),
+        ("worker", Arc::new(UInt32Array::from_iter_values(rows().map(|(worker, _)| worker))), false),
+        ("until", dictionary8(&step_names, named)?, true),
+        (
+            "until_index",
+            Arc::new(UInt8Array::from_iter_values(rows().map(|(_, earlier)| earlier.until))),
+            false,
+        ),
+        ("state", dictionary8(&STATES, rows().map(|(_, earlier)| Some(state_key(earlier.state))))?, false),
+        ("broken_by", dictionary8(&WRITERS, rows().map(|(_, earlier)| writer_key(earlier.state)))?, true),
+        ("content", dictionary8(&CONTENTS, rows().map(|(_, earlier)| content_key(earlier.content)))?, true),
     ])
 }
 
@@ -172,6 +213,8 @@ pub fn steps(recording: &Recording) -> Table {
         ("broken_by_zygote", count(|w| w.broken_by_zygote), false),
         ("ghost", count(|w| w.ghost), false),
         ("uncompared", count(|w| w.uncompared), false),
+        ("ghost_zygote_only", count(|w| w.ghost_zygote_only), false),
+        ("uncompared_zygote_only", count(|w| w.uncompared_zygote_only), false),
         ("fresh", count(|w| w.fresh), false),
         ("gone", count(|w| w.gone), false),
         ("bytes_changed", count(|w| w.bytes_changed), false),

@@ -93,6 +93,7 @@ fn fill(recording: &Recording, folder: &Path) -> Result<()> {
     put(tables::REGIONS, &[tables::regions(history).doing(WHAT)?])?;
     put(tables::STEPS, &[tables::steps(recording).doing(WHAT)?])?;
     put(tables::FRESH, &[tables::fresh(history).doing(WHAT)?])?;
+    put(tables::TRANSITIONS, &[tables::transitions(history, &step_names).doing(WHAT)?])?;
     if !pages.is_empty() {
         put(tables::PAGES, &pages)?;
     }

@@ -4,6 +4,7 @@ use crate::error::EXIT_OK;
 use crate::family::Rung;
 use crate::kernel::Caps;
 use crate::kernel::caps::{Probe, kernel_release, machine};
+use crate::report::wrap;
 use anstyle::{AnsiColor, Style};
 use clap::Args;
 use serde_json::json;
@@ -46,6 +47,8 @@ fn probes(caps: &Caps) -> [(&'static str, &Probe); 8] {
 }
 
 fn print_text(caps: &Caps) {
+    let width = terminal_size::terminal_size().map_or(80, |(width, _)| usize::from(width.0).clamp(60, 120));
+    let wrapped = |text: &str, column: usize| wrap(text, column, column, width);
     let (good, bad) = (AnsiColor::Green.on_default(), AnsiColor::Red.on_default());
     let bold = Style::new().bold();
     anstream::println!(
@@ -57,8 +60,10 @@ fn print_text(caps: &Caps) {
     anstream::println!("effective uid {}\n", nix::unistd::geteuid());
     for (name, probe) in probes(caps) {
         match probe {
-            Ok(seen) => anstream::println!("  {good}yes{good:#}  {name:<16} {seen}"),
-            Err(why) => anstream::println!("  {bad}no {bad:#}  {name:<16} {}", why.replace('\n', "; ")),
+            Ok(seen) => anstream::println!("  {good}yes{good:#}  {name:<16} {}", wrapped(seen, 24)),
+            Err(why) => {
+                anstream::println!("  {bad}no {bad:#}  {name:<16} {}", wrapped(&why.replace('\n', "; "), 24))
+            }
         }
     }
     anstream::println!("\n{bold}Evidence, best first{bold:#}");
@@ -70,16 +75,17 @@ fn print_text(caps: &Caps) {
         } else {
             format!("{bad}no {bad:#}")
         };
-        anstream::println!("{mark} {state}  {:<10} {}", rung.name(), rung.explanation());
+        anstream::println!("{mark} {state}  {:<10} {}", rung.name(), wrapped(rung.explanation(), 19));
         if let Some(raise) = caps.raise(rung) {
-            anstream::println!("                    to have it: {raise}");
+            anstream::println!("{:19}{}", "", wrapped(&format!("to have it: {raise}"), 19));
         }
     }
-    anstream::println!(
-        "\nforkprint run will use rung '{}'; for servers it will use '{}'.",
+    let choice = format!(
+        "forkprint run will use rung '{}'; for servers it will use '{}'.",
         best.name(),
         caps.best_rung(false).name()
     );
+    anstream::println!("\n{}", wrapped(&choice, 0));
 }
 
 fn as_json(caps: &Caps) -> serde_json::Value {

@@ -308,8 +308,45 @@ pub struct WorkerPages {
     pub worker: u32,
     /// One cell for each inherited page, in page order.
     pub cells: Vec<PageCell>,
+    /// What pages looked like before they became what their cell says; by page, then by time.
+    pub earlier: Vec<Transition>,
     /// Pages made after the fork: (first page, pages).
     pub fresh: Vec<(u64, u32)>,
+}
+
+impl WorkerPages {
+    /// What each page looked like after step `step`.
+    pub fn at_step(&self, step: u8) -> Vec<(PageState, Content)> {
+        let seen = |cell: &PageCell| {
+            if cell.step <= step {
+                (cell.state, cell.content)
+            } else {
+                (PageState::Shared, Content::NotCompared)
+            }
+        };
+        let mut pages: Vec<_> = self.cells.iter().map(seen).collect();
+        // Backwards, so that of all transitions that had not happened yet the first one wins.
+        for earlier in self.earlier.iter().rev().filter(|earlier| step <= earlier.until) {
+            let index = earlier.page as usize;
+            if self.cells.get(index).is_some_and(|cell| cell.step <= step) {
+                pages[index] = (earlier.state, earlier.content);
+            }
+        }
+        pages
+    }
+}
+
+/// What a page, once broken or gone, looked like until it changed again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Transition {
+    /// Index of the inherited page.
+    pub page: u32,
+    /// Index in [`Recording::steps`] of the last step at which it looked so.
+    pub until: u8,
+    /// What had become of it.
+    pub state: PageState,
+    /// Whether the copy had bought anything.
+    pub content: Content,
 }
 
 /// One inherited page in one worker, at the end of the recording.
@@ -327,6 +364,11 @@ pub struct PageCell {
 
 /// A page that was never seen broken or gone. Steps beyond this number share the last one.
 pub const NO_STEP: u8 = u8::MAX;
+
+/// How pages write down the step of this index.
+pub fn step_number(index: usize) -> u8 {
+    u8::try_from(index).unwrap_or(NO_STEP).min(NO_STEP - 1)
+}
 
 impl Default for PageCell {
     fn default() -> Self {

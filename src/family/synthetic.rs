@@ -2,7 +2,7 @@
 
 use super::recording::{
     About, Content, CrossCheck, Fate, Finding, NO_STEP, PageCell, PageHistory, PageRun, Reconciliation,
-    Recording, Rung, Step, WorkerInfo, WorkerPages, WorkerStep, ZygoteSummary,
+    Recording, Rung, Step, Transition, WorkerInfo, WorkerPages, WorkerStep, ZygoteSummary,
 };
 use super::{Diff, Ledger, PageState};
 use crate::units::{PAGE_SIZE, Vpn};
@@ -157,6 +157,7 @@ fn worker_pages(
     random: &mut Random,
 ) -> WorkerPages {
     let mut cells = Vec::with_capacity(history.len());
+    let mut earlier = Vec::new();
     for run in &history.runs {
         let (_, _, breaks, ghosts) = REGIONS[run.region as usize];
         let mut left = run.len;
@@ -165,15 +166,17 @@ fn worker_pages(
             left -= stretch;
             let step = (0..=shape.steps)
                 .find(|&step| random.below(100) < if step == 0 { breaks / 8 } else { breaks });
-            let gone = random.below(700) == 0;
+            let gone = random.below(150) == 0;
             for _ in 0..stretch {
-                cells.push(cell(
-                    step.filter(|_| random.below(12) > 0),
-                    gone,
-                    ghosts,
-                    zygote[cells.len()],
-                    random,
-                ));
+                let written = Written {
+                    by_worker: step.filter(|_| random.below(12) > 0).unwrap_or(NO_STEP),
+                    by_zygote: zygote[cells.len()],
+                    gone: if gone { shape.steps } else { NO_STEP },
+                };
+                let page = u32::try_from(cells.len()).unwrap_or(u32::MAX);
+                let (cell, changes) = cell(page, written, shape.steps, ghosts, random);
+                cells.push(cell);
+                earlier.extend(changes);
             }
         }
     }
@@ -186,30 +189,63 @@ fn worker_pages(
             (next - u64::from(len), len)
         })
         .collect();
-    WorkerPages { worker, cells, fresh }
+    WorkerPages { worker, cells, earlier, fresh }
 }
 
-fn cell(worker_step: Option<u8>, gone: bool, ghosts: u64, zygote_step: u8, random: &mut Random) -> PageCell {
-    let state = match (worker_step, zygote_step != NO_STEP) {
-        (Some(_), _) if gone => PageState::Gone,
-        (Some(_), true) => PageState::BrokenByBoth,
-        (Some(_), false) => PageState::BrokenByWorker,
-        (None, true) => PageState::BrokenByZygote,
-        (None, false) => return PageCell::default(),
+/// The steps at which a page was written and given up; [`NO_STEP`] for never.
+#[derive(Clone, Copy)]
+struct Written {
+    by_worker: u8,
+    by_zygote: u8,
+    gone: u8,
+}
+
+impl Written {
+    fn state_at(self, step: u8) -> PageState {
+        match (self.by_worker <= step, self.by_zygote <= step) {
+            (true, _) if self.gone <= step => PageState::Gone,
+            (true, true) => PageState::BrokenByBoth,
+            (true, false) => PageState::BrokenByWorker,
+            (false, true) => PageState::BrokenByZygote,
+            (false, false) => PageState::Shared,
+        }
+    }
+}
+
+/// The last state of a page and what it looked like before.
+fn cell(
+    page: u32,
+    written: Written,
+    last: u8,
+    ghosts: u64,
+    random: &mut Random,
+) -> (PageCell, Vec<Transition>) {
+    let first = written.by_worker.min(written.by_zygote);
+    if first == NO_STEP {
+        return (PageCell::default(), Vec::new());
+    }
+    let compared = random.below(300) > 0;
+    let ends_as_ghost = random.below(100) < ghosts;
+    let differs_from =
+        if ends_as_ghost { NO_STEP } else { (first + u8::from(random.below(40) == 0)).min(last) };
+    let content_at = |step: u8| match written.state_at(step) {
+        PageState::Shared | PageState::Gone => Content::NotCompared,
+        _ if !compared => Content::NotCompared,
+        _ if differs_from <= step => Content::Differs,
+        _ => Content::Equal,
     };
-    let step = worker_step.unwrap_or(NO_STEP).min(zygote_step);
-    let content = match state {
-        PageState::Gone => Content::NotCompared,
-        _ if random.below(300) == 0 => Content::NotCompared,
-        _ if random.below(100) < ghosts => Content::Equal,
-        _ => Content::Differs,
-    };
+    let seen_at = |step: u8| (written.state_at(step), content_at(step));
+    let earlier = (first..last)
+        .filter(|&until| seen_at(until) != seen_at(until + 1))
+        .map(|until| Transition { page, until, state: seen_at(until).0, content: seen_at(until).1 })
+        .collect();
+    let (state, content) = seen_at(last);
     let bytes_changed = if content == Content::Differs {
         1 + u16::try_from(random.below(random.0 % 900 + 1)).unwrap_or(0)
     } else {
         0
     };
-    PageCell { state, step, content, bytes_changed }
+    (PageCell { state, step: first, content, bytes_changed }, earlier)
 }
 
 fn step(shape: Shape, history: &PageHistory, index: u8) -> Step {
@@ -218,11 +254,7 @@ fn step(shape: Shape, history: &PageHistory, index: u8) -> Step {
         .workers
         .iter()
         .map(|worker| Diff {
-            states: worker
-                .cells
-                .iter()
-                .map(|cell| if cell.step <= index { cell.state } else { PageState::Shared })
-                .collect(),
+            states: worker.at_step(index).into_iter().map(|(state, _)| state).collect(),
             fresh: worker
                 .fresh
                 .iter()
@@ -245,6 +277,7 @@ fn step(shape: Shape, history: &PageHistory, index: u8) -> Step {
     Step {
         name: match (index, shape.server) {
             (0, _) => "fork".into(),
+            (1, true) => "1 request".into(),
             (_, true) => format!("{} requests", 10_u64.pow(u32::from(index) - 1)),
             _ => STEP_NAMES[usize::from(index - 1) % STEP_NAMES.len()].into(),
         },
@@ -281,12 +314,13 @@ fn broken_by_region(history: &PageHistory, diffs: &[Diff]) -> BTreeMap<String, u
 }
 
 fn worker_step(worker: &WorkerPages, diff: &Diff, index: u8) -> WorkerStep {
-    let broken = || worker.cells.iter().filter(|cell| cell.step <= index && cell.state.broken());
-    let with = |content: Content| broken().filter(|cell| cell.content == content).count() as u64;
+    let pages = worker.at_step(index);
+    let broken = || pages.iter().filter(|(state, _)| state.broken());
+    let with = |content: Content| broken().filter(|page| page.1 == content).count() as u64;
     let by_zygote_only = |content: Content| {
-        broken().filter(|cell| cell.state == PageState::BrokenByZygote && cell.content == content).count()
-            as u64
+        broken().filter(|page| **page == (PageState::BrokenByZygote, content)).count() as u64
     };
+    let differing = worker.cells.iter().zip(&pages).filter(|(_, page)| page.1 == Content::Differs);
     WorkerStep {
         worker: worker.worker,
         pid: 4101 + worker.worker,
@@ -300,7 +334,7 @@ fn worker_step(worker: &WorkerPages, diff: &Diff, index: u8) -> WorkerStep {
         uncompared_zygote_only: by_zygote_only(Content::NotCompared),
         fresh: diff.fresh_pages(),
         gone: diff.count(|state| state == PageState::Gone),
-        bytes_changed: broken().map(|cell| u64::from(cell.bytes_changed)).sum(),
+        bytes_changed: differing.map(|(cell, _)| u64::from(cell.bytes_changed)).sum(),
     }
 }
 

@@ -50,9 +50,13 @@ impl Entry {
 }
 
 fn figures(summary: &Summary) -> String {
-    let workers =
-        if summary.workers == 1 { "1 worker".to_owned() } else { format!("{} workers", summary.workers) };
-    format!("{workers} · {} inherited", Bytes::of_pages(summary.per_worker(summary.inherited)))
+    let workers = if summary.workers == 1 { "worker" } else { "workers" };
+    format!(
+        "{} {workers} · {} inherited · after “{}”",
+        summary.workers,
+        Bytes::of_pages(summary.per_worker(summary.inherited)),
+        summary.step
+    )
 }
 
 fn parts(summary: &Summary) -> Vec<Part> {

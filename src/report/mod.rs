@@ -5,9 +5,12 @@ pub mod gallery;
 pub mod html;
 pub mod json;
 mod palette;
+mod steps;
 mod summary;
 pub mod text;
+mod wrap;
 
 pub use palette::Role;
 pub use summary::{Split, Summary};
 pub(crate) use summary::{next_command, shell_word};
+pub(crate) use wrap::wrap;

@@ -61,11 +61,15 @@ impl Split {
     }
 }
 
-/// The last state of the family in which a worker was alive.
+/// The family at the step at which the most pages were broken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {
+    /// Index of the step in [`Recording::steps`].
+    pub index: usize,
     /// Name of the step.
     pub step: String,
+    /// How the measurement ended, where a worker lived on.
+    pub end: End,
     /// Workers alive.
     pub workers: u64,
     /// Pages inherited, over all workers.
@@ -80,14 +84,59 @@ pub struct Summary {
     pub distinct_frames: u64,
 }
 
+/// The last step with a living worker, in pages over all workers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct End {
+    /// Name of the step.
+    pub step: String,
+    /// Whether it is a later step than that of the summary.
+    pub later: bool,
+    /// Workers alive.
+    pub workers: u64,
+    /// Pages inherited.
+    pub inherited: u64,
+    /// Pages gone.
+    pub gone: u64,
+}
+
+/// The step at which the most pages were broken; of those within 1 % of it, the last.
+pub fn worst_step(recording: &Recording) -> Option<usize> {
+    let broken = |step: &Step| step.workers.iter().map(|worker| worker.broken).sum::<u64>();
+    let most = recording.steps.iter().map(broken).max()?;
+    let about_most = |step: &Step| !step.workers.is_empty() && broken(step) * 100 >= most * 99;
+    recording.steps.iter().rposition(about_most)
+}
+
+impl End {
+    fn of(recording: &Recording, summarized: usize) -> Option<Self> {
+        let index = recording.steps.iter().rposition(|step| !step.workers.is_empty())?;
+        let step = &recording.steps[index];
+        Some(Self {
+            step: step.name.clone(),
+            later: index > summarized,
+            workers: step.workers.len() as u64,
+            inherited: step.workers.iter().map(|worker| worker.inherited).sum(),
+            gone: step.workers.iter().map(|worker| worker.gone).sum(),
+        })
+    }
+
+    /// Whether so much was unmapped that the verdict has to say it.
+    const fn notable(&self) -> bool {
+        self.gone * 10 >= self.inherited && self.gone > 0
+    }
+}
+
 impl Summary {
-    /// Sums up the last step with a living worker; `None` when there is none.
+    /// Sums up the [`worst_step`]; `None` when no worker lived to be measured.
     pub fn of(recording: &Recording) -> Option<Self> {
-        let step = recording.steps.iter().rev().find(|step| !step.workers.is_empty())?;
+        let index = worst_step(recording)?;
+        let step = &recording.steps[index];
         let sum = |of: fn(&WorkerStep) -> u64| step.workers.iter().map(of).sum();
         let split = Split::of_step(step);
         Some(Self {
+            index,
             step: step.name.clone(),
+            end: End::of(recording, index)?,
             workers: step.workers.len() as u64,
             inherited: sum(|w| w.inherited),
             split,
@@ -111,21 +160,27 @@ impl Summary {
     }
 }
 
-fn findings_of(recording: &Recording) -> String {
-    match recording.findings.len() {
-        1 => "1 finding".into(),
-        count => format!("{count} findings"),
-    }
+/// `1 worker`, `3 workers`.
+pub fn counted(count: usize, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
 }
 
-/// The verdict, in two sentences that need no knowledge of memory management.
+/// Whether nothing was run: the findings come from a configuration alone.
+pub fn nothing_was_run(recording: &Recording) -> bool {
+    recording.about.complete && recording.workers.is_empty() && recording.zygote.pid == 0
+}
+
+/// The verdict, in two parts that need no knowledge of memory management.
 pub fn verdict(recording: &Recording) -> [String; 2] {
-    if recording.workers.is_empty() && recording.about.complete {
+    if nothing_was_run(recording) {
+        let found = match recording.findings.len() {
+            0 => "the configuration alone gives nothing to remark on".to_owned(),
+            1 => "the finding below comes from the configuration alone".to_owned(),
+            count => format!("the {count} findings below come from the configuration alone"),
+        };
         return [
-            format!(
-                "Nothing was run: the {} below come from the configuration alone.",
-                findings_of(recording)
-            ),
+            format!("Nothing was run: {found}."),
             "Run it without --no-run to measure what its workers stop sharing.".into(),
         ];
     }
@@ -135,16 +190,18 @@ pub fn verdict(recording: &Recording) -> [String; 2] {
             "The findings say what happened.".into(),
         ];
     };
-    [sharing(&summary), worth(&summary)]
+    [sharing(&summary), [worth(&summary), unmapped(&summary.end)].concat()]
 }
 
 fn sharing(summary: &Summary) -> String {
     let Summary { step, workers, inherited, split, .. } = summary;
     let size = |pages| Bytes::of_pages(summary.per_worker(pages));
     let who = if *workers == 1 { "the worker".to_owned() } else { format!("each of the {workers} workers") };
-    let when = if step == "fork" { "Right after the fork".to_owned() } else { format!("After “{step}”") };
+    let when = if step == "fork" { "right after the fork".to_owned() } else { format!("after “{step}”") };
+    let when = if summary.end.later { format!("At the worst, {when}") } else { capitalized(&when) };
     if split.broken() == 0 {
-        return format!("{when}, {who} still shares all of the {} it inherited.", size(*inherited));
+        let what = if summary.gone == 0 { "all" } else { "all that it has kept" };
+        return format!("{when}, {who} still shares {what} of the {} it inherited.", size(*inherited));
     }
     format!(
         "{when}, {who} has stopped sharing {} of the {} it inherited ({}).",
@@ -154,6 +211,7 @@ fn sharing(summary: &Summary) -> String {
     )
 }
 
+/// What the workers' copies hold, with the base of the percentage.
 fn worth(summary: &Summary) -> String {
     let Summary { split, .. } = summary;
     let size = |pages| Bytes::of_pages(pages);
@@ -167,26 +225,45 @@ fn worth(summary: &Summary) -> String {
     if compared == 0 {
         return "Whether these copies hold anything new was not to be measured here.".into();
     }
-    let all_compared = split.uncompared * 20 <= split.copied();
-    let copies = if all_compared { "what the workers copied" } else { "the copies that could be compared" };
-    let verb = if all_compared { "still holds" } else { "still hold" };
-    let ghosts = shown_percent(split.ghost, compared);
+    let who = if summary.workers == 1 { "the worker" } else { "the workers together" };
+    let could = if split.uncompared == 0 { "" } else { " and that could be compared" };
+    let rest = rest_of(split);
     if split.ghost == 0 {
-        return format!(
-            "Not one of these copies is identical to the original: {} of new data.",
-            size(split.differs)
-        );
-    }
-    if split.ghost * 2 >= compared {
-        return format!(
-            "{} of {copies} {verb} the very bytes of the fork: {} spent on nothing.",
-            capitalized(&ghosts),
-            size(split.ghost)
-        );
+        let new = size(split.differs);
+        return format!("Of the {new} {who} copied{could}, nothing still holds the bytes of the fork{rest}.");
     }
     format!(
-        "Of {copies}, {ghosts} ({}) {verb} the very bytes of the fork; the rest is new data.",
-        size(split.ghost)
+        "{} of the {} {who} copied{could} ({}) still hold the very bytes of the fork{rest}.",
+        size(split.ghost),
+        size(compared),
+        shown_percent(split.ghost, compared)
+    )
+}
+
+/// What the base of the percentage leaves out, where it is a notable part.
+fn rest_of(split: &Split) -> String {
+    if (split.zygote + split.uncompared) * 20 < split.broken() {
+        return String::new();
+    }
+    let parts = [(split.zygote, "were written by the zygote"), (split.uncompared, "were not compared")];
+    let parts: Vec<String> = parts
+        .into_iter()
+        .filter(|(pages, _)| *pages > 0)
+        .map(|(pages, what)| format!("{} {what}", Bytes::of_pages(pages)))
+        .collect();
+    format!("; beside that, {}", parts.join(" and "))
+}
+
+fn unmapped(end: &End) -> String {
+    if !end.notable() {
+        return String::new();
+    }
+    let who = if end.workers == 1 { "the worker" } else { "each worker" };
+    format!(
+        " By the end of “{}”, {who} had unmapped {} of what it inherited ({}).",
+        end.step,
+        Bytes::of_pages(end.gone / end.workers.max(1)),
+        shown_percent(end.gone, end.inherited)
     )
 }
 
@@ -204,6 +281,16 @@ pub fn shown_percent(part: u64, whole: u64) -> String {
         v if v < 1.0 => format!("{v:.1}\u{a0}%"),
         v if v > 99.5 && part < whole => "over\u{a0}99\u{a0}%".into(),
         v => format!("{v:.0}\u{a0}%"),
+    }
+}
+
+/// The same for columns: never wider than six characters.
+pub fn column_percent(part: u64, whole: u64) -> String {
+    let value = percent(part, whole);
+    match value {
+        _ if part > 0 && value < 0.1 => "<0.1\u{a0}%".into(),
+        v if v > 99.5 && part < whole => ">99\u{a0}%".into(),
+        _ => shown_percent(part, whole),
     }
 }
 
@@ -285,6 +372,63 @@ mod tests {
         assert_eq!(shown_percent(99_999, 100_000), "over\u{a0}99\u{a0}%");
         assert_eq!(shown_percent(1, 1), "100\u{a0}%");
         assert_eq!(shown_percent(0, 0), "0\u{a0}%");
+        for (part, whole) in [(1, 100_000), (99_999, 100_000), (1, 1), (1, 200), (0, 0), (1, 2)] {
+            assert!(column_percent(part, whole).chars().count() <= 6);
+        }
+    }
+
+    /// A family of one worker: (broken by the worker, ghosts, by the zygote alone, gone) at each step.
+    fn family(steps: &[(&str, [u64; 4])]) -> Recording {
+        let step = |(name, [copied, ghost, zygote, gone]): &(&str, [u64; 4])| Step {
+            name: (*name).into(),
+            workers: vec![WorkerStep {
+                inherited: 25_600,
+                broken: copied + zygote,
+                broken_by_worker: *copied,
+                broken_by_zygote: *zygote,
+                ghost: *ghost,
+                gone: *gone,
+                ..WorkerStep::default()
+            }],
+            ..Step::default()
+        };
+        let mut recording = Recording { steps: steps.iter().map(step).collect(), ..Recording::default() };
+        recording.about.complete = true;
+        recording.zygote.pid = 1;
+        recording
+    }
+
+    #[test]
+    fn the_verdict_is_that_of_the_worst_step_and_says_what_was_unmapped() {
+        let unmapped = family(&[("serve", [12_800, 2560, 0, 0]), ("shutdown", [256, 0, 0, 25_000])]);
+        assert_eq!(Summary::of(&unmapped).unwrap().index, 0);
+        assert_eq!(
+            verdict(&unmapped).join("|").replace('\u{a0}', " "),
+            "At the worst, after “serve”, the worker has stopped sharing 50.0 MiB of the 100.0 MiB it inherited (50 %).\
+             |10.0 MiB of the 50.0 MiB the worker copied (20 %) still hold the very bytes of the fork. \
+             By the end of “shutdown”, the worker had unmapped 97.7 MiB of what it inherited (98 %)."
+        );
+        let about_equal = family(&[("a", [1000, 0, 0, 0]), ("b", [991, 0, 0, 0])]);
+        assert_eq!(Summary::of(&about_equal).unwrap().index, 1);
+        assert!(verdict(&about_equal)[0].starts_with("After “b”"));
+    }
+
+    #[test]
+    fn the_base_of_the_percentage_and_the_rest_are_named() {
+        let said = verdict(&family(&[("serve", [1280, 1024, 256, 0])]))[1].replace('\u{a0}', " ");
+        assert_eq!(
+            said,
+            "4.0 MiB of the 5.0 MiB the worker copied (80 %) still hold the very bytes of the fork; \
+             beside that, 1.0 MiB were written by the zygote."
+        );
+    }
+
+    #[test]
+    fn a_configuration_that_was_only_read_is_told_so() {
+        let mut recording = family(&[]);
+        recording.zygote.pid = 0;
+        assert!(nothing_was_run(&recording));
+        assert!(verdict(&recording)[0].contains("nothing to remark on"));
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! One terminal screen: verdict, steps, regions, who pays, findings, evidence, and what to type next.
 
-use super::summary::{self, Split, clipped, grouped, shown_percent};
+use super::steps::StepTable;
+use super::summary::{self, clipped, column_percent, counted, grouped, nothing_was_run};
+use super::wrap::wrap;
 use crate::family::Ledger;
-use crate::family::recording::{CrossCheck, Fate, Finding, Reconciliation, Recording, Step};
-use crate::units::Bytes;
+use crate::family::recording::{Fate, Finding, Reconciliation, Recording, Step};
+use crate::units::{Bytes, PAGE_SIZE};
 use anstyle::{AnsiColor, Style};
 use std::fmt::Write;
 
@@ -11,8 +13,6 @@ use std::fmt::Write;
 const MOST_STEPS: usize = 10;
 /// Regions shown before the small ones are summed up.
 const MOST_REGIONS: usize = 6;
-/// Workers that get a column of their own.
-const MOST_WORKERS: usize = 4;
 
 /// The recording as text for a terminal of `width` columns, with colours only where asked.
 ///
@@ -24,10 +24,20 @@ pub fn render(recording: &Recording, width: usize, color: bool) -> String {
 /// The same, where the caller knows the next command better.
 pub fn render_with_next(recording: &Recording, width: usize, color: bool, next: &str) -> String {
     let page = Page { width: width.clamp(40, 120), paint: Paint { color } };
+    if nothing_was_run(recording) {
+        let sections = [
+            page.head(recording),
+            page.verdict(recording),
+            page.findings(&recording.findings),
+            page.notes(recording),
+            page.next(next),
+        ];
+        return joined(sections);
+    }
     let sections = [
         page.head(recording),
         page.verdict(recording),
-        page.steps(&recording.steps),
+        page.steps(recording),
         page.regions(recording),
         page.ledger(recording),
         page.fates(recording),
@@ -35,6 +45,10 @@ pub fn render_with_next(recording: &Recording, width: usize, color: bool, next: 
         page.evidence(recording),
         page.next(next),
     ];
+    joined(sections)
+}
+
+fn joined<const N: usize>(sections: [String; N]) -> String {
     sections.into_iter().filter(|section| !section.is_empty()).collect::<Vec<_>>().join("\n")
 }
 
@@ -46,12 +60,12 @@ struct Page {
 impl Page {
     fn head(&self, recording: &Recording) -> String {
         let about = &recording.about;
-        let workers = match recording.workers.len() {
-            1 => "1 worker".to_owned(),
-            count => format!("{count} workers"),
+        let measured = if nothing_was_run(recording) {
+            ["configuration only".to_owned(), String::new()]
+        } else {
+            [counted(recording.workers.len(), "worker"), format!("rung {}", about.rung.name())]
         };
-        let facts =
-            [about.runtime_shown().as_str(), &workers, &format!("rung {}", about.rung.name())].map(printable);
+        let facts = [about.runtime_shown().as_str(), &measured[0], &measured[1]].map(printable);
         let facts = facts.iter().filter(|fact| !fact.is_empty()).cloned().collect::<Vec<_>>().join(", ");
         format!("{}  {}\n", self.paint.bold(&printable(&about.title)), self.paint.dim(&facts))
     }
@@ -66,46 +80,28 @@ impl Page {
         }
     }
 
-    fn steps(&self, steps: &[Step]) -> String {
+    fn steps(&self, recording: &Recording) -> String {
+        let steps = &recording.steps;
         if steps.iter().all(|step| step.workers.is_empty()) {
             return String::new();
         }
-        let by_worker = steps.iter().map(|step| step.workers.len()).max().unwrap_or(0) <= MOST_WORKERS
-            && self.width >= 76;
-        let name_width =
-            steps.iter().map(|step| printable(&step.name).chars().count()).max().unwrap_or(0).clamp(4, 20);
-        let columns: Vec<String> = if by_worker {
-            steps
-                .iter()
-                .max_by_key(|step| step.workers.len())
-                .into_iter()
-                .flat_map(|step| &step.workers)
-                .map(|w| format!("worker {}", w.worker))
-                .collect()
-        } else {
-            ["least", "mean", "most"].map(str::to_owned).into()
-        };
-        let mut text = format!("{:name_width$}", "step");
-        for column in &columns {
-            let _ = write!(text, " {column:>11}");
-        }
-        text = self.paint.dim(&format!("{text}   ghost      fresh"))
-            + self.paint.dim("   (broken per worker)").as_str()
-            + "\n";
+        let table = StepTable::of(recording, self.width);
+        let mut text = self.paint.dim("no longer shared, per worker, since the fork\n");
+        text += &self.paint.dim(&table.head());
         let hidden = steps.len().saturating_sub(MOST_STEPS);
         for (index, step) in steps.iter().enumerate() {
             if hidden > 0 && index == MOST_STEPS / 2 {
-                let _ = writeln!(text, "{}", self.paint.dim(&format!("… {hidden} more steps")));
+                let _ = writeln!(text, "{}", self.paint.dim(&format!("… {}", counted(hidden, "more step"))));
             }
             if index < MOST_STEPS / 2 || index >= MOST_STEPS / 2 + hidden {
-                text += &step_row(step, by_worker, &columns, name_width);
+                text += &table.row(step);
             }
         }
         text
     }
 
     fn regions(&self, recording: &Recording) -> String {
-        let Some(step) = recording.steps.iter().rev().find(|step| !step.workers.is_empty()) else {
+        let Some(step) = summary::worst_step(recording).map(|index| &recording.steps[index]) else {
             return String::new();
         };
         let mut regions: Vec<(String, u64)> = step
@@ -129,11 +125,15 @@ impl Page {
                 "{:<24} {:>10} {:>7}  {}",
                 clipped(name, 24),
                 Bytes::of_pages(*pages),
-                shown_percent(*pages, total),
+                column_percent(*pages, total),
                 self.paint.accent(&bar)
             );
         }
-        if text.is_empty() { text } else { self.paint.dim("broken by region, all workers\n") + &text }
+        if text.is_empty() {
+            return text;
+        }
+        let head = format!("broken by region, all workers, after “{}”", printable(&step.name));
+        self.paint.dim(&self.wrap(&head, 0)) + &text
     }
 
     fn ledger(&self, recording: &Recording) -> String {
@@ -148,9 +148,9 @@ impl Page {
         let alone: u64 = ledger.shares.iter().map(|share| share.private_pages).sum();
         self.wrap(
             &format!(
-                "who pays: {} for zygote and {} workers ({} without sharing), and {} of page tables",
+                "who pays: {} for zygote and {} ({} without sharing), and {} of page tables",
                 Bytes::of_pages(ledger.distinct_frames),
-                workers.len(),
+                counted(workers.len(), "worker"),
                 Bytes::of_pages(alone),
                 Bytes(ledger.page_table_bytes())
             ),
@@ -161,11 +161,8 @@ impl Page {
     fn fates(&self, recording: &Recording) -> String {
         let mut text = String::new();
         for worker in recording.workers.iter().filter(|worker| worker.fate != Fate::Finished) {
-            let _ = writeln!(
-                text,
-                "{}",
-                self.paint.warn(&format!("worker {} {}", worker.worker, printable(&fate(&worker.fate))))
-            );
+            let said = format!("worker {} {}", worker.worker, printable(&fate(&worker.fate)));
+            text += &self.paint.warn(&self.wrap(&said, 2));
         }
         text
     }
@@ -173,12 +170,11 @@ impl Page {
     fn findings(&self, findings: &[Finding]) -> String {
         let mut text = String::new();
         for finding in findings {
-            let _ = writeln!(
-                text,
-                "{} {}",
-                self.paint.warn(&printable(&finding.code)),
-                self.paint.bold(&printable(&finding.title))
-            );
+            let code = printable(&finding.code);
+            let head = self.wrap(&format!("{code} {}", printable(&finding.title)), code.chars().count() + 1);
+            let title = head.strip_prefix(&code).unwrap_or(&head);
+            text += &self.paint.warn(&code);
+            text += &self.paint.bold(title);
             if !finding.evidence.is_empty() {
                 text += &self.wrap(&format!("      {}", printable(&finding.evidence)), 6);
             }
@@ -193,10 +189,19 @@ impl Page {
         let rung = recording.about.rung;
         let mut text = self.wrap(&format!("evidence: {} — {}", rung.name(), rung.explanation()), 10);
         text += &self.wrap(&format!("          {}", equation(&recording.reconciliation)), 10);
-        if let Some(step) = recording.steps.iter().rev().find(|step| !step.workers.is_empty()) {
-            text += &self.wrap(&format!("          second method: {}", differences(&step.cross_check)), 10);
+        if let Some(last) = last_step(recording) {
+            let sentences: Vec<String> = checks(last).iter().map(Check::sentence).collect();
+            text += &self.wrap(&format!("          second method: {}", sentences.join("; ")), 10);
+        }
+        if let Some((step, check)) = worst_check(recording) {
+            let name = printable(&step.name);
+            text += &self.wrap(&format!("          worst step: after “{name}”, {}", check.sentence()), 10);
         }
         self.paint.dim(&text)
+    }
+
+    fn notes(&self, recording: &Recording) -> String {
+        recording.about.notes.iter().map(|note| self.wrap(&format!("note: {}", printable(note)), 6)).collect()
     }
 
     fn next(&self, command: &str) -> String {
@@ -205,62 +210,8 @@ impl Page {
 
     /// Breaks lines between words; continued lines are indented.
     fn wrap(&self, text: &str, indent: usize) -> String {
-        let mut wrapped = String::new();
-        let mut column = text.len() - text.trim_start().len();
-        wrapped.push_str(&" ".repeat(column));
-        for (index, word) in text.split(' ').filter(|word| !word.is_empty()).enumerate() {
-            let len = word.chars().count();
-            if index > 0 && column + 1 + len > self.width {
-                wrapped.push('\n');
-                wrapped.push_str(&" ".repeat(indent));
-                column = indent;
-            } else if index > 0 {
-                wrapped.push(' ');
-                column += 1;
-            }
-            wrapped.push_str(word);
-            column += len;
-        }
-        wrapped.push('\n');
-        wrapped
+        wrap(text, 0, indent, self.width) + "\n"
     }
-}
-
-fn step_row(step: &Step, by_worker: bool, columns: &[String], name_width: usize) -> String {
-    let mut row = format!("{:name_width$}", clipped(&printable(&step.name), name_width));
-    let mut broken: Vec<u64> = step.workers.iter().map(|worker| worker.broken).collect();
-    if by_worker {
-        for column in columns {
-            let worker = step.workers.iter().find(|worker| *column == format!("worker {}", worker.worker));
-            let shown =
-                worker.map_or_else(|| "–".to_owned(), |worker| Bytes::of_pages(worker.broken).to_string());
-            let _ = write!(row, " {shown:>11}");
-        }
-    } else {
-        broken.sort_unstable();
-        let mean = broken.iter().sum::<u64>().checked_div(broken.len() as u64);
-        for pages in [broken.first().copied(), mean, broken.last().copied()] {
-            let _ = write!(
-                row,
-                " {:>11}",
-                pages.map_or_else(|| "–".to_owned(), |pages| Bytes::of_pages(pages).to_string())
-            );
-        }
-    }
-    let split = Split::of_step(step);
-    let ghost = match split.compared() {
-        0 => "–".into(),
-        compared => shown_percent(split.ghost, compared),
-    };
-    let fresh = step
-        .workers
-        .iter()
-        .map(|worker| worker.fresh)
-        .sum::<u64>()
-        .checked_div(step.workers.len() as u64)
-        .unwrap_or(0);
-    let _ = writeln!(row, "  {ghost:>6} {:>10}", Bytes::of_pages(fresh));
-    row
 }
 
 /// How a worker ended, after `worker 3 `.
@@ -281,8 +232,13 @@ pub(super) fn equation(sums: &Reconciliation) -> String {
     } else {
         String::new()
     };
+    let why = if sums.explained == 0 && sums.unexplained > 0 {
+        "; causes are not attributed by this version"
+    } else {
+        ""
+    };
     format!(
-        "{} broken = {} explained + {} by the kernel + {} before the watch began + {} unexplained{lost}",
+        "{} broken = {} explained + {} by the kernel + {} at the fork itself, before the first step (floor) + {} unexplained{lost}{why}",
         grouped(sums.broken),
         grouped(sums.explained),
         grouped(sums.kernel_writes),
@@ -291,20 +247,74 @@ pub(super) fn equation(sums: &Reconciliation) -> String {
     )
 }
 
-fn differences(check: &CrossCheck) -> String {
-    let one = |what: &str, kernel: u64, ours: u64| {
+/// One of the kernel's totals beside ours, in bytes.
+pub(super) struct Check {
+    /// What was counted.
+    pub name: String,
+    /// Field of `smaps_rollup`.
+    pub field: &'static str,
+    /// The kernel's total.
+    pub kernel: u64,
+    /// Our total.
+    pub ours: u64,
+}
+
+impl Check {
+    /// How far ours is from the kernel's, as a part of the kernel's.
+    #[expect(clippy::cast_precision_loss, reason = "to find the largest")]
+    fn off(&self) -> f64 {
+        self.ours.abs_diff(self.kernel) as f64 / self.kernel.max(1) as f64
+    }
+
+    fn sentence(&self) -> String {
+        let Self { name, kernel, ours, .. } = self;
         format!(
-            "{what} {} by the kernel, {} by us ({})",
-            Bytes(kernel),
-            Bytes(ours),
-            difference(kernel, ours)
+            "{name} {} by the kernel, {} by us ({})",
+            Bytes(*kernel),
+            Bytes(*ours),
+            difference(*kernel, *ours)
         )
+    }
+}
+
+/// The totals of a step that both methods know. Where frames are hidden, we do not know the family's.
+pub(super) fn checks(step: &Step) -> Vec<Check> {
+    let check = &step.cross_check;
+    let beyond = check.family_distinct.saturating_sub(step.ledger.distinct_frames * PAGE_SIZE);
+    let family = match beyond {
+        0 => "whole family".to_owned(),
+        kept => format!("whole family (including {} that the frozen sibling keeps)", Bytes(kept)),
     };
-    format!(
-        "{}; {}",
-        one("workers’ own memory", check.workers_private_dirty, check.workers_unique),
-        one("family", check.family_pss_anon, check.family_distinct)
-    )
+    let mut checks = vec![Check {
+        name: "workers’ own memory".into(),
+        field: "Private_Dirty",
+        kernel: check.workers_private_dirty,
+        ours: check.workers_unique,
+    }];
+    if check.family_distinct > 0 {
+        checks.push(Check {
+            name: family,
+            field: "Pss_Anon",
+            kernel: check.family_pss_anon,
+            ours: check.family_distinct,
+        });
+    }
+    checks
+}
+
+/// The last step with a living worker.
+pub(super) fn last_step(recording: &Recording) -> Option<&Step> {
+    recording.steps.iter().rev().find(|step| !step.workers.is_empty())
+}
+
+/// The total that differs most at any step, where that is worse than all totals of the last step.
+pub(super) fn worst_check(recording: &Recording) -> Option<(&Step, Check)> {
+    let steps = recording.steps.iter().filter(|step| !step.workers.is_empty());
+    let at_the_end = checks(last_step(recording)?).iter().map(Check::off).fold(0.0, f64::max);
+    steps
+        .flat_map(|step| checks(step).into_iter().map(move |check| (step, check)))
+        .max_by(|(_, a), (_, b)| a.off().total_cmp(&b.off()))
+        .filter(|(_, check)| check.off() > at_the_end)
 }
 
 /// Ours against the kernel's, signed and in percent.
@@ -328,7 +338,7 @@ fn bar(part: u64, whole: u64, width: usize) -> String {
 }
 
 /// Text of measured programs without control characters, which could steer a terminal.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     let unsafe_in_terminals = |c: char| {
         c.is_control()
             || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

@@ -1,24 +1,31 @@
 //! What the report rests on: the rung, the reconciliation, and the kernel's totals beside ours.
 
-use super::super::text::{difference, equation};
-use crate::family::recording::{Recording, Step};
+use super::super::text::{checks, difference, equation, last_step, worst_check};
+use crate::family::recording::Recording;
 use crate::units::Bytes;
 use minijinja::{Value, context};
 
-/// The section of evidence; `last` is the last step with a living worker.
-pub(super) fn context(recording: &Recording, last: Option<&Step>) -> Value {
+/// The section of evidence.
+pub(super) fn context(recording: &Recording) -> Value {
     let about = &recording.about;
-    let check = |name: &str, kernel: u64, ours: u64| {
-        context! {
-            name, kernel => Bytes(kernel).to_string(), ours => Bytes(ours).to_string(), difference => difference(kernel, ours),
-        }
-    };
+    let last = last_step(recording)
+        .into_iter()
+        .flat_map(|step| checks(step).into_iter().map(move |check| (step, check)));
+    let worst = worst_check(recording);
+    let differs = worst.is_some();
+    let rows: Vec<Value> = last
+        .chain(worst)
+        .map(|(step, check)| {
+            context! {
+                step => step.name.clone(), name => format!("{}, {}", check.name, check.field),
+                kernel => Bytes(check.kernel).to_string(), ours => Bytes(check.ours).to_string(),
+                difference => difference(check.kernel, check.ours),
+            }
+        })
+        .collect();
     context! {
         rung => about.rung.name(), explanation => about.rung.explanation(), equation => equation(&recording.reconciliation),
-        checks => last.map(|Step { cross_check: c, .. }| vec![
-            check("workers’ own memory (Private_Dirty)", c.workers_private_dirty, c.workers_unique),
-            check("whole family (Pss_Anon)", c.family_pss_anon, c.family_distinct),
-        ]),
+        checks => rows, worst => differs,
         zygote => format!("process {}, {} private, {} resident", recording.zygote.pid, Bytes::of_pages(recording.zygote.private_pages), Bytes(recording.zygote.rss_bytes)),
         runtime => about.runtime_shown(),
         measured => date(about.created_unix),

@@ -1,12 +1,16 @@
 //! The data behind the page map: cells packed, deflated, and written as base64.
 //!
-//! For each worker: one byte a page with state (low three bits) and content (two bits above), then
-//! one byte a page with its step, then one byte for each page that differs with the number of
-//! changed bytes (exact below 128, in units of 32 above).
+//! For each worker, at the end of the recording: one byte a page with state (low three bits) and
+//! content (two bits above), then one byte a page with its step. Then what pages looked like before,
+//! by page and time: one byte each with the last step of it, one byte each with state and content,
+//! and the distance to the page before as a number of seven bits a byte, low bits first. Last, one
+//! byte for each page that differs at the end with the number of changed bytes (exact below 128, in
+//! units of 32 above).
 
+use super::super::summary::worst_step;
 use super::json_for_script;
 use crate::family::PageState;
-use crate::family::recording::{Content, PageCell, PageHistory, Recording, WorkerPages};
+use crate::family::recording::{Content, PageHistory, Recording, WorkerPages};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
@@ -37,6 +41,8 @@ struct Index<'a> {
 struct IndexWorker {
     worker: u32,
     pid: Option<u32>,
+    /// Transitions in the packed data.
+    earlier: usize,
 }
 
 /// Everything the page map needs.
@@ -55,6 +61,7 @@ impl<'a> Map<'a> {
         context! {
             present => !pages.is_empty() && !pages.workers.is_empty(),
             pages => pages.len(),
+            shown_step => worst_step(self.recording).unwrap_or_default(),
             last_step => self.recording.steps.len().saturating_sub(1),
             regions => Value::from(Serde(counts_by_region(pages))),
         }
@@ -92,7 +99,11 @@ impl<'a> Map<'a> {
             workers: pages
                 .workers
                 .iter()
-                .map(|worker| IndexWorker { worker: worker.worker, pid: pid(worker.worker) })
+                .map(|worker| IndexWorker {
+                    worker: worker.worker,
+                    pid: pid(worker.worker),
+                    earlier: worker.earlier.len(),
+                })
                 .collect(),
         }
     }
@@ -109,10 +120,17 @@ fn packed_runs(pages: &PageHistory) -> Vec<u64> {
 }
 
 fn pack(worker: &WorkerPages) -> String {
-    let cells = &worker.cells;
-    let mut bytes = Vec::with_capacity(cells.len() * 2 + cells.len() / 4);
-    bytes.extend(cells.iter().map(|cell| cell.state as u8 | (cell.content as u8) << 3));
+    let WorkerPages { cells, earlier, .. } = worker;
+    let mut bytes = Vec::with_capacity(cells.len() * 2 + cells.len() / 4 + earlier.len() * 4);
+    bytes.extend(cells.iter().map(|cell| code(cell.state, cell.content)));
     bytes.extend(cells.iter().map(|cell| cell.step));
+    bytes.extend(earlier.iter().map(|earlier| earlier.until));
+    bytes.extend(earlier.iter().map(|earlier| code(earlier.state, earlier.content)));
+    let mut previous = 0;
+    for earlier in earlier {
+        push_number(&mut bytes, earlier.page - previous);
+        previous = earlier.page;
+    }
     bytes.extend(
         cells
             .iter()
@@ -123,6 +141,19 @@ fn pack(worker: &WorkerPages) -> String {
     // Writing to memory does not fail.
     let deflated = encoder.write_all(&bytes).and_then(|()| encoder.finish()).unwrap_or_default();
     STANDARD.encode(deflated)
+}
+
+const fn code(state: PageState, content: Content) -> u8 {
+    state as u8 | (content as u8) << 3
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "seven bits")]
+fn push_number(bytes: &mut Vec<u8>, mut number: u32) {
+    while number >= 128 {
+        bytes.push(number as u8 | 128);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "at most 255")]
@@ -156,7 +187,7 @@ fn counts_by_region(pages: &PageHistory) -> Vec<RegionCounts> {
         for worker in &pages.workers {
             let cells = worker.cells.get(cells.clone()).unwrap_or_default();
             for cell in cells {
-                sum[class(*cell)] += 1;
+                sum[class(cell.state, cell.content)] += 1;
             }
         }
     }
@@ -178,8 +209,8 @@ fn counts_by_region(pages: &PageHistory) -> Vec<RegionCounts> {
 }
 
 /// The class of a cell, in the order of the legend; the script has the same rule.
-pub(super) const fn class(cell: PageCell) -> usize {
-    match (cell.state, cell.content) {
+pub(super) const fn class(state: PageState, content: Content) -> usize {
+    match (state, content) {
         (PageState::Shared, _) => 0,
         (PageState::BrokenByZygote, _) => 4,
         (PageState::Gone, _) => 5,

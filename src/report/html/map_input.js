@@ -27,13 +27,13 @@ function words(page) {
     lines.push([...tally].map(([cls, count]) => count + ' of ' + workers.length + ' workers: ' + STATES[cls].name).join('; '));
     return lines;
   }
-  const worker = workers[selected], code = worker.cells[page], cls = classAt(worker, page), state = code & 7;
+  const worker = workers[selected], code = worker.now[page], cls = classAt(worker, page), state = code & 7;
   lines.push(STATES[cls].name);
   if (cls === 0) return lines;
   const writer = ['', 'written by the worker', 'written by the zygote', 'written by worker and zygote', 'no longer mapped'][state];
   lines.push(writer + (worker.steps[page] <= last ? ', first seen after “' + stepName(worker.steps[page]) + '”' : ''));
   if (code >> 3 === 2) {
-    const changed = worker.changed[differing(worker, page)];
+    const changed = worker.cells[page] === code ? worker.changed[differing(worker, page)] : undefined;
     if (changed !== undefined) lines.push((changed < 128 ? changed : 'about ' + group((changed - 128) * 32)) + (changed === 1 ? ' byte differs' : ' bytes differ') + ' of ' + group(index.page_size));
   } else if (code >> 3 === 1) lines.push('every byte is as it was at the fork');
   return lines;
@@ -47,6 +47,18 @@ function differing(worker, page) {
   let rank = worker.ranks[page >> 12];
   for (let at = page & ~4095; at < page; at++) if (worker.cells[at] >> 3 === 2) rank++;
   return rank;
+}
+
+/* The packed data of one worker: see html/map.rs */
+function unpack(worker, data) {
+  const count = worker.earlier, until = 2 * pages, codes = until + count;
+  const earlier = { until: data.subarray(until, codes), codes: data.subarray(codes, codes + count), pages: new Uint32Array(count) };
+  let at = codes + count;
+  for (let i = 0, page = 0; i < count; i++) {
+    for (let shift = 0, more = true; more; shift += 7) { page += (data[at] & 127) << shift; more = data[at++] > 127; }
+    earlier.pages[i] = page;
+  }
+  return { ...worker, cells: data.subarray(0, pages), steps: data.subarray(pages, until), earlier, changed: data.subarray(at), now: new Uint8Array(pages) };
 }
 
 /* Pointer, keyboard and controls */
@@ -174,10 +186,8 @@ $('map-play').onclick = () => {
 /* Start */
 (async () => {
   const unpacked = await Promise.all(index.workers.map((_, at) => inflate('map-cells-' + at)));
-  workers = index.workers.map((worker, at) => ({
-    ...worker, cells: unpacked[at].subarray(0, pages), steps: unpacked[at].subarray(pages, 2 * pages), changed: unpacked[at].subarray(2 * pages),
-  }));
-  for (const { cells } of workers) for (let page = 0; page < pages; page++) everSeen[classOf[cells[page] & 31]] = true;
+  workers = index.workers.map((worker, at) => unpack(worker, unpacked[at]));
+  for (const { cells, earlier } of workers) for (const codes of [cells, earlier.codes]) for (const code of codes) everSeen[classOf[code & 31]] = true;
   const option = (value, text) => $('map-worker').append(new Option(text, value));
   workers.forEach((worker, at) => option(at, 'worker ' + worker.worker + (worker.pid ? ' (pid ' + worker.pid + ')' : '')));
   if (workers.length > 1) option(-1, 'all workers');

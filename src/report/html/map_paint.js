@@ -1,26 +1,31 @@
 /* What the selection shows: a class for each page, and for all workers how many agree */
 let workers = [];
 let classes = new Uint8Array(pages), broken = new Uint8Array(pages), counts = [];
-let selected = 0, step = index.steps.length - 1;
+let selected = 0, step = Number($('map-step').value);
 const shown = STATES.map(() => true);
 const last = Math.max(0, index.steps.length - 1);
 const severity = [0, 3, 5, 4, 2, 1];
-const classAt = (worker, page) => {
-  const cls = classOf[worker.cells[page] & 31];
-  return cls !== 0 && Math.min(worker.steps[page], last) <= step ? cls : 0;
+/* State and content of each page of a worker after the chosen step */
+const NEVER = 255;
+const codesNow = worker => {
+  const { cells, steps, earlier, now } = worker, at = Math.min(step, NEVER - 1);
+  for (let page = 0; page < pages; page++) now[page] = steps[page] <= at ? cells[page] : 0;
+  for (let i = earlier.until.length - 1; i >= 0; i--) {
+    const page = earlier.pages[i];
+    if (at <= earlier.until[i] && steps[page] <= at) now[page] = earlier.codes[i];
+  }
 };
+const classAt = (worker, page) => classOf[worker.now[page] & 31];
 function select() {
   counts = [0, 0, 0, 0, 0, 0];
   const members = selected < 0 ? workers : [workers[selected]];
   classes.fill(0);
   broken.fill(0);
-  for (const { cells, steps } of members) {
+  for (const worker of members) {
+    codesNow(worker);
+    const now = worker.now;
     for (let page = 0; page < pages; page++) {
-      let cls = classOf[cells[page] & 31];
-      if (cls !== 0) {
-        const at = steps[page];
-        if ((at > last ? last : at) > step) cls = 0;
-      }
+      const cls = classOf[now[page] & 31];
       counts[cls]++;
       if (cls !== 0) {
         if (broken[page] < 255) broken[page]++;

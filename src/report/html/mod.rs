@@ -35,6 +35,7 @@ pub fn render(recording: &Recording) -> Result<String> {
         style => style(STYLE),
         script => Value::from_safe_string(SCRIPT.to_owned()),
         map => map.context(),
+        only_read => summary::nothing_was_run(recording),
         ..sections::context(recording)?
     };
     let mut document = page("report.html", TEMPLATE, view)?;

@@ -2,11 +2,11 @@
 
 use super::super::charts::{self, Line, Row};
 use super::super::palette::Role;
-use super::super::summary::{Split, Summary, grouped, shown_percent};
+use super::super::summary::{Split, Summary, counted, grouped, nothing_was_run, shown_percent};
 use super::super::text::fate;
 use super::evidence::{self, date};
 use crate::error::Result;
-use crate::family::recording::{Fate, Recording, Step};
+use crate::family::recording::{Fate, Recording, Step, step_number};
 use crate::units::Bytes;
 use minijinja::value::Serde;
 use minijinja::{Value, context};
@@ -19,17 +19,20 @@ const MOST_ROWS: usize = 10;
 pub(super) fn context(recording: &Recording) -> Result<Value> {
     let last = recording.steps.iter().rev().find(|step| !step.workers.is_empty());
     let workers = last.map_or(0, |step| step.workers.len());
+    let summary = Summary::of(recording);
     Ok(context! {
         facts => facts(recording),
-        share => Summary::of(recording).as_ref().map(share_bar),
-        stats => Summary::of(recording).as_ref().map(stats),
+        share => summary.as_ref().map(share_bar),
+        stats => summary.as_ref().map(stats),
+        shown_step => summary.as_ref().map(|summary| summary.step.clone()),
+        later => summary.as_ref().is_some_and(|summary| summary.end.later),
         by_step => by_step(&recording.steps)?,
-        by_region => last.map(|step| by_region(recording, step)).transpose()?,
+        by_region => summary.as_ref().map(|summary| by_region(recording, summary.index)).transpose()?,
         by_cause => last.map(by_cause).transpose()?.flatten(),
         ledger => last.map(ledger).transpose()?,
         erosion => erosion(&recording.steps)?,
         findings => Value::from(Serde(&recording.findings)),
-        evidence => evidence::context(recording, last),
+        evidence => evidence::context(recording),
         workers,
         fates => recording.workers.iter().filter(|worker| worker.fate != Fate::Finished)
             .map(|worker| format!("Worker {} {}.", worker.worker, fate(&worker.fate))).collect::<Vec<_>>(),
@@ -38,8 +41,11 @@ pub(super) fn context(recording: &Recording) -> Result<Value> {
 
 fn facts(recording: &Recording) -> String {
     let about = &recording.about;
-    let workers = recording.workers.len();
-    let workers = if workers == 1 { "1 worker".to_owned() } else { format!("{workers} workers") };
+    let workers = if nothing_was_run(recording) {
+        "configuration only".to_owned()
+    } else {
+        counted(recording.workers.len(), "worker")
+    };
     let parts = [about.runtime_shown(), workers, about.kernel.clone(), date(about.created_unix)];
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" · ")
 }
@@ -70,9 +76,13 @@ fn stats(summary: &Summary) -> Vec<Value> {
         0 => "–".into(),
         compared => shown_percent(summary.split.ghost, compared),
     };
+    let base = format!(
+        "of the {} that the workers copied and that were compared hold nothing new",
+        size(summary.split.compared())
+    );
     vec![
         stat(size(summary.per_worker(summary.split.broken())), "no longer shared, per worker"),
-        stat(ghosts, "of the copies hold nothing new"),
+        stat(ghosts, &base),
         stat(size(summary.per_worker(summary.fresh)), "made after the fork, per worker"),
         stat(size(summary.distinct_frames), "held by the whole family"),
     ]
@@ -141,8 +151,9 @@ fn used_roles(rows: &[Row]) -> Vec<Value> {
         .collect()
 }
 
-fn by_region(recording: &Recording, step: &Step) -> Result<Value> {
-    let classes = region_splits(recording);
+fn by_region(recording: &Recording, index: usize) -> Result<Value> {
+    let step = &recording.steps[index];
+    let classes = region_splits(recording, index);
     let mut regions: Vec<(&String, u64)> = step.regions.iter().map(|(name, &pages)| (name, pages)).collect();
     regions.sort_by_key(|(_, pages)| std::cmp::Reverse(*pages));
     let (shown, rest) = regions.split_at(regions.len().min(MOST_ROWS));
@@ -189,9 +200,10 @@ fn region_row(name: String, regions: &[(&String, u64)], classes: &BTreeMap<&str,
     }
 }
 
-/// The final split of each region and its inherited pages, over all workers.
-fn region_splits(recording: &Recording) -> BTreeMap<&str, (Split, u64)> {
+/// The split of each region after a step and its inherited pages, over all workers.
+fn region_splits(recording: &Recording, index: usize) -> BTreeMap<&str, (Split, u64)> {
     let pages = &recording.pages;
+    let seen: Vec<_> = pages.workers.iter().map(|worker| worker.at_step(step_number(index))).collect();
     let mut splits: BTreeMap<&str, (Split, u64)> = BTreeMap::new();
     let mut at = 0;
     for run in &pages.runs {
@@ -199,11 +211,9 @@ fn region_splits(recording: &Recording) -> BTreeMap<&str, (Split, u64)> {
         at = range.end;
         let (split, whole) =
             splits.entry(pages.regions.get(run.region as usize).map_or("", String::as_str)).or_default();
-        for cell in
-            pages.workers.iter().flat_map(|worker| worker.cells.get(range.clone()).unwrap_or_default())
-        {
+        for &(state, content) in seen.iter().flat_map(|pages| pages.get(range.clone()).unwrap_or_default()) {
             *whole += 1;
-            match super::map::class(*cell) {
+            match super::map::class(state, content) {
                 1 => split.ghost += 1,
                 2 => split.differs += 1,
                 3 => split.uncompared += 1,
