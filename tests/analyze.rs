@@ -106,7 +106,9 @@ fn workers_that_reach_their_age_are_replaced_and_noted() {
 fn a_worker_that_hangs_is_killed_by_gunicorn_and_told() {
     let Some(project) = project(&format!("{CONFIG}timeout = 1\n")) else { return };
     project.write("load.toml", "[load]\ncount = 2\n[[request]]\npath = '/'\n[[request]]\npath = '/hang'\n");
-    let recording = project.analyze(&["gunicorn.conf.py", "--load", "load.toml"]).success();
+    let outcome = project.analyze(&["gunicorn.conf.py", "--load", "load.toml"]);
+    assert_eq!(outcome.code, Some(2), "half of the requests failed");
+    let recording = outcome.recording();
     assert!(
         codes(&recording).contains(&"FP900") && codes(&recording).contains(&"FP901"),
         "{}",
@@ -163,11 +165,26 @@ fn the_shop_breaks_half_of_its_catalogue_without_changing_it() {
 }
 
 #[test]
-fn a_load_that_only_fails_is_an_error_with_the_answer() {
+fn a_load_that_mostly_fails_is_an_error_with_the_answer_after_the_report() {
     let Some(project) = project(CONFIG) else { return };
-    project.write("load.toml", "[load]\ncount = 3\n[[request]]\npath = '/fail'\n");
-    let error = project.analyze(&["gunicorn.conf.py", "--load", "load.toml"]).failure();
-    assert!(error.contains("served none of 3 requests") && error.contains("status 500"), "{error}");
+    let mixed = |served, failing| {
+        project.write("load.toml", &format!("[load]\ncount = 8\n[[request]]\npath = '/'\nweight = {served}\n[[request]]\npath = '/fail'\nweight = {failing}\n"));
+        project.analyze(&["gunicorn.conf.py", "--load", "load.toml"])
+    };
+    let outcome = mixed(1, 1);
+    let recording = outcome.recording();
+    assert_eq!(codes(&recording), ["FP901", "FP002", "FP008"]);
+    assert_eq!(recording["about"]["complete"], true);
+    let error = outcome.failure();
+    for part in [
+        "served 4 of 8 requests",
+        "where: GET /fail",
+        "4 with status 500; the first got status 500\n         Internal Server Error\n",
+        "fix:   describe requests",
+    ] {
+        assert!(error.contains(part), "'{part}' is not in:\n{error}");
+    }
+    assert_eq!(codes(&mixed(5, 3).success())[0], "FP901");
     project.assert_nothing_left();
 }
 
@@ -239,6 +256,29 @@ fn gunicorn_cmd_args_count() {
 }
 
 #[test]
+fn a_misspelled_setting_is_told_and_a_variable_of_the_configuration_is_not() {
+    let sound =
+        "wsgi_app = 'app:app'\nworkers = 2\npreload_app = True\nmax_requests = 900\nimport gc; gc.freeze()\n";
+    let cases = [
+        ("wrokers = 3\n", "'wrokers', did you mean 'workers'?"),
+        ("if True:\n    TIMEOUT: int = 9\n", "'TIMEOUT', did you mean 'timeout'?"),
+        ("preload = True\n", "'preload', did you mean 'preload_app'?"),
+        ("def on_start(server):\n    pass\n", "'on_start', did you mean 'on_starting'?"),
+    ];
+    let Some(project) = project(CONFIG) else { return };
+    for (lines, expected) in cases {
+        project.write("gunicorn.conf.py", &format!("{sound}{lines}"));
+        let recording = project.analyze(&["gunicorn.conf.py", "--no-run"]).success();
+        assert_eq!(codes(&recording), ["FP014"]);
+        assert!(recording["findings"][0]["title"].as_str().unwrap().contains(expected), "{recording}");
+    }
+    let own = "import threading as thread\nworker = 1\nworkers = worker * 2\nregion = 'eu'\n_timeout = 1\ndef when_ready(server):\n    binding = 3\n";
+    project.write("gunicorn.conf.py", &format!("{sound}{own}"));
+    let recording = project.analyze(&["gunicorn.conf.py", "--no-run"]).success();
+    assert!(codes(&recording).is_empty(), "{}", recording["findings"]);
+}
+
+#[test]
 fn a_freeze_in_the_configuration_is_seen_though_not_in_a_comment() {
     let Some(project) = project(CONFIG) else { return };
     let frozen = format!("import gc as g\n{CONFIG}def when_ready(server):\n    g.freeze()\n");
@@ -265,8 +305,18 @@ fn an_interpreter_without_gunicorn_is_told_how_to_get_it() {
 #[test]
 fn a_configuration_or_load_file_that_is_missing_or_wrong_is_named() {
     let Some(project) = project(CONFIG) else { return };
-    assert!(project.analyze(&["nope.py"]).failure().contains("nope.py"));
-    assert!(project.analyze(&["gunicorn.conf.py", "--load", "nope.toml"]).failure().contains("nope.toml"));
+    let cases = [
+        (&["nope.py"][..], ["nope.py", "No such file", "fix:   check the path: a configuration is"]),
+        (&["."], ["where: .", "it is a folder", "fix:   name the configuration in it"]),
+        (
+            &["gunicorn.conf.py", "--load", "nope.toml"],
+            ["nope.toml", "No such file", "fix:   check the path"],
+        ),
+    ];
+    for (arguments, parts) in cases {
+        let error = project.analyze(arguments).failure();
+        assert!(parts.iter().all(|part| error.contains(part)), "{error}");
+    }
     project.write("load.toml", "[load]\ncuont = 3\n");
     let error = project.analyze(&["gunicorn.conf.py", "--load", "load.toml"]).failure();
     assert!(error.contains("unknown field `cuont`") && error.contains("line 2"), "{error}");

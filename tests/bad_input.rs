@@ -86,9 +86,9 @@ fn fates(json: &Value) -> Vec<&str> {
 fn a_missing_workload() {
     let bench = Bench::new();
     let outcome = bench.forkprint(&["run", "none.py"]);
-    assert_refused(&outcome, &["none.py", "No such file"]);
+    assert_refused(&outcome, &["none.py", "No such file", "fix:   check the path"]);
     let outcome = bench.forkprint(&["run", "none.toy"]);
-    assert_refused(&outcome, &["none.toy", "No such file"]);
+    assert_refused(&outcome, &["none.toy", "No such file", "fix:   check the path"]);
 }
 
 #[test]
@@ -96,7 +96,9 @@ fn an_unknown_ending_and_a_folder() {
     assert_load_refused("made_up.rb", "puts 1\n", &["made_up.rb", ".py", ".toy"]);
     let bench = Bench::new();
     fs::create_dir(bench.path("folder.py")).unwrap();
-    assert_refused(&bench.forkprint(&["run", "folder.py"]), &["folder.py", "folder"]);
+    for folder in ["folder.py", "."] {
+        assert_refused(&bench.forkprint(&["run", folder]), &[folder, "it is a folder", "fix:   name a .py"]);
+    }
 }
 
 #[test]

@@ -26,6 +26,49 @@ fn wrong_usage_is_exit_code_2() {
 }
 
 #[test]
+fn a_rung_that_the_verb_cannot_use_is_neither_taken_nor_listed() {
+    for (verb, usable) in
+        [("run", "[possible values: pfn, scan, exclusive]"), ("analyze", "[possible values: pfn, exclusive]")]
+    {
+        for rung in ["foo", "rollup"] {
+            forkprint().args([verb, "x", "--rung", rung]).assert().code(2).stderr(contains(usable));
+        }
+        forkprint().args([verb, "--help"]).assert().stdout(contains("rollup").not());
+    }
+}
+
+#[test]
+fn the_help_promises_no_verdict_that_no_verb_gives() {
+    forkprint()
+        .arg("--help")
+        .assert()
+        .success()
+        .stdout(contains("threshold").not().and(contains("2 it could")));
+}
+
+#[test]
+fn a_mistyped_verb_is_answered_with_the_one_that_was_meant() {
+    forkprint().arg("rnu").assert().code(2).stderr(contains("'run'"));
+}
+
+#[test]
+fn servers_run_in_the_active_virtual_environment() {
+    let environment = tempfile::tempdir().unwrap();
+    let python = environment.path().join("bin/python");
+    std::fs::create_dir(environment.path().join("bin")).unwrap();
+    std::fs::write(&python, "no program").unwrap();
+    let analyze = |folder: &std::path::Path| {
+        let mut command = forkprint();
+        command.env("VIRTUAL_ENV", folder).args(["analyze", "--no-run", "/dev/null"]);
+        command.output().unwrap()
+    };
+    let told = String::from_utf8(analyze(environment.path()).stderr).unwrap();
+    assert!(told.contains(python.to_str().unwrap()), "{told}");
+    let told = String::from_utf8(analyze(&environment.path().join("none")).stderr).unwrap();
+    assert!(!told.contains("none/bin"), "{told}");
+}
+
+#[test]
 fn doctor_names_a_rung_that_works_and_what_would_raise_it() {
     let output = forkprint().args(["doctor", "--format", "json"]).output().unwrap();
     let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Dict, Optional, Tuple
 
 from forkprint import _native
-from forkprint._text import size, table
+from forkprint._text import counted, size, table
 
 __all__ = ["Family", "Member", "Snapshot", "family", "snapshot"]
 
@@ -59,6 +59,14 @@ class Member:
     proportional_bytes: int  #: each page divided by the number of members that map it
     page_table_bytes: int  #: its page tables
 
+    def __repr__(self) -> str:
+        return (
+            f"<Member, process {self.pid}: maps {size(self.private_bytes)} of private memory, "
+            f"{size(self.unique_bytes)} of it alone"
+            f"\n  its proportional part is {size(self.proportional_bytes)}; RSS {size(self.rss_bytes)}, "
+            f"page tables {size(self.page_table_bytes)}>"
+        )
+
 
 @dataclass(frozen=True)
 class Family:
@@ -83,10 +91,10 @@ class Family:
 
     def __repr__(self) -> str:
         head = (
-            f"<Family of process {self.zygote.pid}: {len(self.workers)} workers, "
-            f"{size(self.distinct_bytes)} of private memory, rung {self.rung}"
+            f"<Family of process {self.zygote.pid}: {counted(len(self.workers), 'worker')}, "
+            f"{size(self.distinct_bytes)} of distinct private memory, rung {self.rung}"
         )
-        rows = [["pid", "private", "unique", "proportional", "page tables"]]
+        rows = [["pid", "mapped", "unique", "proportional", "page tables"]]
         rows += [
             [str(m.pid), *map(size, (m.private_bytes, m.unique_bytes, m.proportional_bytes, m.page_table_bytes))]
             for m in self.members

@@ -10,7 +10,7 @@ from typing import Any, Dict, List, Optional, Tuple, Type, TypeVar, Union
 from forkprint import _native
 from forkprint._command import self_command
 from forkprint._native import ForkprintError
-from forkprint._text import size, table
+from forkprint._text import counted, pages, size, table
 
 __all__ = ["Finding", "Reconciliation", "Recording", "Step", "Worker", "WorkerStep", "Zygote", "load", "run"]
 
@@ -18,6 +18,7 @@ _Path = Union[str, "os.PathLike[str]"]
 _Record = TypeVar("_Record")
 
 _PAGE_SIZE = 4096
+_REGIONS_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,9 @@ class Zygote:
     private_pages: int  #: what every worker inherits
     rss_bytes: int
 
+    def __repr__(self) -> str:
+        return f"<Zygote, process {self.pid}: {pages(self.private_pages)} for workers to inherit, RSS {size(self.rss_bytes)}>"
+
 
 @dataclass(frozen=True)
 class Worker:
@@ -36,6 +40,21 @@ class Worker:
     worker: int  #: index, from 0
     pid: int
     fate: Dict[str, Any]  #: ``kind`` is finished, exited, killed, failed or hung; the rest says how
+
+    def __repr__(self) -> str:
+        return f"<Worker {self.worker}, process {self.pid}: {self._fate()}>"
+
+    def _fate(self) -> str:
+        step = f"in step {self.fate.get('step')!r}"
+        told = {
+            "finished": lambda: "served until it was stopped",
+            "exited": lambda: f"left with status {self.fate['code']} {step}",
+            "killed": lambda: f"was killed by {self.fate['signal']} {step}",
+            "failed": lambda: f"raised {step}\n  {self.fate['message']}",
+            "hung": lambda: f"did not end in time {step}",
+        }
+        kind = self.fate["kind"]
+        return told[kind]() if kind in told else str(kind)
 
 
 @dataclass(frozen=True)
@@ -50,6 +69,8 @@ class WorkerStep:
     broken_by_zygote: int  #: of these, written by the zygote
     ghost: int  #: broken pages whose bytes did not change: copies that bought nothing
     uncompared: int  #: broken pages whose fork-time bytes could not be read
+    ghost_zygote_only: int  #: of ``ghost``, pages that only the zygote wrote: there its copy bought nothing
+    uncompared_zygote_only: int  #: of ``uncompared``, pages that only the zygote wrote
     fresh: int  #: private pages made after the fork
     gone: int  #: inherited pages no longer mapped
     bytes_changed: int  #: bytes that really differ, in all broken pages together
@@ -69,6 +90,15 @@ class WorkerStep:
         """Bytes of the fresh pages."""
         return self.fresh * _PAGE_SIZE
 
+    def __repr__(self) -> str:
+        uncompared = f" ({pages(self.uncompared)} not compared)" if self.uncompared else ""
+        return (
+            f"<WorkerStep of worker {self.worker}, process {self.pid}: {pages(self.broken)} broken of "
+            f"{pages(self.inherited)} inherited, {pages(self.ghost)} of it ghost{uncompared}"
+            f"\n  written by the worker {pages(self.broken_by_worker)}, by the zygote {pages(self.broken_by_zygote)}; "
+            f"{size(self.bytes_changed)} really changed; fresh {pages(self.fresh)}, gone {pages(self.gone)}>"
+        )
+
 
 @dataclass(frozen=True)
 class Step:
@@ -85,6 +115,22 @@ class Step:
         """Broken pages of all workers together."""
         return sum(worker.broken for worker in self.workers)
 
+    def _per_worker(self, count: str) -> str:
+        """The mean of one of the workers' counts, as the command line's table shows it."""
+        if not self.workers:
+            return "–"
+        return pages(sum(getattr(worker, count) for worker in self.workers) / len(self.workers))
+
+    def __repr__(self) -> str:
+        broken, ghost, fresh = map(self._per_worker, ("broken", "ghost", "fresh"))
+        largest = sorted(self.regions.items(), key=lambda region: -region[1])[:_REGIONS_SHOWN]
+        regions = ", ".join(f"{name} {pages(count)}" for name, count in largest if count)
+        return (
+            f"<Step {self.name!r}, {counted(len(self.workers), 'worker')}; per worker: "
+            f"{broken} broken, {ghost} of it ghost, {fresh} fresh"
+            f"\n  broken in all workers together: {regions or 'nothing'}>"
+        )
+
 
 @dataclass(frozen=True)
 class Reconciliation:
@@ -99,6 +145,14 @@ class Reconciliation:
     floor: int  #: already broken when the workers first stood still after the fork
     unexplained: int
     lost_samples: int  #: break events the kernel counted but did not deliver
+
+    def __repr__(self) -> str:
+        lost = f"; {counted(self.lost_samples, 'sample')} lost" if self.lost_samples else ""
+        return (
+            f"<Reconciliation of all workers together: {pages(self.broken)} broken"
+            f"\n  = {pages(self.explained)} explained + {pages(self.kernel_writes)} by the kernel "
+            f"+ {pages(self.floor)} before the watch began + {pages(self.unexplained)} unexplained{lost}>"
+        )
 
 
 @dataclass(frozen=True)
@@ -138,7 +192,7 @@ class Recording:
         for step in self.steps:
             if step.name == name:
                 return step
-        raise KeyError(name)
+        raise KeyError(f"no step {name!r}; the steps are {', '.join(repr(step.name) for step in self.steps)}")
 
     def to_json(self) -> str:
         """The recording as ``forkprint run --format json`` prints it; its ``schema_version`` is 1."""
@@ -182,11 +236,13 @@ class Recording:
         return self._with_pages().text(shutil.get_terminal_size().columns) if self._pages else repr(self)
 
     def __repr__(self) -> str:
-        head = f"<Recording of {self.title!r} on {self.runtime_version}: {len(self.workers)} workers, rung {self.rung}"
-        rows = [["step", "broken", "ghost", "fresh"]]
-        for step in self.steps:
-            counts = [sum(getattr(w, name) for w in step.workers) for name in ("broken", "ghost", "fresh")]
-            rows.append([step.name, *(size(count * _PAGE_SIZE) for count in counts)])
+        head = (
+            f"<Recording of {self.title!r} on {self.runtime_version}: "
+            f"{counted(len(self.workers), 'worker')}, rung {self.rung}; per worker:"
+        )
+        counts = ("broken", "ghost", "fresh")
+        rows = [["step", *counts]]
+        rows += [[step.name, *(step._per_worker(count) for count in counts)] for step in self.steps]
         return head + table(rows) + ("" if self.complete else "\n  ended early") + ">"
 
 

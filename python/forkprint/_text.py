@@ -2,7 +2,9 @@
 
 from typing import List, Sequence
 
-__all__ = ["size", "table"]
+__all__ = ["counted", "pages", "size", "table"]
+
+_PAGE_SIZE = 4096
 
 
 def size(count: float) -> str:
@@ -11,6 +13,16 @@ def size(count: float) -> str:
         if abs(count) >= factor:
             return f"{count / factor:.1f} {unit}"
     return f"{count:.0f} B"
+
+
+def pages(count: float) -> str:
+    """The size of so many pages."""
+    return size(count * _PAGE_SIZE)
+
+
+def counted(count: int, noun: str) -> str:
+    """``1 worker``, ``2 workers``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:

@@ -1,7 +1,7 @@
 //! `forkprint analyze`: a real server under load, from its own configuration.
 
-use super::Invocation;
 use super::output::OutputArgs;
+use super::{Invocation, interpreter};
 use crate::error::Result;
 use crate::family::Rung;
 use crate::record::progress::Progress;
@@ -38,8 +38,9 @@ pub struct AnalyzeArgs {
     /// Requests to send and milestones to look at (TOML) [default: 1000 times GET /]
     #[arg(long, value_name = "FILE")]
     load: Option<PathBuf>,
-    /// The interpreter that has gunicorn and the application
-    #[arg(long, value_name = "PATH", default_value = "python3")]
+    /// The interpreter that has gunicorn and the application; by default the one forkprint is installed in, or
+    /// for the plain binary that of the active virtual environment or of PATH
+    #[arg(long, value_name = "PATH", default_value = interpreter::ON_PATH)]
     python: PathBuf,
     /// Only read the configuration and apply the rules to it
     #[arg(long, conflicts_with_all = ["load", "rung", "timeout"])]
@@ -50,8 +51,8 @@ pub struct AnalyzeArgs {
     /// Longest wait for the application and its workers to load, in seconds
     #[arg(long, default_value_t = 300, value_name = "SECONDS")]
     timeout: u64,
-    /// Evidence to use: pfn, exclusive [default: the best that works here]
-    #[arg(long)]
+    /// Evidence to use [default: the best that works here]
+    #[arg(long, value_parser = super::rungs(&[Rung::Pfn, Rung::Exclusive]))]
     rung: Option<Rung>,
     #[command(flatten)]
     output: OutputArgs,

@@ -1,7 +1,7 @@
 //! `forkprint demo`: every built-in workload, one report each, and a gallery of them.
 
-use super::Invocation;
 use super::output::write_file;
+use super::{Invocation, interpreter};
 use crate::error::{Context, EXIT_OK, Error, Result};
 use crate::family::recording::Recording;
 use crate::interrupt;
@@ -43,8 +43,9 @@ pub struct DemoArgs {
     /// Workers of each family
     #[arg(short, long, default_value_t = 2, value_name = "N")]
     workers: usize,
-    /// The interpreter that has gunicorn and flask
-    #[arg(long, value_name = "PATH", default_value = "python3")]
+    /// The interpreter that has gunicorn and flask; by default the one forkprint is installed in, or
+    /// for the plain binary that of the active virtual environment or of PATH
+    #[arg(long, value_name = "PATH", default_value = interpreter::ON_PATH)]
     python: PathBuf,
     /// Replace reports of an earlier demo
     #[arg(long)]

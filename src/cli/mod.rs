@@ -3,17 +3,21 @@
 mod analyze;
 mod demo;
 mod doctor;
+mod interpreter;
 pub mod output;
 mod pages;
 mod report;
 mod run;
+mod spelling;
 
 use self::output::OutputArgs;
 use crate::error::{EXIT_FAILED, EXIT_OK, Error, Result};
+use crate::family::Rung;
 use crate::family::recording::Recording;
 use crate::interrupt;
 use crate::supervisor::zygote::{ZygoteSpec, serve};
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
 use std::io::IsTerminal;
 
@@ -44,7 +48,7 @@ const EXAMPLES: &str = "Examples:
   forkprint analyze gunicorn.conf.py -o shop.html   a real gunicorn under load
   forkprint doctor                                  what this machine lets us see
 
-Exit codes: 0 fine, 1 a threshold was exceeded, 2 it could not be measured or the usage was wrong.";
+Exit codes: 0 fine, 2 it could not be measured or the usage was wrong.";
 
 #[derive(Debug, Subcommand)]
 enum Verb {
@@ -87,9 +91,13 @@ impl Invocation {
 /// `self_command` is how the supervisor re-executes this program.
 pub fn main(arguments: Vec<OsString>, self_command: Vec<OsString>) -> i32 {
     let program = OsString::from("forkprint");
-    let cli = match Cli::try_parse_from(std::iter::once(program).chain(arguments.iter().cloned())) {
+    let words = std::iter::once(program).chain(arguments.iter().cloned());
+    let mut command = interpreter::with_default(command(), &self_command);
+    let parsed = command.try_get_matches_from_mut(words).and_then(|found| Cli::from_arg_matches(&found));
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => {
+            let error = spelling::suggest_verb(error, &command);
             let _closed_pipe = error.print();
             return if error.use_stderr() { EXIT_FAILED } else { EXIT_OK };
         }
@@ -123,6 +131,12 @@ fn dispatch(verb: Verb, invocation: &Invocation) -> Result<i32> {
 fn conclude(recording: &Recording, error: Option<Error>, output: &OutputArgs) -> Result<i32> {
     output::emit(recording, output)?;
     error.map_or(Ok(EXIT_OK), Err)
+}
+
+/// Reads the rungs that a verb can use, and no others.
+fn rungs(usable: &[Rung]) -> impl TypedValueParser<Value = Rung> + use<> {
+    PossibleValuesParser::new(usable.iter().map(|rung| rung.name()))
+        .try_map(|name| name.parse::<Rung>().map_err(Error::new))
 }
 
 /// Prints an error for people: red only on a terminal.

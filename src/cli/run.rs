@@ -32,8 +32,8 @@ pub struct RunArgs {
     /// Longest wait for the load and for each step, in seconds
     #[arg(long, default_value_t = 300, value_name = "SECONDS")]
     timeout: u64,
-    /// Evidence to use: pfn, scan, exclusive [default: the best that works here]
-    #[arg(long)]
+    /// Evidence to use [default: the best that works here]
+    #[arg(long, value_parser = super::rungs(&[Rung::Pfn, Rung::Scan, Rung::Exclusive]))]
     rung: Option<Rung>,
     /// Where the toy collector keeps its marks: mark-header, mark-bitmap
     #[arg(long, default_value_t, help_heading = "Toy runtime")]

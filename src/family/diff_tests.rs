@@ -68,6 +68,18 @@ fn exec_takes_all_that_was_inherited() {
 }
 
 #[test]
+fn a_page_takes_at_most_sixteen_bytes_a_process() {
+    let pages = 10_000;
+    let fork = process((1..=pages).map(anon).collect());
+    let inherited = Inherited::new(&fork, &[], |_| false);
+    let diff = diff(&inherited, &fork, &fork, &Evidence::Frames { reference: &fork.pages });
+    let log = size_of::<crate::family::recording::PageCell>() * diff.states.len();
+    let bytes = fork.pages.heap_bytes() + diff.states.capacity() * size_of::<PageState>() + log;
+    assert_eq!(diff.states.len() as u64, pages);
+    assert!(bytes as u64 <= 16 * pages, "{bytes} bytes for {pages} pages");
+}
+
+#[test]
 fn a_huge_mapping_is_not_believed_to_be_exclusive() {
     let fork = process(vec![anon(0), anon(0)]);
     let inherited = Inherited::new(&fork, &[], |_| false);

@@ -2,9 +2,8 @@
 
 use super::diff::{Diff, PageState};
 use super::table::PageTable;
-use crate::units::{PAGE_SIZE, Pfn};
+use crate::units::PAGE_SIZE;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// What one member of the family pays for private memory.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -54,22 +53,10 @@ impl Ledger {
     ///
     /// A swapped page costs no frame. Members are (pid, page table bytes, pages), zygote first.
     pub fn of_frames(members: &[(u32, u64, &PageTable)]) -> Option<Self> {
-        let mut owners: Vec<(Pfn, u32)> = Vec::new();
-        for (member, (_, _, table)) in (0..).zip(members) {
-            for entry in table.entries.iter().filter(|entry| entry.private() && entry.present()) {
-                owners.push((entry.pfn()?, member));
-            }
-        }
-        owners.sort_unstable();
-        let mut tally = Tally::new(members.iter().map(|&(pid, page_tables, _)| (pid, page_tables)));
-        let mut distinct_frames = 0;
-        for sharers in owners.chunk_by(|a, b| a.0 == b.0) {
-            distinct_frames += 1;
-            for &(_, member) in sharers {
-                tally.add(member as usize, sharers.len(), 1);
-            }
-        }
-        Some(Self { distinct_frames, shares: tally.shares() })
+        let owners = FrameOwners::new(members.iter().map(|&(_, _, table)| table))?;
+        let named: Vec<(u32, u64)> =
+            members.iter().map(|&(pid, page_tables, _)| (pid, page_tables)).collect();
+        Some(owners.ledger(&named))
     }
 
     /// Derives the frames from the verdicts on every worker (rungs that cannot see frames).
@@ -88,7 +75,6 @@ impl Ledger {
         for page in 0..pages {
             let states = workers.iter().map(|(_, _, diff)| diff.states[page]);
             let zygote_wrote = states.clone().any(PageState::by_zygote);
-            let keeps = |state: PageState| matches!(state, PageState::Shared | PageState::BrokenByZygote);
             let sharers = states.clone().filter(|&state| keeps(state)).count() + usize::from(!zygote_wrote);
             distinct_frames += u64::from(sharers > 0) + u64::from(zygote_wrote);
             tally.add(0, if zygote_wrote { 1 } else { sharers }, 1);
@@ -109,29 +95,90 @@ impl Ledger {
     }
 }
 
+/// Who maps each frame of some processes.
+#[derive(Debug)]
+pub struct FrameOwners {
+    /// One word for each private page: its frame above, the position of its process below. Sorted.
+    owners: Vec<u64>,
+}
+
+impl FrameOwners {
+    /// Bits for the position of a process. A physical address has at most 52 bits, so that 40 are
+    /// left for the number of a frame.
+    const PROCESS_BITS: u32 = 24;
+
+    /// Gathers the frames of processes. `None` when one is hidden.
+    pub fn new<'a>(tables: impl Iterator<Item = &'a PageTable>) -> Option<Self> {
+        let mut owners = Vec::new();
+        for (process, table) in (0_u64..1 << Self::PROCESS_BITS).zip(tables) {
+            owners.reserve_exact(table.entries.len());
+            for entry in table.entries.iter().filter(|entry| entry.private() && entry.present()) {
+                owners.push(entry.pfn()?.0 << Self::PROCESS_BITS | process);
+            }
+        }
+        owners.sort_unstable();
+        Some(Self { owners })
+    }
+
+    /// The ledger of the first processes, (pid, page table bytes) each; the others are not counted.
+    pub fn ledger(&self, members: &[(u32, u64)]) -> Ledger {
+        let mut tally = Tally::new(members.iter().copied());
+        let mut distinct_frames = 0;
+        for frame in self.owners.chunk_by(|a, b| a >> Self::PROCESS_BITS == b >> Self::PROCESS_BITS) {
+            let position = |owner: &u64| (owner & ((1 << Self::PROCESS_BITS) - 1)) as usize;
+            let sharers = frame.iter().take_while(|owner| position(owner) < members.len()).count();
+            distinct_frames += u64::from(sharers > 0);
+            frame[..sharers].iter().for_each(|owner| tally.add(position(owner), sharers, 1));
+        }
+        Ledger { distinct_frames, shares: tally.shares() }
+    }
+}
+
+/// Whether a worker still maps the fork-time frame of a page.
+fn keeps(state: PageState) -> bool {
+    matches!(state, PageState::Shared | PageState::BrokenByZygote)
+}
+
+/// Fork-time frames that no member maps any more: only a frozen sibling still holds them.
+pub fn left_to_the_sibling(workers: &[Diff]) -> u64 {
+    let pages = workers.first().map_or(0, |diff| diff.states.len());
+    let left = |page: &usize| {
+        let mut states = workers.iter().map(|diff| diff.states[*page]);
+        states.clone().any(PageState::by_zygote) && !states.any(keeps)
+    };
+    (0..pages).filter(left).count() as u64
+}
+
 /// Frames of each member by how many members share them: exact until the one division at the end.
 struct Tally {
-    members: Vec<(u32, u64, BTreeMap<usize, u64>)>,
+    members: Vec<(u32, u64, Vec<u64>)>,
 }
 
 impl Tally {
     fn new(members: impl Iterator<Item = (u32, u64)>) -> Self {
-        Self { members: members.map(|(pid, page_tables)| (pid, page_tables, BTreeMap::new())).collect() }
+        Self { members: members.map(|(pid, page_tables)| (pid, page_tables, Vec::new())).collect() }
     }
 
     fn add(&mut self, member: usize, sharers: usize, frames: u64) {
-        if frames > 0 {
-            *self.members[member].2.entry(sharers).or_default() += frames;
+        let by_sharers = &mut self.members[member].2;
+        if by_sharers.len() <= sharers {
+            by_sharers.resize(sharers + 1, 0);
         }
+        by_sharers[sharers] += frames;
     }
 
     #[expect(clippy::cast_precision_loss, reason = "page counts are far below 2^52")]
     fn shares(self) -> Vec<LedgerShare> {
-        let share = |(pid, page_table_bytes, frames): (u32, u64, BTreeMap<usize, u64>)| LedgerShare {
+        let share = |(pid, page_table_bytes, frames): (u32, u64, Vec<u64>)| LedgerShare {
             pid,
-            private_pages: frames.values().sum(),
-            unique_frames: frames.get(&1).copied().unwrap_or(0),
-            proportional_frames: frames.iter().map(|(&sharers, &count)| count as f64 / sharers as f64).sum(),
+            private_pages: frames.iter().sum(),
+            unique_frames: frames.get(1).copied().unwrap_or(0),
+            proportional_frames: frames
+                .iter()
+                .enumerate()
+                .skip(1)
+                .map(|(sharers, &count)| count as f64 / sharers as f64)
+                .sum(),
             page_table_bytes,
         };
         self.members.into_iter().map(share).collect()
@@ -160,6 +207,16 @@ mod tests {
         assert_eq!(ledger.shares[0].unique_frames, 2);
         assert!((ledger.shares[1].proportional_frames - 1.5).abs() < 1e-9);
         assert_eq!(ledger.page_table_bytes(), 12_288);
+    }
+
+    #[test]
+    fn a_process_that_is_not_counted_pays_nothing_and_makes_nothing_dearer() {
+        let zygote = table(vec![anon(1), anon(2)]);
+        let sibling = table(vec![anon(1), anon(3)]);
+        let owners = FrameOwners::new([&zygote, &sibling].into_iter()).unwrap();
+        let ledger = owners.ledger(&[(10, 0)]);
+        assert_eq!((ledger.distinct_frames, ledger.shares[0].unique_frames), (2, 2));
+        assert_eq!(owners.ledger(&[(10, 0), (11, 0)]).distinct_frames, 3);
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub mod vma;
 
 pub use diff::{Diff, Evidence, PageRanges, PageState, diff, range_pages, subtract};
 pub use inherited::Inherited;
-pub use ledger::{Ledger, LedgerShare};
+pub use ledger::{FrameOwners, Ledger, LedgerShare};
 pub use page::PageEntry;
 pub use region::Region;
 pub use rung::Rung;

@@ -67,7 +67,7 @@ impl PageTable {
 
     /// Memory the table takes, in bytes.
     pub fn heap_bytes(&self) -> usize {
-        size_of_val(self.runs.as_slice()) + size_of_val(self.entries.as_slice())
+        self.runs.capacity() * size_of::<Run>() + self.entries.capacity() * size_of::<PageEntry>()
     }
 }
 

@@ -8,6 +8,7 @@ pub mod pagemap;
 pub mod remote;
 pub mod scan;
 pub mod spawn;
+pub mod stop;
 pub mod uffd;
 
 pub use caps::Caps;

@@ -3,6 +3,7 @@
 pub mod contents;
 pub mod discover;
 pub mod maps;
+pub mod parallel;
 pub mod process;
 pub mod rollup;
 pub mod root;

@@ -1,18 +1,17 @@
 //! A process with every page of its copy-on-write memory.
 
 use super::maps::read_identity;
+use super::parallel::in_parallel;
 use super::rollup::read_rollup;
 use super::root::{ProcRoot, unreadable};
 use crate::error::{Error, Result};
 use crate::family::{PageEntry, PageRanges, PageTable, Process, Run, Vma};
 use crate::kernel::Caps;
 use crate::kernel::pagemap::Pagemap;
-use crate::kernel::scan::{Category, scan};
+use crate::kernel::scan::{Category, scan, scan_populated};
 use crate::units::Vpn;
 use std::ops::Range;
 use std::os::fd::AsFd;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Areas above this many pages may be mostly reserved: only their populated parts are read.
 const SPARSE_PAGES: u64 = (64 << 20) / crate::units::PAGE_SIZE;
@@ -34,31 +33,7 @@ pub fn read_process(root: &ProcRoot, pid: u32) -> Result<Process> {
 
 /// Reads several processes, in order, on all processors.
 pub fn read_processes(root: &ProcRoot, pids: &[u32]) -> Vec<Result<Process>> {
-    let next = AtomicUsize::new(0);
-    let slots: Vec<Mutex<Option<Result<Process>>>> = pids.iter().map(|_| Mutex::new(None)).collect();
-    let work = || {
-        while let Some((slot, &pid)) = {
-            let i = next.fetch_add(1, Ordering::Relaxed);
-            slots.get(i).zip(pids.get(i))
-        } {
-            let process = read_process(root, pid);
-            *slot.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(process);
-        }
-    };
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(pids.len());
-    std::thread::scope(|scope| {
-        for _ in 1..threads {
-            scope.spawn(work);
-        }
-        work();
-    });
-    let unread = || Err(Error::new("a process was not read"));
-    slots
-        .into_iter()
-        .map(|slot| {
-            slot.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).unwrap_or_else(unread)
-        })
-        .collect()
+    in_parallel(pids, |&pid| read_process(root, pid))
 }
 
 /// A pid may be given to another process between two reads; its start time tells.
@@ -74,29 +49,38 @@ fn ensure_same_process(root: &ProcRoot, process: &Process) -> Result<()> {
 
 fn read_pages(pagemap: &Pagemap, vmas: &[Vma]) -> Result<PageTable> {
     let mut table = PageTable::default();
-    let expected: u64 =
-        vmas.iter().filter(|vma| vma.copy_on_write() && vma.pages() <= SPARSE_PAGES).map(Vma::pages).sum();
-    table.entries.reserve(usize::try_from(expected).unwrap_or(0));
+    let mut zeros = PageRanges::new();
+    let mut pages = 0;
     for (index, vma) in vmas.iter().enumerate().filter(|(_, vma)| vma.copy_on_write()) {
-        for range in populated(pagemap, vma)? {
+        for range in worth_reading(pagemap, vma, &mut zeros)? {
             let len = usize::try_from(range.end.0 - range.start.0).unwrap_or(0);
-            let offset = table.entries.len();
-            pagemap.read_into(range.start, len, &mut table.entries)?;
-            table.runs.push(Run { first: range.start, len, offset, vma: index });
+            table.runs.push(Run { first: range.start, len, offset: pages, vma: index });
+            pages += len;
         }
     }
-    drop_zero_pages(pagemap, &mut table)?;
+    table.entries.reserve_exact(pages);
+    for run in &table.runs {
+        pagemap.read_into(run.first, run.len, &mut table.entries)?;
+    }
+    for range in zeros {
+        clear(&mut table, &range);
+    }
     Ok(table)
 }
 
-/// The ranges of an area worth reading: all of it, or its populated parts when it is large.
-fn populated(pagemap: &Pagemap, vma: &Vma) -> Result<PageRanges> {
+/// The ranges of an area worth reading: all of it, or its populated parts when it is large. Those
+/// that map the page of zeros go to `zeros`.
+fn worth_reading(pagemap: &Pagemap, vma: &Vma, zeros: &mut PageRanges) -> Result<PageRanges> {
     let whole = vma.start..vma.end;
-    if vma.pages() <= SPARSE_PAGES || Caps::get().pagemap_scan.is_err() {
+    if Caps::get().pagemap_scan.is_err() {
+        return Ok(vec![whole]);
+    }
+    if vma.pages() <= SPARSE_PAGES {
+        scan(pagemap.as_fd(), &whole, Category::ZERO, zeros)?;
         return Ok(vec![whole]);
     }
     let mut ranges = PageRanges::new();
-    scan(pagemap.as_fd(), &whole, Category::POPULATED, &mut ranges)?;
+    scan_populated(pagemap.as_fd(), &whole, &mut ranges, zeros)?;
     Ok(join_close(ranges))
 }
 
@@ -113,24 +97,14 @@ fn join_close(ranges: PageRanges) -> PageRanges {
     joined
 }
 
-/// Empties the entries of pages that map the page of zeros.
-fn drop_zero_pages(pagemap: &Pagemap, table: &mut PageTable) -> Result<()> {
-    if Caps::get().pagemap_scan.is_err() {
-        return Ok(());
-    }
-    let mut zeros = PageRanges::new();
-    scan(pagemap.as_fd(), &(Vpn(0)..USER_END), Category::ZERO, &mut zeros)?;
-    for range in zeros {
-        clear(table, &range);
-    }
-    Ok(())
-}
-
 /// Empties the entries of markers, which no memory stands behind.
 ///
 /// Where swap slots are hidden, the kernel's total tells whether any page is swapped at all; if so,
 /// what could be a marker is taken for a swapped page.
 fn drop_markers(root: &ProcRoot, process: &mut Process) -> Result<()> {
+    if !process.pages.entries.iter().fold(false, |any, entry| any | entry.swapped()) {
+        return Ok(());
+    }
     let unclear = process.pages.entries.iter().any(|entry| entry.marker().is_none());
     let nothing_swapped = unclear && read_rollup(root, process.pid)?.swap == 0;
     let is_marker = |entry: &&mut PageEntry| entry.marker().unwrap_or(nothing_swapped);
@@ -138,6 +112,7 @@ fn drop_markers(root: &ProcRoot, process: &mut Process) -> Result<()> {
     Ok(())
 }
 
+/// Empties the entries of a range.
 fn clear(table: &mut PageTable, range: &Range<Vpn>) {
     let first = table.runs.partition_point(|run| run.end() <= range.start);
     for run in table.runs[first..].iter().take_while(|run| run.first < range.end) {

@@ -2,7 +2,7 @@
 // pyo3 hands arguments over by value.
 #![allow(clippy::needless_pass_by_value)]
 
-use super::ForkprintError;
+use super::in_python;
 use crate::capture;
 use crate::cpython::lifecycle;
 use crate::error::{Error, Result};
@@ -64,7 +64,7 @@ impl NativeRecording {
     /// Why the measurement ended early, or None.
     #[getter]
     fn error(&self) -> Option<String> {
-        self.error.as_ref().map(ToString::to_string)
+        self.error.clone().map(|error| in_python(error).to_string())
     }
 }
 
@@ -88,7 +88,7 @@ pub(super) fn run(
     self_command: Vec<OsString>,
 ) -> PyResult<NativeRecording> {
     let timeout = Duration::try_from_secs_f64(timeout_seconds)
-        .map_err(|error| ForkprintError::new_err(format!("timeout: {error}")))?;
+        .map_err(|error| Error::new(format!("timeout: {error}")).fix("timeout=300.0, in seconds"))?;
     let rung = rung.map(parse_rung).transpose()?;
     let options = RunOptions {
         workload: Workload::new(workload),
@@ -104,8 +104,14 @@ pub(super) fn run(
     Ok(NativeRecording { recording, error })
 }
 
+/// The rungs that can measure a workload.
+const RUNGS: [Rung; 3] = [Rung::Pfn, Rung::Scan, Rung::Exclusive];
+
 fn parse_rung(name: &str) -> Result<Rung> {
-    name.parse().map_err(|why| Error::new("no such rung").location(name).why(why))
+    RUNGS.into_iter().find(|rung| rung.name() == name).ok_or_else(|| {
+        let fix = RUNGS.map(|rung| format!("rung=\"{}\"", rung.name())).join(", ");
+        Error::new("no such rung").location(name).fix(format!("{fix}, or none for the best that works"))
+    })
 }
 
 /// Works on another thread while this one lets Python handle its signals, so that Ctrl-C ends the

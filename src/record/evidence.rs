@@ -21,6 +21,13 @@ pub struct Moment {
     pub workers: Vec<Process>,
 }
 
+impl Moment {
+    /// The zygote and its workers.
+    pub fn members(&self) -> impl Iterator<Item = &Process> {
+        std::iter::once(&self.zygote).chain(&self.workers)
+    }
+}
+
 /// Where the verdicts of one measurement come from.
 #[derive(Debug)]
 pub struct EvidenceSource {
@@ -106,7 +113,9 @@ impl EvidenceSource {
     /// Whether the sibling does not hold the bytes that an inherited page had when a worker was forked.
     pub fn is_unfrozen(&self, worker: usize, index: usize, page: Vpn) -> bool {
         let moved = |at_fork: &AtFork| {
-            at_fork.moved.contains_key(&index) || at_fork.written.iter().any(|range| range.contains(&page))
+            let after = at_fork.written.partition_point(|range| range.end <= page);
+            let written = at_fork.written.get(after).is_some_and(|range| range.start <= page);
+            at_fork.moved.contains_key(&index) || written
         };
         self.unfrozen.contains_key(&index) || self.at_fork(worker).is_some_and(moved)
     }
@@ -155,7 +164,7 @@ impl EvidenceSource {
     }
 
     /// Reads what this rung needs beside the page tables.
-    pub fn at(&self, moment: &Moment) -> Result<Judge> {
+    pub fn at<'a>(&'a self, moment: &'a Moment) -> Result<Judge<'a>> {
         if self.rung == Rung::Pfn {
             return Ok(Judge::Frames(self.fork_time_places(moment.reference.as_ref())));
         }
@@ -171,17 +180,17 @@ impl EvidenceSource {
 
     /// Where the fork-time bytes are now: the sibling's table, with fork-time entries for the pages
     /// it does not hold.
-    fn fork_time_places(&self, reference: Option<&Process>) -> PageTable {
-        let Some(reference) = reference else { return self.fork_time.clone() };
+    fn fork_time_places<'a>(&'a self, reference: Option<&'a Process>) -> Cow<'a, PageTable> {
+        let Some(reference) = reference else { return Cow::Borrowed(&self.fork_time) };
         with_entries(&reference.pages, &self.unfrozen)
     }
 }
 
 /// The evidence of one moment.
 #[derive(Debug)]
-pub enum Judge {
+pub enum Judge<'a> {
     /// Rung `pfn`.
-    Frames(PageTable),
+    Frames(Cow<'a, PageTable>),
     /// Rungs `scan` and `exclusive`.
     Marks {
         /// Marks of the zygote.
@@ -227,15 +236,13 @@ impl WorkerEvidence<'_> {
     }
 }
 
-impl Judge {
+impl Judge<'_> {
     /// The evidence for one worker of the moment, given what was read at its fork.
     pub fn for_worker(&self, position: usize, at_fork: Option<&AtFork>) -> WorkerEvidence<'_> {
         match self {
             Self::Frames(reference) => WorkerEvidence::Frames(match at_fork {
-                Some(at_fork) if !at_fork.moved.is_empty() => {
-                    Cow::Owned(with_entries(reference, &at_fork.moved))
-                }
-                _ => Cow::Borrowed(reference),
+                Some(at_fork) => with_entries(reference, &at_fork.moved),
+                None => Cow::Borrowed(reference.as_ref()),
             }),
             Self::Marks { zygote, workers } => WorkerEvidence::Marks {
                 worker: &workers[position],
@@ -246,15 +253,18 @@ impl Judge {
     }
 }
 
-/// A table with some entries replaced.
-fn with_entries(table: &PageTable, entries: &Moved) -> PageTable {
+/// A table with some entries replaced; the table itself where there are none.
+fn with_entries<'a>(table: &'a PageTable, entries: &Moved) -> Cow<'a, PageTable> {
+    if entries.is_empty() {
+        return Cow::Borrowed(table);
+    }
     let mut table = table.clone();
     for &(page, entry) in entries.values() {
         if let Some(found) = table.get_mut(page) {
             *found = entry;
         }
     }
-    table
+    Cow::Owned(table)
 }
 
 /// Inherited pages that zygote and worker share, though not in the frame of the first fork.

@@ -1,80 +1,22 @@
 //! Snapshots of a family, turned step by step into a [`Recording`].
 
+use super::compare::Comparison;
 use super::evidence::{EvidenceSource, Moment};
-use super::pages::{ChangedBytes, PageLog};
+use super::options::{Baseline, MeasureOptions};
+use super::pages::PageLog;
 use crate::error::{Error, Result};
+use crate::family::ledger::left_to_the_sibling;
 use crate::family::recording::{
-    About, CrossCheck, Fate, Finding, Reconciliation, Recording, Rung, Step, WorkerInfo, WorkerStep,
-    ZygoteSummary,
+    About, CrossCheck, Fate, Finding, Reconciliation, Recording, Step, WorkerInfo, WorkerStep, ZygoteSummary,
 };
-use crate::family::{Diff, Inherited, Ledger, PageRanges, PageState, Process, Region, diff};
+use crate::family::{Diff, FrameOwners, Inherited, Ledger, PageState, Process, diff};
 use crate::kernel::Caps;
-use crate::observe::contents::{self, Mapped};
+use crate::observe::parallel::in_parallel;
 use crate::observe::rollup::{Rollup, read_rollup};
 use crate::observe::{ProcRoot, read_process, read_processes};
 use crate::units::{PAGE_SIZE, Vpn};
 use std::collections::BTreeMap;
 use std::time::Instant;
-
-/// The zygote at the moment of the fork, before the first worker exists.
-#[derive(Debug, Clone, Default)]
-pub struct Baseline {
-    /// The process that forks.
-    pub zygote_pid: u32,
-    /// A process forked from it that has been frozen since.
-    pub reference_pid: Option<u32>,
-    /// Memory the runtime can name. Disjoint, in any order.
-    pub regions: Vec<Region>,
-    /// Pages that exist only for the measurement.
-    pub instrument: PageRanges,
-    /// Areas whose writes zygote and workers track (rung `scan`).
-    pub tracked: PageRanges,
-    /// Version of the `CPython` inside, for the names of its arenas.
-    pub python: Option<(u8, u8)>,
-}
-
-/// How to measure.
-#[derive(Debug, Clone, Default)]
-pub struct MeasureOptions {
-    /// Evidence to use; the best one otherwise.
-    pub rung: Option<Rung>,
-    /// The workers run our code after the fork and track their own writes.
-    pub code_in_worker: bool,
-}
-
-impl MeasureOptions {
-    /// The rung that will be used, and a remark when it is not the best there is.
-    ///
-    /// Errors: the rung asked for does not work here (says what forbids it, and what would allow it).
-    pub fn choose_rung(&self, caps: &Caps) -> Result<Rung> {
-        let Some(rung) = self.rung else { return Ok(caps.best_rung(self.code_in_worker)) };
-        let refuse = |why: String| {
-            let error = Error::new(format!("rung '{}' does not work here", rung.name())).why(why);
-            Err(caps.raise(rung).map_or(error.clone(), |fix| error.fix(fix)))
-        };
-        if rung == Rung::Scan && !self.code_in_worker {
-            return refuse("these workers do not track their own writes".into());
-        }
-        if rung == Rung::Rollup {
-            return refuse("totals alone give no pages".into());
-        }
-        caps.supports(rung).map_or_else(refuse, |()| Ok(rung))
-    }
-
-    /// Why the evidence is weaker than the best there is, and what would raise it.
-    fn weaker_than_best(&self, rung: Rung) -> Option<String> {
-        let best = Rung::ALL[0];
-        let (caps, raise) = (Caps::get(), Caps::get().raise(best)?);
-        let why = caps.supports(best).err()?;
-        self.rung.is_none().then(|| {
-            format!(
-                "evidence '{}' instead of '{}', because {why}; to raise it: {raise}",
-                rung.name(),
-                best.name()
-            )
-        })
-    }
-}
 
 /// A measurement under way.
 #[derive(Debug)]
@@ -192,16 +134,23 @@ impl Measurement {
         let diffs = self.diffs(&moment, &alive)?;
         let step_index = u8::try_from(self.recording.steps.len()).unwrap_or(u8::MAX - 1);
         let mut step = Step { name: name.into(), requests, seconds, ..Step::default() };
+        let comparison = Comparison {
+            inherited: &self.inherited,
+            evidence: &self.evidence,
+            reference: self.reference,
+            zygote: &moment.zygote,
+        };
         for (position, &(index, pid)) in alive.iter().enumerate() {
             let diff = &diffs[position];
-            let bytes = self.compare_contents(index, &moment.workers[position], diff, &moment.zygote)?;
+            let bytes = comparison.changed_bytes(index, &moment.workers[position], diff)?;
             self.log.update(index, step_index, diff, &bytes);
             let worker = u32::try_from(index).unwrap_or(u32::MAX);
             step.workers.push(self.log.summary(worker, pid, diff));
         }
         self.count_regions(&diffs, &mut step);
-        step.ledger = self.ledger(&moment, &diffs);
-        step.cross_check = self.cross_check(&moment, &diffs)?;
+        let owners = frame_owners(&moment);
+        step.ledger = self.ledger(&moment, &diffs, owners.as_ref());
+        step.cross_check = self.cross_check(&moment, &diffs, owners.as_ref(), &step.ledger)?;
         self.recording.steps.push(step);
         Ok(())
     }
@@ -214,6 +163,7 @@ impl Measurement {
         self.recording
     }
 
+    #[tracing::instrument(level = "debug", skip_all)]
     fn read_family(&self, alive: &[(usize, u32)]) -> Result<Moment> {
         let workers = alive.iter().map(|&(_, pid)| pid);
         let pids: Vec<u32> = std::iter::once(self.zygote).chain(self.reference).chain(workers).collect();
@@ -225,6 +175,7 @@ impl Measurement {
         Ok(Moment { zygote, reference, workers })
     }
 
+    #[tracing::instrument(level = "debug", skip_all)]
     fn diffs(&self, moment: &Moment, alive: &[(usize, u32)]) -> Result<Vec<Diff>> {
         let moment = self.evidence.settle(moment);
         let judge = self.evidence.at(&moment)?;
@@ -235,67 +186,7 @@ impl Measurement {
         Ok(moment.workers.iter().zip(alive).enumerate().map(judge_worker).collect())
     }
 
-    /// Bytes that differ in each broken page, by the index of the inherited page.
-    ///
-    /// A page that only the zygote wrote still has its fork-time bytes in the worker: there the
-    /// zygote's copy is the one to weigh.
-    fn compare_contents(
-        &self,
-        index: usize,
-        worker: &Process,
-        diff: &Diff,
-        zygote: &Process,
-    ) -> Result<ChangedBytes> {
-        let Some(reference) = self.reference else {
-            return self.compare_with_zygote(worker, diff, zygote);
-        };
-        let frozen = |page, at: Vpn| !self.evidence.is_unfrozen(index, page, at);
-        let workers = |page, at, state: PageState| state.by_worker() && frozen(page, at);
-        let zygotes = |page, at, state| state == PageState::BrokenByZygote && frozen(page, at);
-        let mut bytes = self.compare_pages(diff, workers, reference, worker)?;
-        bytes.extend(self.compare_pages(diff, zygotes, reference, zygote)?);
-        Ok(bytes)
-    }
-
-    /// Without a frozen sibling the zygote has the fork-time bytes of all pages it did not write.
-    fn compare_with_zygote(&self, worker: &Process, diff: &Diff, zygote: &Process) -> Result<ChangedBytes> {
-        let by = |wanted| move |_, _, state: PageState| state == wanted;
-        let mut bytes = self.compare_pages(diff, by(PageState::BrokenByWorker), zygote.pid, worker)?;
-        bytes.extend(self.compare_pages(diff, by(PageState::BrokenByZygote), worker.pid, zygote)?);
-        Ok(bytes)
-    }
-
-    /// Compares the copies that one process has of some of the pages.
-    ///
-    /// A page that it gave up is left out: reading there would only make the kernel fill in a new one.
-    fn compare_pages(
-        &self,
-        diff: &Diff,
-        which: impl Fn(usize, Vpn, PageState) -> bool,
-        reference: u32,
-        owner: &Process,
-    ) -> Result<ChangedBytes> {
-        let (mut alone, mut together) = (Vec::new(), Vec::new());
-        let mut copies = owner.pages.cursor();
-        for (index, ((page, _), &state)) in self.inherited.table.iter().zip(&diff.states).enumerate() {
-            if which(index, page, state) {
-                let copy = copies.get(page);
-                match (copy.private(), copy.exclusive()) {
-                    (false, _) => {}
-                    (true, true) => alone.push((index, page)),
-                    (true, false) => together.push((index, page)),
-                }
-            }
-        }
-        let mut bytes = ChangedBytes::new();
-        for (chosen, mapped) in [(alone, Mapped::Alone), (together, Mapped::Together)] {
-            let pages: Vec<Vpn> = chosen.iter().map(|&(_, page)| page).collect();
-            let counts = contents::compare(&pages, reference, owner.pid, mapped)?;
-            bytes.extend(chosen.iter().zip(counts).filter_map(|(&(index, _), count)| Some((index, count?))));
-        }
-        Ok(bytes)
-    }
-
+    #[tracing::instrument(level = "debug", skip_all)]
     fn count_regions(&self, diffs: &[Diff], step: &mut Step) {
         let mut broken = vec![0_u64; self.inherited.regions.len()];
         for diff in diffs {
@@ -309,48 +200,61 @@ impl Measurement {
         step.causes = BTreeMap::from([("unexplained".to_owned(), total)]);
     }
 
-    fn ledger(&self, moment: &Moment, diffs: &[Diff]) -> Ledger {
-        let members: Vec<_> = std::iter::once(&moment.zygote)
-            .chain(&moment.workers)
-            .map(|process| (process.pid, process.page_table_bytes, &process.pages))
+    #[tracing::instrument(level = "debug", skip_all)]
+    fn ledger(&self, moment: &Moment, diffs: &[Diff], owners: Option<&FrameOwners>) -> Ledger {
+        let members: Vec<(u32, u64)> =
+            moment.members().map(|process| (process.pid, process.page_table_bytes)).collect();
+        if let Some(owners) = owners {
+            return owners.ledger(&members);
+        }
+        let workers: Vec<_> = members[1..]
+            .iter()
+            .zip(diffs)
+            .map(|(&(pid, page_tables), diff)| (pid, page_tables, diff))
             .collect();
-        Ledger::of_frames(&members).unwrap_or_else(|| {
-            let zygote = (moment.zygote.pid, moment.zygote.page_table_bytes);
-            let workers: Vec<_> = moment
-                .workers
-                .iter()
-                .zip(diffs)
-                .map(|(worker, diff)| (worker.pid, worker.page_table_bytes, diff))
-                .collect();
-            let inherited_left = self.inherited.len() as u64;
-            Ledger::of_states(zygote, moment.zygote.private_pages().saturating_sub(inherited_left), &workers)
-        })
+        let inherited_left = self.inherited.len() as u64;
+        let zygote_fresh = moment.zygote.private_pages().saturating_sub(inherited_left);
+        Ledger::of_states(members[0], zygote_fresh, &workers)
     }
 
     /// Our totals and the kernel's, over every process that maps family frames: the frozen sibling too.
-    fn cross_check(&self, moment: &Moment, diffs: &[Diff]) -> Result<CrossCheck> {
-        let all: Vec<&Process> =
-            std::iter::once(&moment.zygote).chain(&moment.reference).chain(&moment.workers).collect();
-        let totals = all
-            .iter()
-            .map(|process| read_rollup(&self.root, process.pid))
+    #[tracing::instrument(level = "debug", skip_all)]
+    fn cross_check(
+        &self,
+        moment: &Moment,
+        diffs: &[Diff],
+        owners: Option<&FrameOwners>,
+        ledger: &Ledger,
+    ) -> Result<CrossCheck> {
+        let all: Vec<(u32, u64)> =
+            moment.members().chain(&moment.reference).map(|process| (process.pid, 0)).collect();
+        let totals = in_parallel(&all, |&(pid, _)| read_rollup(&self.root, pid))
+            .into_iter()
             .collect::<Result<Vec<Rollup>>>()?;
-        let of_workers = &totals[totals.len() - moment.workers.len()..];
-        let members: Vec<_> = all.iter().map(|process| (process.pid, 0, &process.pages)).collect();
-        let (unique, distinct): (u64, u64) = match Ledger::of_frames(&members) {
-            Some(ledger) => {
-                let workers = &ledger.shares[ledger.shares.len() - moment.workers.len()..];
-                (workers.iter().map(|share| share.unique_frames).sum(), ledger.distinct_frames)
-            }
-            None => (diffs.iter().map(|diff| diff.count(PageState::by_worker) + diff.fresh_pages()).sum(), 0),
+        let workers = 1..=moment.workers.len();
+        let (unique, distinct): (u64, u64) = match owners.map(|owners| owners.ledger(&all)) {
+            Some(ledger) => (
+                ledger.shares[workers.clone()].iter().map(|share| share.unique_frames).sum(),
+                ledger.distinct_frames,
+            ),
+            None => (
+                diffs.iter().map(|diff| diff.count(PageState::by_worker) + diff.fresh_pages()).sum(),
+                ledger.distinct_frames + left_to_the_sibling(diffs),
+            ),
         };
         Ok(CrossCheck {
-            workers_private_dirty: of_workers.iter().map(|rollup| rollup.private_dirty).sum(),
+            workers_private_dirty: totals[workers].iter().map(|rollup| rollup.private_dirty).sum(),
             workers_unique: unique * PAGE_SIZE,
             family_pss_anon: totals.iter().map(|rollup| rollup.pss_anon).sum(),
             family_distinct: distinct * PAGE_SIZE,
         })
     }
+}
+
+/// Who maps each frame: the members, then the frozen sibling.
+#[tracing::instrument(level = "debug", skip_all)]
+fn frame_owners(moment: &Moment) -> Option<FrameOwners> {
+    FrameOwners::new(moment.members().chain(&moment.reference).map(|process| &process.pages))
 }
 
 /// What is known of the broken pages: until causes are explained, all but the floor is unexplained.

@@ -34,6 +34,7 @@ impl PageLog {
     }
 
     /// Notes a worker's verdicts. `bytes` holds the differing bytes of the pages that were compared.
+    #[tracing::instrument(level = "debug", name = "log_update", skip_all)]
     pub fn update(&mut self, worker: usize, step: u8, diff: &Diff, bytes: &ChangedBytes) {
         let Some(pages) = self.workers.get_mut(worker) else { return };
         let before = pages.cells.clone();
@@ -60,6 +61,7 @@ impl PageLog {
     }
 
     /// The counts of the last update of one worker.
+    #[tracing::instrument(level = "debug", name = "log_summary", skip_all)]
     pub fn summary(&self, worker: u32, pid: u32, diff: &Diff) -> WorkerStep {
         let cells = self.workers.get(worker as usize).map_or(&[][..], |pages| &pages.cells);
         let count = |which: fn(&PageCell) -> bool| cells.iter().filter(|cell| which(cell)).count() as u64;

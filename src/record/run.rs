@@ -1,6 +1,7 @@
 //! One workload under the supervisor: load, fork, then one snapshot after each step.
 
-use super::measure::{Baseline, MeasureOptions, Measurement};
+use super::measure::Measurement;
+use super::options::{Baseline, MeasureOptions};
 use super::progress::Progress;
 use crate::error::{Error, Result};
 use crate::family::Rung;
@@ -74,19 +75,24 @@ pub fn run(options: &RunOptions, progress: &Progress) -> Result<RunOutcome> {
     for _ in 0..options.workers {
         measurement.add_still_worker(family.fork()?)?;
     }
-    let error = measure_steps(&mut family, &mut measurement, &loaded.steps, progress).err();
+    let measured = measure_steps(&mut family, &mut measurement, &loaded.steps, progress);
+    let error = measured.unwrap_or_else(|error| {
+        measurement.add_finding(cut_short(&error));
+        Some(error)
+    });
     family.stop();
     Ok(RunOutcome { recording: measurement.finish(error.is_none()), error })
 }
 
 /// Snapshots at the fork and after each step; a worker that fails is a finding, and an error at the
-/// end, but does not keep the others from being measured.
+/// end, but does not keep the others from being measured. Gives the first such failure; fails when the
+/// measurement could not go on.
 fn measure_steps(
     family: &mut Family,
     measurement: &mut Measurement,
     steps: &[String],
     progress: &Progress,
-) -> Result<()> {
+) -> Result<Option<Error>> {
     measurement.snapshot("fork", None)?;
     let mut first_failure = None;
     for (index, name) in steps.iter().enumerate() {
@@ -107,7 +113,16 @@ fn measure_steps(
         }
         measurement.snapshot(name, None)?;
     }
-    first_failure.map_or(Ok(()), Err)
+    Ok(first_failure)
+}
+
+fn cut_short(error: &Error) -> Finding {
+    Finding {
+        code: "FP902".into(),
+        title: "The measurement ended early".into(),
+        evidence: error.to_string(),
+        fix: error.suggested_fix().unwrap_or("run it again to the end").to_owned(),
+    }
 }
 
 fn note_outcome(

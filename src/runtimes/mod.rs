@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 pub use crate::family::Region;
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use toy::ToyOptions;
 
 pub mod python;
@@ -29,6 +29,7 @@ impl Workload {
 ///
 /// Errors: no such file, an unknown ending, or what the runtime says of the program.
 pub fn load(workload: &Workload) -> Result<Box<dyn Runtime>> {
+    require_file(&workload.path)?;
     match workload.path.extension().and_then(|ending| ending.to_str()) {
         Some("py") => Ok(Box::new(python::PythonRuntime::load(&workload.path, &[])?)),
         Some("toy") => Ok(Box::new(toy::ToyRuntime::load(&workload.path, workload.toy.clone())?)),
@@ -36,6 +37,19 @@ pub fn load(workload: &Workload) -> Result<Box<dyn Runtime>> {
             .path(&workload.path)
             .why("its name ends neither in .py nor in .toy")
             .fix("rename the file")),
+    }
+}
+
+/// Refuses what cannot be read as a workload of any runtime.
+fn require_file(path: &Path) -> Result<()> {
+    let refuse = |why: &str, fix| Err(Error::new("cannot load the workload").path(path).why(why).fix(fix));
+    match std::fs::metadata(path) {
+        Err(error) => refuse(
+            &error.to_string(),
+            "check the path; `forkprint demo --export workloads` writes workloads to start from",
+        ),
+        Ok(found) if found.is_dir() => refuse("it is a folder", "name a .py or .toy file in it"),
+        Ok(_) => Ok(()),
     }
 }
 

@@ -71,7 +71,12 @@ fn reading_changes_nothing(steps: &[Step], exceptions: Exceptions) {
         assert_eq!(pair[0].workers, pair[1].workers);
         if !exceptions.swap {
             assert_eq!(pair[0].ledger, pair[1].ledger);
-            assert_eq!(pair[0].cross_check, pair[1].cross_check);
+            let (before, after) = (&pair[0].cross_check, &pair[1].cross_check);
+            assert_eq!(before.workers_unique, after.workers_unique);
+            assert_eq!(before.family_distinct, after.family_distinct);
+            // The kernel's own totals also hold pages of other mappings, which may settle meanwhile.
+            within_one_percent(before.workers_private_dirty, after.workers_private_dirty);
+            within_one_percent(before.family_pss_anon, after.family_pss_anon);
         }
     }
 }

@@ -77,7 +77,18 @@ def test_results_are_values(worker):
         with pytest.raises(AttributeError):
             value.pid = 1
     assert f"process {os.getpid()}: private" in repr(forkprint.snapshot())
-    assert "1 workers" in repr(forkprint.family())
+
+
+def test_a_family_shows_what_it_shares_and_what_each_member_maps(worker):
+    pid = worker()
+    family = forkprint.family()
+    head, columns, *rows = repr(family).splitlines()
+    assert ": 1 worker, " in head and "of distinct private memory" in head
+    assert columns.split()[:2] == ["pid", "mapped"] and "private" not in columns
+    assert len(rows) == 2
+    first, second = repr(family.workers[0]).splitlines()
+    assert f"process {pid}: maps " in first and "MiB of private memory" in first
+    assert "proportional" in second and "page tables" in second
 
 
 def test_every_public_name_is_there_and_documented():

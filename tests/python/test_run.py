@@ -9,6 +9,8 @@ import pytest
 
 import forkprint
 
+MIB = 1 << 20
+
 STRINGS = """
 strings = [f"string-{number}" for number in range(100_000)]
 
@@ -36,8 +38,34 @@ def test_a_run_finds_what_a_loop_breaks(workload):
     assert after.regions["pymalloc arena"] > 0.9 * (after.broken - before.broken)
     assert rest.broken - after.broken < 100
     assert recording.step("iterate") == after
-    with pytest.raises(KeyError):
-        recording.step("nonsense")
+    with pytest.raises(KeyError, match="no step 'itreate'; the steps are 'fork', 'iterate', 'rest'"):
+        recording.step("itreate")
+    for worker in after.workers:
+        assert worker.ghost_zygote_only <= min(worker.ghost, worker.broken_by_zygote)
+        assert worker.uncompared_zygote_only <= worker.uncompared
+
+
+def size(pages):
+    return f"{pages * 4096 / MIB:.1f} MiB"
+
+
+def test_every_part_shows_itself_in_sizes(workload):
+    recording = forkprint.run(workload(STRINGS), workers=2)
+    step = recording.step("iterate")
+    mean = size(step.broken / 2)
+    assert "2 workers, " in repr(recording) and "per worker:" in repr(recording).splitlines()[0]
+    assert [line.split()[1:3] for line in repr(recording).splitlines() if "iterate" in line] == [mean.split()]
+    shown = {
+        repr(step): [f"per worker: {mean} broken", "broken in all workers together: pymalloc arena "],
+        repr(step.workers[1]): [f"worker 1, process {step.workers[1].pid}: {size(step.workers[1].broken)} broken of "],
+        repr(recording.reconciliation): [f"{size(recording.reconciliation.broken)} broken", " unexplained"],
+        repr(recording.workers[0]): ["<Worker 0, process ", ": served until it was stopped>"],
+        repr(recording.zygote): [size(recording.zygote.private_pages)],
+    }
+    for text, parts in shown.items():
+        assert all(part in text for part in parts), text
+        assert len(text.splitlines()) <= 2, text
+    assert ": 1 worker, " in repr(forkprint.run(workload(STRINGS), workers=1))
 
 
 def test_a_recording_is_a_value_that_can_be_written_and_read(workload, tmp_path):
@@ -51,7 +79,7 @@ def test_a_recording_is_a_value_that_can_be_written_and_read(workload, tmp_path)
     recording.save_html(tmp_path / "it.html")
     assert (tmp_path / "it.html").read_text().lower().startswith("<!doctype html>")
     for save, path in ((recording.save, "it.forkprint"), (recording.save_html, "it.html")):
-        with pytest.raises(forkprint.ForkprintError, match="refusing to overwrite"):
+        with pytest.raises(forkprint.ForkprintError, match="(?s)refusing to overwrite.*force=True"):
             save(tmp_path / path)
         save(tmp_path / path, force=True)
 
@@ -65,6 +93,7 @@ def test_a_step_that_raises_keeps_what_was_measured(workload):
     recording = forkprint.run(workload("@forkprint.step\ndef bad(): raise ValueError('no luck')\n"), workers=1)
     assert not recording.complete
     assert "ValueError: no luck" in recording.error
+    assert "ValueError: no luck" in repr(recording.workers[0])
     assert recording.steps[0].name == "fork"
     assert recording.workers[0].fate["kind"] == "failed"
     assert recording.findings
@@ -81,14 +110,16 @@ def test_a_workload_that_cannot_be_loaded_is_an_error(workload, source, reason):
 
 def test_wrong_arguments_are_errors(workload, tmp_path):
     path = workload("@forkprint.step\ndef f(): pass\n")
-    with pytest.raises(forkprint.ForkprintError, match="without workers"):
+    with pytest.raises(forkprint.ForkprintError, match="(?s)without workers.*fix:   workers=1"):
         forkprint.run(path, workers=0)
-    with pytest.raises(forkprint.ForkprintError, match="no such rung"):
-        forkprint.run(path, rung="ladder")
+    with pytest.raises(forkprint.ForkprintError, match='(?s)no such rung.*rung="pfn"'):
+        forkprint.run(path, rung="rollup")
     with pytest.raises(forkprint.ForkprintError, match="timeout"):
         forkprint.run(path, timeout=-1)
-    with pytest.raises(forkprint.ForkprintError):
+    with pytest.raises(forkprint.ForkprintError, match="fix:   check the path"):
         forkprint.run(tmp_path / "none.py")
+    with pytest.raises(forkprint.ForkprintError, match="it is a folder"):
+        forkprint.run(tmp_path)
     with pytest.raises(forkprint.ForkprintError):
         forkprint.load(tmp_path / "none.forkprint")
 
@@ -131,6 +162,13 @@ def test_the_command_line_is_the_same_as_a_module_and_as_a_script():
         assert version.stdout.strip() == f"forkprint {forkprint.__version__}"
         wrong = subprocess.run([*command, "run", "nonsense.py"], capture_output=True, text=True)
         assert wrong.returncode == 2 and "nonsense.py" in wrong.stderr
+
+
+def test_servers_run_in_the_interpreter_of_the_package():
+    for verb in ("analyze", "demo"):
+        command = [sys.executable, "-m", "forkprint", verb, "--help"]
+        shown = subprocess.run(command, check=True, capture_output=True, text=True)
+        assert f"[default: {sys.executable}]" in " ".join(shown.stdout.split())
 
 
 def test_the_command_line_measures(workload):

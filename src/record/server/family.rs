@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::family::recording::{About, Fate, Finding};
 use crate::kernel::spawn::signal_name;
+use crate::kernel::stop::StandStill;
 use crate::record::{Baseline, MeasureOptions, Measurement, Recording};
 use crate::servers::gunicorn::{AtFork, Event, Invocation, Master, Settings};
 use nix::sys::wait::WaitStatus;
@@ -96,17 +97,46 @@ impl Family {
         self.master.check_alive()
     }
 
-    /// Takes a snapshot once every worker is ready. A worker that dies meanwhile is left out.
+    /// Waits, but not for long, until as many workers have ended in this step as requests may have
+    /// cost the life of one: the answer to such a request comes before the worker is gone.
+    pub fn await_endings(&mut self, expected: u64) -> Result<()> {
+        let ended = |family: &Self| {
+            let step = |fate: &Fate| match fate {
+                Fate::Exited { step, .. } | Fate::Killed { step, .. } => *step == family.step,
+                _ => false,
+            };
+            family.workers.iter().filter(|worker| worker.fate.as_ref().is_some_and(step)).count() as u64
+        };
+        let deadline = Instant::now() + REAP;
+        while ended(self) < expected && Instant::now() < deadline {
+            if let Some(event) = self.master.poll()? {
+                self.take(event);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a snapshot once every worker is ready, while all of them and the master stand still. A
+    /// worker that dies meanwhile is left out.
     pub fn snapshot(&mut self, requests: u64) -> Result<()> {
         self.settle()?;
         let mut tries = 0;
         loop {
             tries += 1;
-            let Err(error) = self.measurement.snapshot(&self.step, Some(requests)) else { return Ok(()) };
+            let still = StandStill::of(&self.alive());
+            let taken = self.measurement.snapshot(&self.step, Some(requests));
+            drop(still);
+            let Err(error) = taken else { return Ok(()) };
             if tries == SNAPSHOT_TRIES || !self.someone_died()? {
                 return Err(error);
             }
         }
+    }
+
+    /// The master and the workers that have not ended.
+    fn alive(&self) -> Vec<u32> {
+        let workers = self.workers.iter().filter(|worker| worker.fate.is_none()).map(|worker| worker.pid);
+        std::iter::once(self.master.pid()).chain(workers).collect()
     }
 
     /// Adds findings to the recording.

@@ -19,6 +19,9 @@ const REQUEST_MARGIN: Duration = Duration::from_secs(10);
 /// The longest request where gunicorn has no timeout.
 const ENDLESS_REQUEST: Duration = Duration::from_secs(600);
 
+/// The finding about requests that failed; it comes first, as it puts all others in doubt.
+const FAILED_REQUESTS: &str = "FP901";
+
 /// What to analyze, and how.
 #[derive(Debug, Clone)]
 pub struct AnalyzeOptions {
@@ -45,8 +48,8 @@ pub fn lint_only(invocation: &Invocation, command: &str) -> Result<Recording> {
 
 /// Runs a configuration's server under its load and measures its family at each milestone.
 ///
-/// Errors: it could not be started, or served nothing, so that nothing was measured. What happens
-/// later ends the measurement, but keeps what it found.
+/// Errors: it could not be started, so that nothing was measured. What happens later ends the
+/// measurement, but keeps what it found; so does a load that mostly failed.
 pub fn analyze(options: &AnalyzeOptions, progress: &Progress) -> Result<RunOutcome> {
     progress.now("reading the configuration");
     let invocation = &options.invocation;
@@ -61,25 +64,25 @@ pub fn analyze(options: &AnalyzeOptions, progress: &Progress) -> Result<RunOutco
 
     let mut driver = Driver::new(options.plan.clone(), family.address(), request_timeout(&settings));
     let end = drive(&mut family, &mut driver, &options.plan, progress);
-    if let Some(error) = nothing_served(driver.tally()) {
-        return Err(error);
-    }
     family.add_findings(failed_requests(driver.tally()));
     let error = end.err();
-    family.add_findings(error.as_ref().and_then(|error| cut_short(error, driver.tally())));
+    family.add_findings(error.as_ref().map(|error| cut_short(error, driver.tally())));
     let mut recording = family.stop(error.is_none());
     weigh_missing_preload(&mut recording);
-    Ok(RunOutcome { recording, error })
+    recording.findings.sort_by_key(|finding| finding.code != FAILED_REQUESTS);
+    Ok(RunOutcome { recording, error: error.or_else(|| mostly_failed(driver.tally())) })
 }
 
 fn drive(family: &mut Family, driver: &mut Driver, plan: &Plan, progress: &Progress) -> Result<()> {
     for &milestone in &plan.milestones {
+        let fatal_before = driver.tally().perhaps_fatal();
         family.enter_step(&step_name(milestone));
         driver.run_until(milestone, |tally| {
             progress.now(format!("{} of {} requests", tally.sent, plan.count));
             family.watch()
         })?;
         progress.now(format!("reading the family after {milestone} requests"));
+        family.await_endings(driver.tally().perhaps_fatal() - fatal_before)?;
         family.snapshot(milestone)?;
     }
     Ok(())
@@ -147,44 +150,55 @@ fn request_timeout(settings: &Settings) -> Duration {
     }
 }
 
-/// A load of which nothing was served measures nothing.
-fn nothing_served(tally: &Tally) -> Option<Error> {
-    let failure = tally.first_failure.as_ref().filter(|_| tally.failed() == tally.sent)?;
-    let answer = format!("the first one got {}\n{}", failure.answer, failure.body);
+/// A load of which half failed or more says little about the application when it works.
+fn mostly_failed(tally: &Tally) -> Option<Error> {
+    let first = tally.first_failure.as_ref().filter(|_| 2 * tally.failed() >= tally.sent)?;
+    let body = first.first_line().map(|line| format!("\n{line}")).unwrap_or_default();
     Some(
-        Error::new(format!("the application served none of {} requests", tally.sent))
-            .location(&failure.request)
-            .why(answer.trim_end())
-            .fix("describe requests it serves in a load file: --load load.toml"),
+        Error::new(format!(
+            "the application served {} of {} requests",
+            tally.sent - tally.failed(),
+            tally.sent
+        ))
+        .location(&first.request)
+        .why(format!("{}; the first got {}{body}", failures(tally), first.answer))
+        .fix("describe requests it serves in a load file: --load load.toml"),
     )
 }
 
-fn failed_requests(tally: &Tally) -> Option<Finding> {
-    let first = tally.first_failure.as_ref()?;
+/// How requests failed, and how many in each way.
+fn failures(tally: &Tally) -> String {
     let mut kinds: Vec<String> =
         tally.refused.iter().map(|(status, count)| format!("{count} with status {status}")).collect();
     if tally.unanswered > 0 {
         kinds.push(format!("{} without an answer", tally.unanswered));
     }
+    kinds.join(", ")
+}
+
+fn failed_requests(tally: &Tally) -> Option<Finding> {
+    let first = tally.first_failure.as_ref()?;
     Some(Finding {
-        code: "FP901".into(),
+        code: FAILED_REQUESTS.into(),
         title: format!("{} of {} requests failed", tally.failed(), tally.sent),
-        evidence: format!("{}; the first was {}: {}", kinds.join(", "), first.request, first.answer),
+        evidence: format!("{}; the first was {}: {}", failures(tally), first.request, first.answer),
         fix: "correct the load file, or the application: pages touched by failures are counted too".into(),
     })
 }
 
 /// Why a measurement ends early; the steps before it are kept.
-fn cut_short(error: &Error, tally: &Tally) -> Option<Finding> {
-    (!error.is_interrupt()).then(|| Finding {
+fn cut_short(error: &Error, tally: &Tally) -> Finding {
+    let fix = match error.suggested_fix() {
+        Some(fix) => fix,
+        None if error.is_interrupt() => "run it again to the end",
+        None => "run gunicorn alone under the same load and read its error log",
+    };
+    Finding {
         code: "FP902".into(),
         title: format!("The measurement ended after {} requests", tally.sent),
         evidence: error.to_string(),
-        fix: error
-            .suggested_fix()
-            .unwrap_or("run gunicorn alone under the same load and read its error log")
-            .to_owned(),
-    })
+        fix: fix.into(),
+    }
 }
 
 /// Adds to FP001 what the workers really hold for themselves.
@@ -219,11 +233,12 @@ mod tests {
     }
 
     #[test]
-    fn a_load_that_fails_whole_is_an_error_and_one_that_fails_in_part_a_finding() {
-        assert!(nothing_served(&tally(0, 0)).is_none());
-        assert!(nothing_served(&tally(10, 3)).is_none());
-        let error = nothing_served(&tally(10, 10)).unwrap().to_string();
-        assert!(error.contains("none of 10 requests") && error.contains("<h1>oops</h1>"), "{error}");
+    fn a_load_that_fails_by_half_is_an_error_and_one_that_fails_by_less_a_finding() {
+        assert!(mostly_failed(&tally(0, 0)).is_none());
+        assert!(mostly_failed(&tally(10, 4)).is_none());
+        let error = mostly_failed(&tally(10, 5)).unwrap().to_string();
+        assert!(error.starts_with("the application served 5 of 10 requests\n  where: GET /\n"), "{error}");
+        assert!(error.contains("5 with status 500; the first got status 500\n         oops\n"), "{error}");
         assert!(failed_requests(&tally(10, 0)).is_none());
         let finding = failed_requests(&tally(10, 3)).unwrap();
         assert_eq!(finding.title, "3 of 10 requests failed");
@@ -232,7 +247,7 @@ mod tests {
 
     #[test]
     fn an_interrupt_is_no_finding() {
-        assert!(cut_short(&Error::interrupted(), &tally(5, 0)).is_none());
-        assert!(cut_short(&Error::new("gone"), &tally(5, 0)).is_some());
+        assert_eq!(cut_short(&Error::interrupted(), &tally(5, 0)).evidence, "interrupted");
+        assert!(cut_short(&Error::new("gone"), &tally(5, 0)).title.contains("5 requests"));
     }
 }

@@ -1,6 +1,6 @@
 //! Rules on a configuration: what in it keeps workers from sharing memory, told with its line.
 
-use super::settings::Settings;
+use super::settings::{Misspelled, Settings};
 use crate::family::recording::Finding;
 
 /// What the master showed at the first fork; a configuration that was not run has none.
@@ -20,15 +20,26 @@ const YOUNG: u64 = 200;
 
 type Rule = fn(&Settings, Option<&AtFork>) -> Option<Finding>;
 
-const RULES: [Rule; 6] = [no_preload, no_freeze, worker_age, threads, reload, collector_off];
+const RULES: [Rule; 7] = [misspelled, no_preload, no_freeze, worker_age, threads, reload, collector_off];
 
 /// Applies every rule.
 pub fn lint(settings: &Settings, at_fork: Option<&AtFork>) -> Vec<Finding> {
     RULES.iter().filter_map(|rule| rule(settings, at_fork)).collect()
 }
 
-fn finding(code: &str, title: &str, evidence: String, fix: &str) -> Finding {
-    Finding { code: code.into(), title: title.into(), evidence, fix: fix.into() }
+/// What the running server showed.
+fn seen(code: &str, title: &str, evidence: &str, fix: &str) -> Finding {
+    Finding { code: code.into(), title: title.into(), evidence: evidence.into(), fix: fix.into() }
+}
+
+/// What the configuration's text says, whatever the server does.
+fn read(code: &str, title: &str, evidence: &str, fix: &str) -> Finding {
+    seen(code, title, &format!("{evidence} (from the configuration; not measured)"), fix)
+}
+
+/// The one or the other.
+fn told_by(at_fork: Option<&AtFork>) -> fn(&str, &str, &str, &str) -> Finding {
+    if at_fork.is_some() { seen } else { read }
 }
 
 /// Whether workers are meant to inherit the application.
@@ -36,13 +47,33 @@ fn shares(settings: &Settings) -> bool {
     settings.preload_app && !settings.reload
 }
 
-fn no_preload(settings: &Settings, _: Option<&AtFork>) -> Option<Finding> {
+fn misspelled(settings: &Settings, _: Option<&AtFork>) -> Option<Finding> {
+    let first = settings.misspelled.first()?;
+    let each =
+        |say: fn(&Misspelled) -> String| settings.misspelled.iter().map(say).collect::<Vec<_>>().join(", ");
+    let title = match settings.misspelled.len() {
+        1 => format!("Unknown setting '{}', did you mean '{}'?", first.name, first.meant),
+        count => {
+            format!("{count} unknown settings, did you mean {}?", each(|name| format!("'{}'", name.meant)))
+        }
+    };
+    let evidence = format!(
+        "{}: gunicorn {} has no such setting or hook, and ignores what it does not know",
+        each(|name| format!("'{}' in line {}", name.name, name.line)),
+        settings.gunicorn_version
+    );
+    let fix = each(|name| format!("write {} instead of {}", name.meant, name.name));
+    Some(read("FP014", &title, &evidence, &fix))
+}
+
+fn no_preload(settings: &Settings, at_fork: Option<&AtFork>) -> Option<Finding> {
     let pays = settings.workers > 1 && !settings.preload_app && !settings.reload;
     pays.then(|| {
-        finding(
+        // A measurement adds what the workers hold.
+        told_by(at_fork)(
             "FP001",
             "Every worker loads the application for itself",
-            format!("preload_app = False with workers = {}: what the application builds at import exists once a worker", settings.workers),
+            &format!("preload_app = False with workers = {}: what the application builds at import exists once a worker", settings.workers),
             "preload_app = True",
         )
     })
@@ -62,10 +93,10 @@ fn no_freeze(settings: &Settings, at_fork: Option<&AtFork>) -> Option<Finding> {
         }
         None => "the configuration does not call gc.freeze() (the application might)",
     };
-    Some(finding(
+    Some(told_by(at_fork)(
         "FP002",
-        "The first full collection in each worker writes every inherited object's header",
-        format!(
+        "A full collection in a worker would write every inherited object's header",
+        &format!(
             "preload_app = True, and {evidence}; freezing stops the collector's writes, not those of reference counts"
         ),
         "def when_ready(server): import gc; gc.freeze()",
@@ -78,17 +109,16 @@ fn worker_age(settings: &Settings, _: Option<&AtFork>) -> Option<Finding> {
     }
     let (requests, jitter) = (settings.max_requests, settings.max_requests_jitter);
     match requests {
-        0 => Some(finding(
+        0 => Some(read(
             "FP008",
             "Workers never give back the pages they copied",
-            "max_requests = 0: a worker lives until it is stopped, and what it un-shares stays un-shared"
-                .into(),
+            "max_requests = 0: a worker lives until it is stopped, and what it un-shares stays un-shared",
             "max_requests = 10_000; max_requests_jitter = 1_000",
         )),
-        1..YOUNG => Some(finding(
+        1..YOUNG => Some(read(
             "FP008",
             "Workers are replaced before they have settled",
-            format!(
+            &format!(
                 "max_requests = {requests} with max_requests_jitter = {jitter}: a fork, and the copies of its hot pages, every {requests} requests or so"
             ),
             "max_requests = 10_000; max_requests_jitter = 1_000",
@@ -113,10 +143,10 @@ fn threads(settings: &Settings, at_fork: Option<&AtFork>) -> Option<Finding> {
         ),
         None => return None,
     };
-    Some(finding(
+    Some(told_by(at_fork)(
         "FP011",
         "Threads started at import do not reach the workers",
-        evidence,
+        &evidence,
         "def post_fork(server, worker): start the application's threads and connections here, not at import",
     ))
 }
@@ -128,7 +158,7 @@ fn reload(settings: &Settings, _: Option<&AtFork>) -> Option<Finding> {
         } else {
             "reload = True: each worker watches and loads the application by itself, so nothing is shared"
         };
-        finding("FP012", "A development setting makes sharing moot", evidence.into(), "reload = False")
+        read("FP012", "A development setting makes sharing moot", evidence, "reload = False")
     })
 }
 
@@ -145,10 +175,10 @@ fn collector_off(settings: &Settings, at_fork: Option<&AtFork>) -> Option<Findin
         None if calls("disable") => "the configuration calls gc.disable() and not gc.enable()",
         None => return None,
     };
-    Some(finding(
+    Some(told_by(at_fork)(
         "FP013",
         "Workers run without a garbage collector",
-        format!(
+        &format!(
             "{evidence}: inherited pages stay shared, but reference cycles are never freed and fresh pages grow"
         ),
         "def post_fork(server, worker): import gc; gc.enable()",
@@ -182,6 +212,7 @@ mod tests {
             dirty_workers: 0,
             raw_env_names: Vec::new(),
             config_gc_calls: vec!["freeze".into()],
+            misspelled: Vec::new(),
             description: String::new(),
         }
     }
@@ -239,6 +270,38 @@ mod tests {
         let one = AtFork { frozen: true, gc_enabled: true, threads: 1 };
         assert!(codes(&threaded, Some(&one)).is_empty(), "the master was seen to have one thread");
         assert_eq!(codes(&sound(), Some(&AtFork { threads: 3, ..one })), ["FP011"]);
+    }
+
+    #[test]
+    fn a_misspelled_setting_is_told_with_its_line() {
+        let misspelled =
+            |name: &str, line, meant: &str| Misspelled { name: name.into(), line, meant: meant.into() };
+        let mut settings = sound();
+        settings.misspelled.push(misspelled("wrokers", 3, "workers"));
+        let [finding] = &lint(&settings, None)[..] else { panic!("one finding") };
+        assert_eq!(finding.title, "Unknown setting 'wrokers', did you mean 'workers'?");
+        assert!(finding.evidence.starts_with("'wrokers' in line 3: gunicorn 23.0.0"), "{}", finding.evidence);
+        settings.misspelled.push(misspelled("TIMEOUT", 9, "timeout"));
+        let [finding] = &lint(&settings, None)[..] else { panic!("one finding") };
+        assert_eq!(finding.title, "2 unknown settings, did you mean 'workers', 'timeout'?");
+    }
+
+    #[test]
+    fn what_only_the_configuration_says_is_told_as_such() {
+        let unmeasured = |settings: &Settings, at_fork: Option<&AtFork>| -> Vec<(String, bool)> {
+            let findings = lint(settings, at_fork).into_iter();
+            findings.map(|found| (found.code, found.evidence.contains("not measured"))).collect()
+        };
+        let mut settings = sound();
+        (settings.config_gc_calls, settings.max_requests, settings.threads) = (Vec::new(), 0, 8);
+        let told = |codes: &[(&str, bool)]| -> Vec<(String, bool)> {
+            codes.iter().map(|&(code, unmeasured)| (code.to_owned(), unmeasured)).collect()
+        };
+        let all = [("FP002", true), ("FP008", true), ("FP011", true)];
+        assert_eq!(unmeasured(&settings, None), told(&all));
+        let at_fork = AtFork { frozen: false, gc_enabled: true, threads: 3 };
+        let some = [("FP002", false), ("FP008", true), ("FP011", false)];
+        assert_eq!(unmeasured(&settings, Some(&at_fork)), told(&some));
     }
 
     #[test]

@@ -10,6 +10,7 @@ if sys.path and sys.path[0] == "":
     del sys.path[0]
 
 import ast
+import difflib
 import json
 import os
 import platform
@@ -75,6 +76,50 @@ def gc_calls(tree):
     return sorted(calls)
 
 
+LIKE = 0.8  # share of letters in common, in order, from which a name is taken for another
+
+
+def names_set(body):
+    """The names that statements bind at module level, each with its line; imports bind other things."""
+    for node in body:
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            yield node.name, node.lineno
+        elif isinstance(node, (ast.Assign, ast.AnnAssign)):
+            for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                for name in ast.walk(target):
+                    if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store):
+                        yield name.id, name.lineno
+        elif not isinstance(node, ast.ClassDef):
+            for part in ("body", "orelse", "finalbody"):
+                yield from names_set(getattr(node, part, []))
+            for handler in getattr(node, "handlers", []):
+                yield from names_set(handler.body)
+
+
+def misspelled(tree, known):
+    """Names that gunicorn ignores though they are almost those of a setting or a hook.
+
+    The command line calls some settings otherwise: --preload is preload_app. A name that the
+    configuration itself reads is a variable of its own.
+    """
+    meanings = {
+        option[2:].replace("-", "_"): name
+        for name, setting in known.items()
+        for option in setting.cli or ()
+        if option.startswith("--")
+    }
+    meanings.update((name, name) for name in known)
+    read = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+    found = {}
+    for name, line in names_set(tree.body):
+        if name in known or name in read or name in found or name.startswith("_"):
+            continue
+        nearest = difflib.get_close_matches(name.lower(), meanings, n=1, cutoff=LIKE)
+        if nearest:
+            found[name] = {"name": name, "line": line, "meant": meanings[nearest[0]]}
+    return list(found.values())
+
+
 sys.argv[0] = "gunicorn"
 app = Settings("%(prog)s [OPTIONS] [APP_MODULE]", prog="gunicorn")
 cfg = app.cfg
@@ -109,6 +154,7 @@ say(
         "dirty_workers": getattr(cfg, "dirty_workers", 0),
         "raw_env_names": sorted(environment),
         "config_gc_calls": gc_calls(tree),
+        "misspelled": misspelled(tree, cfg.settings),
         "description": ast.get_docstring(tree) or "",
     }
 )

@@ -87,15 +87,28 @@ pub struct Settings {
     pub raw_env_names: Vec<String>,
     /// Functions of module `gc` that the configuration calls.
     pub config_gc_calls: Vec<String>,
+    /// Names in the configuration that gunicorn ignores, though they are almost those of settings.
+    pub misspelled: Vec<Misspelled>,
     /// The configuration's docstring.
     pub description: String,
+}
+
+/// A name in a configuration that is almost that of a setting or a hook.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Misspelled {
+    /// The name as it stands there.
+    pub name: String,
+    /// Line in the configuration, from 1.
+    pub line: u32,
+    /// The setting or hook with the nearest name.
+    pub meant: String,
 }
 
 impl Settings {
     /// Loads a configuration in the target's interpreter, the way gunicorn does.
     pub fn load(invocation: &Invocation) -> Result<Self> {
         if let Some(file) = invocation.config_file() {
-            File::open(file).at("cannot read the configuration", file)?;
+            require_file(file)?;
         }
         let mut asked = Asked::start(invocation)?;
         let status = asked.wait()?;
@@ -112,6 +125,17 @@ impl Settings {
                 .fix("arguments after -- must start a server (no --version, --help)")),
         }
     }
+}
+
+fn require_file(path: &Path) -> Result<()> {
+    const WHAT: &str = "cannot read the configuration";
+    let found = File::open(path).and_then(|file| file.metadata()).at(WHAT, path).map_err(|error| {
+        error.fix("check the path: a configuration is a file, file:PATH or python:MODULE")
+    })?;
+    if found.is_dir() {
+        return Err(Error::new(WHAT).path(path).why("it is a folder").fix("name the configuration in it"));
+    }
+    Ok(())
 }
 
 /// What the script printed.

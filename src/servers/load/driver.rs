@@ -40,7 +40,30 @@ pub struct Failure {
     pub body: String,
 }
 
+impl Failure {
+    /// The first words of the body for people: HTML without its marks.
+    pub fn first_line(&self) -> Option<String> {
+        let mut within_mark = false;
+        let text: String = self
+            .body
+            .chars()
+            .filter(|&letter| {
+                let starts = letter == '<';
+                let shown = !within_mark && !starts;
+                within_mark = starts || within_mark && letter != '>';
+                shown
+            })
+            .collect();
+        text.lines().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned)
+    }
+}
+
 impl Tally {
+    /// Requests that may have cost a worker its life: no answer, or one of 500 and above.
+    pub fn perhaps_fatal(&self) -> u64 {
+        self.unanswered + self.refused.range(500..).map(|(_, count)| count).sum::<u64>()
+    }
+
     /// Requests that did not go well.
     pub fn failed(&self) -> u64 {
         self.unanswered + self.refused.values().sum::<u64>()
@@ -226,6 +249,17 @@ mod tests {
         assert_eq!((tally.sent, tally.failed(), tally.unanswered), (6, 4, 2));
         assert_eq!(tally.refused, BTreeMap::from([(500, 2)]));
         assert!(tally.first_failure.is_some());
+    }
+
+    #[test]
+    fn the_first_line_of_a_body_is_without_marks() {
+        let line = |body: &str| {
+            Failure { request: String::new(), answer: String::new(), body: body.into() }.first_line()
+        };
+        let page = "<!doctype html>\n<html lang=en>\n  <title>Not <b>Found</b></title>\n<h1>again</h1>";
+        assert_eq!(line(page).as_deref(), Some("Not Found"));
+        assert_eq!(line("no such user\nmore").as_deref(), Some("no such user"));
+        assert_eq!(line("<p>\n"), None);
     }
 
     #[test]

@@ -77,7 +77,9 @@ impl Default for Plan {
 impl Plan {
     /// Reads a load file.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = fs::read_to_string(path).at("cannot read the load file", path)?;
+        let text = fs::read_to_string(path).at("cannot read the load file", path).map_err(|error| {
+            error.fix("check the path; without a load file, GET / is sent a thousand times")
+        })?;
         Self::parse(&text).map_err(|error| error.path(path))
     }
 
