@@ -151,7 +151,7 @@ class Reconciliation:
         return (
             f"<Reconciliation of all workers together: {pages(self.broken)} broken"
             f"\n  = {pages(self.explained)} explained + {pages(self.kernel_writes)} by the kernel "
-            f"+ {pages(self.floor)} before the watch began + {pages(self.unexplained)} unexplained{lost}>"
+            f"+ {pages(self.floor)} at the fork itself + {pages(self.unexplained)} unexplained{lost}>"
         )
 
 

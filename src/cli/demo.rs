@@ -198,9 +198,9 @@ fn refuse_to_overwrite(args: &DemoArgs, exhibits: &[Exhibit], index: &Path) -> R
 fn conclude(index: Option<&PathBuf>, shown: usize, failures: Vec<(&str, Error)>) -> Result<i32> {
     if let Some(index) = index.filter(|_| shown > 0) {
         anstream::eprintln!(
-            "wrote {} and {shown} reports\nnext: xdg-open {}",
+            "wrote {0} and {shown} {1}\nnext: xdg-open {0}",
             index.display(),
-            index.display()
+            if shown == 1 { "report" } else { "reports" }
         );
     }
     let missing =

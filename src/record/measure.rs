@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::family::ledger::left_to_the_sibling;
 use crate::family::recording::{
     About, CrossCheck, Fate, Finding, Reconciliation, Recording, Step, WorkerInfo, WorkerStep, ZygoteSummary,
+    step_number,
 };
 use crate::family::{Diff, FrameOwners, Inherited, Ledger, PageState, Process, diff};
 use crate::kernel::Caps;
@@ -132,7 +133,7 @@ impl Measurement {
             .collect();
         let moment = self.read_family(&alive)?;
         let diffs = self.diffs(&moment, &alive)?;
-        let step_index = u8::try_from(self.recording.steps.len()).unwrap_or(u8::MAX - 1);
+        let step_index = step_number(self.recording.steps.len());
         let mut step = Step { name: name.into(), requests, seconds, ..Step::default() };
         let comparison = Comparison {
             inherited: &self.inherited,

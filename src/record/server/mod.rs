@@ -42,7 +42,6 @@ pub fn lint_only(invocation: &Invocation, command: &str) -> Result<Recording> {
     let settings = Settings::load(invocation)?;
     let mut about = about(invocation, &settings, command);
     about.complete = true;
-    about.notes.push("nothing was run: the findings come from the configuration alone".into());
     Ok(Recording { about, findings: lint(&settings, None), ..Recording::default() })
 }
 
