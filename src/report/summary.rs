@@ -127,7 +127,7 @@ impl End {
 }
 
 impl Summary {
-    /// Sums up the [`worst_step`]; `None` when no worker lived to be measured.
+    /// Sums up the step at which most was broken; `None` when no worker lived to be measured.
     pub fn of(recording: &Recording) -> Option<Self> {
         let index = worst_step(recording)?;
         let step = &recording.steps[index];
