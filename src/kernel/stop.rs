@@ -1,4 +1,7 @@
 //! Makes processes stand still while they are read: SIGSTOP until dropped, then SIGCONT.
+//!
+//! For live servers. A worker that waits at a barrier is better left alone: when it goes on again the
+//! kernel may note its new processor in its memory (`rseq`), a write that we would have caused.
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;

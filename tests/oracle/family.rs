@@ -9,6 +9,7 @@ use forkprint::family::recording::{About, Recording, Step};
 use forkprint::family::{PageState, Rung};
 use forkprint::kernel::Caps;
 use forkprint::kernel::spawn::ProcessGroup;
+use forkprint::kernel::stop::StandStill;
 use forkprint::record::{Baseline, MeasureOptions, Measurement};
 use forkprint::supervisor::protocol::{Channel, Frozen, ranges};
 use std::collections::BTreeMap;
@@ -253,6 +254,8 @@ pub fn check_exec(experiment: &Experiment) {
     }
     measurements.snapshot("fork");
     family.exec(1);
+    // The other program has answered, but need not have come to its next read.
+    let _still = StandStill::of(&[family.workers[1].0]);
     measurements.snapshot("exec");
     measurements.snapshot("the same again");
     let recordings = measurements.finish();
