@@ -41,6 +41,8 @@ pub fn assert_complete(runtime: &str, ending: &str, known: &[&str]) {
 pub fn workload(runtime: &str, name: &str, arguments: &[&str]) {
     let path = folder_of(runtime).join(name);
     let common = ["run", path.to_str().unwrap(), "--rung", "pfn", "--format", "json", "-o", "-"];
+    // Pages of a program just built count as `Private_Dirty` until they are written back.
+    std::fs::File::open(env!("CARGO_BIN_EXE_forkprint")).unwrap().sync_all().unwrap();
     let outcome = Bench::new().forkprint(&[&common[..], arguments].concat());
     if !outcome.status.success() && outcome.stderr.contains("does not work here") {
         return skip(outcome.stderr.trim().replace('\n', " "));

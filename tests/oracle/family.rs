@@ -53,7 +53,10 @@ impl Family {
         let (sockets, theirs): (Vec<_>, Vec<_>) = (0..experiment.workers).map(|_| pair()).unzip();
         let inherited =
             Sockets { control: zygotes_end.fd(), workers: theirs.iter().map(Channel::fd).collect() };
-        let mut command = Command::new(std::env::current_exe().unwrap());
+        let program = std::env::current_exe().unwrap();
+        // Pages of a file just written count as `Private_Dirty` until they are written back.
+        std::fs::File::open(&program).unwrap().sync_all().unwrap();
+        let mut command = Command::new(program);
         command.args([ENTRY, "--exact", "--nocapture"]).stdin(Stdio::null()).stdout(Stdio::null());
         command.env(SOCKETS, serde_json::to_string(&inherited).unwrap());
         let keep = inherited.workers.iter().copied().chain([inherited.control]).collect();
