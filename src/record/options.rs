@@ -35,10 +35,12 @@ impl MeasureOptions {
     ///
     /// Errors: the rung asked for does not work here (says what forbids it, and what would allow it).
     pub fn choose_rung(&self, caps: &Caps) -> Result<Rung> {
-        let Some(rung) = self.rung else { return Ok(caps.best_rung(self.code_in_worker)) };
+        let rung = self.rung.unwrap_or_else(|| caps.best_rung(self.code_in_worker));
         let refuse = |why: String| {
             let error = Error::new(format!("rung '{}' does not work here", rung.name())).why(why);
-            Err(caps.raise(rung).map_or(error.clone(), |fix| error.fix(fix)))
+            // Where only totals can be read, the least rung with pages is what to ask for.
+            let wanted = if rung == Rung::Rollup { Rung::Exclusive } else { rung };
+            Err(caps.raise(wanted).map_or(error.clone(), |fix| error.fix(fix)))
         };
         if rung == Rung::Scan && !self.code_in_worker {
             return refuse("these workers do not track their own writes".into());
