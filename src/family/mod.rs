@@ -3,6 +3,8 @@
 //! [`page`] decodes one pagemap entry, [`table`] holds a process's pages, [`mod@diff`] compares a worker
 //! with what it inherited, and [`ledger`] divides the frames of a whole family among its members.
 
+pub mod breaks;
+pub mod cause;
 pub mod diff;
 pub mod inherited;
 pub mod ledger;
@@ -15,6 +17,8 @@ pub mod synthetic;
 pub mod table;
 pub mod vma;
 
+pub use breaks::{Breaks, Witness};
+pub use cause::Cause;
 pub use diff::{Diff, Evidence, PageRanges, PageState, diff, range_pages, subtract};
 pub use inherited::Inherited;
 pub use ledger::{FrameOwners, Ledger, LedgerShare};

@@ -1,5 +1,6 @@
 //! What one measurement found: the value that captures store and reports draw.
 
+use super::breaks::{Breaks, Witness};
 pub use super::rung::Rung;
 use super::{Ledger, PageState};
 use crate::units::{Bytes, PAGE_SIZE};
@@ -27,6 +28,9 @@ pub struct Recording {
     /// Every inherited page of every worker. Stored as a table, not in JSON.
     #[serde(skip)]
     pub pages: PageHistory,
+    /// Every broken page, explained. Stored as tables, not in JSON.
+    #[serde(skip)]
+    pub breaks: Breaks,
 }
 
 /// What was measured, by whom and where.
@@ -46,6 +50,9 @@ pub struct About {
     pub runtime_version: String,
     /// Evidence used.
     pub rung: Rung,
+    /// How breaks were witnessed.
+    #[serde(default = "no_witness")]
+    pub witness: Witness,
     /// Bytes in a page.
     pub page_size: u64,
     /// When the measurement began, in seconds since 1970.
@@ -75,6 +82,11 @@ impl About {
     }
 }
 
+/// Recordings of the first version had none.
+const fn no_witness() -> Witness {
+    Witness::None
+}
+
 impl Default for About {
     fn default() -> Self {
         Self {
@@ -85,6 +97,7 @@ impl Default for About {
             runtime: String::new(),
             runtime_version: String::new(),
             rung: Rung::Rollup,
+            witness: Witness::None,
             page_size: PAGE_SIZE,
             created_unix: 0,
             forkprint_version: env!("CARGO_PKG_VERSION").into(),

@@ -4,7 +4,7 @@ use super::recording::{
     About, Content, CrossCheck, Fate, Finding, NO_STEP, PageCell, PageHistory, PageRun, Reconciliation,
     Recording, Rung, Step, Transition, WorkerInfo, WorkerPages, WorkerStep, ZygoteSummary,
 };
-use super::{Diff, Ledger, PageState};
+use super::{Breaks, Diff, Ledger, PageState};
 use crate::units::{PAGE_SIZE, Vpn};
 use std::collections::BTreeMap;
 
@@ -67,6 +67,7 @@ pub fn recording(shape: Shape) -> Recording {
         findings: findings(),
         steps,
         pages,
+        breaks: Breaks::default(),
     }
 }
 

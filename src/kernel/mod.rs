@@ -4,6 +4,7 @@
 #![allow(unsafe_code)]
 
 pub mod caps;
+pub mod event;
 pub mod pagemap;
 pub mod remote;
 pub mod scan;

@@ -53,7 +53,7 @@ const COLOURS: [(Role, &str, &str, &str); 12] = [
 ];
 
 /// Causes in the order of their colours; a cause that is not listed takes the last one.
-const CAUSES: [(&str, &str); 15] = [
+const CAUSES: [(&str, &str); 16] = [
     ("refcount", "#d55e00"),
     ("gc_header", "#e69f00"),
     ("lazy_cache", "#f0c800"),
@@ -68,6 +68,7 @@ const CAUSES: [(&str, &str); 15] = [
     ("jit_data", "#66a61e"),
     ("gc_mark", "#009e73"),
     ("gc_move", "#44c2a0"),
+    ("floor", "#c0b8b0"),
     ("unexplained", "#8a939b"),
 ];
 
