@@ -31,6 +31,7 @@ pub mod capture;
 pub mod cli;
 pub mod cpython;
 pub mod error;
+pub mod explain;
 pub mod family;
 pub mod interrupt;
 pub mod kernel;

@@ -11,7 +11,7 @@ const FLOORS: &[&[&str]] = &[
     &["interrupt", "family"],
     &["kernel"],
     &["cpython", "observe", "capture", "report"],
-    &["runtimes", "servers"],
+    &["runtimes", "servers", "explain"],
     &["supervisor"],
     &["record"],
     &["cli"],

@@ -1,5 +1,6 @@
 //! What is known of `CPython` from outside its API: memory layouts and the interpreter's life cycle.
 
+pub mod fields;
 #[cfg(feature = "embed")]
 mod home;
 pub mod lifecycle;

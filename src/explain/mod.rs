@@ -1,0 +1,5 @@
+//! From a page fault to an explanation: which cause, which object, whose it is, and which line.
+
+pub mod place;
+
+pub use place::Place;
