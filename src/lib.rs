@@ -27,6 +27,7 @@
 #![warn(clippy::pedantic)]
 #![allow(clippy::module_name_repetitions, clippy::must_use_candidate, clippy::missing_errors_doc)]
 
+pub mod agent;
 pub mod capture;
 pub mod cli;
 pub mod cpython;

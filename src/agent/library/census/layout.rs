@@ -1,0 +1,154 @@
+//! Layouts of objects, as far as the census reads them itself. Offsets in bytes; they are the same in
+//! 3.9 to 3.13 where no version is named (`Include/cpython/*.h`, `Include/internal/pycore_dict.h`).
+
+pub const OB_TYPE: usize = 8;
+pub const OB_SIZE: usize = 16;
+pub const TP_NAME: usize = 24;
+pub const TP_BASICSIZE: usize = 32;
+pub const TP_ITEMSIZE: usize = 40;
+pub const TP_FLAGS: usize = 168;
+pub const TP_TRAVERSE: usize = 184;
+pub const TP_BASE: usize = 256;
+pub const TP_DICT: usize = 264;
+pub const TP_DICTOFFSET: usize = 288;
+pub const TP_IS_GC: usize = 328;
+pub const MODULE_DICT: usize = 16;
+pub const TUPLE_ITEMS: usize = 24;
+pub const LIST_ITEMS: usize = 24;
+pub const LIST_ALLOCATED: usize = 32;
+pub const DICT_KEYS: usize = 32;
+pub const DICT_VALUES: usize = 40;
+pub const SET_MASK: usize = 32;
+pub const SET_TABLE: usize = 40;
+pub const SET_SMALL_TABLE: usize = 64;
+pub const BYTEARRAY_ALLOCATED: usize = 24;
+pub const BYTEARRAY_BYTES: usize = 32;
+pub const STR_LENGTH: usize = 16;
+pub const STR_STATE: usize = 32;
+
+pub const FLAG_INLINE_VALUES: u64 = 1 << 2;
+pub const FLAG_MANAGED_WEAKREF: u64 = 1 << 3;
+pub const FLAG_MANAGED_DICT: u64 = 1 << 4;
+pub const FLAG_HEAP_TYPE: u64 = 1 << 9;
+pub const FLAG_HAVE_GC: u64 = 1 << 14;
+pub const FLAG_INT: u64 = 1 << 24;
+pub const FLAG_LIST: u64 = 1 << 25;
+pub const FLAG_TUPLE: u64 = 1 << 26;
+pub const FLAG_STR: u64 = 1 << 28;
+pub const FLAG_DICT: u64 = 1 << 29;
+pub const FLAG_TYPE: u64 = 1 << 31;
+
+/// Bytes of `PyGC_Head`.
+pub const GC_HEAD: u32 = 16;
+/// Bytes of the words in front of it, where dict or weak references are managed (3.11 and later).
+pub const PRE_HEADER: u32 = 16;
+
+/// A word of memory.
+///
+/// # Safety
+///
+/// Eight bytes at `base + offset` must be readable.
+pub unsafe fn word(base: u64, offset: usize) -> u64 {
+    // SAFETY: promised by the caller.
+    unsafe { ((base + offset as u64) as *const u64).read_unaligned() }
+}
+
+/// What differs between versions.
+#[derive(Clone, Copy)]
+pub struct Version {
+    pub minor: u32,
+    /// `ht_qualname` of a heap type; `ht_cached_keys` follows.
+    pub qualified_name: usize,
+    /// Bytes of a compact ASCII string in front of its characters, and of one that is not ASCII.
+    pub text_at: [usize; 2],
+}
+
+impl Version {
+    pub const fn of_minor(minor: u32) -> Option<Self> {
+        let qualified_name = match minor {
+            9 => 856,
+            10 | 11 => 864,
+            12 | 13 => 872,
+            _ => return None,
+        };
+        let text_at = if minor < 12 { [48, 72] } else { [40, 56] };
+        Some(Self { minor, qualified_name, text_at })
+    }
+
+    /// Bytes in front of the objects of a type.
+    pub const fn prefix(self, flags: u64) -> u32 {
+        let managed = FLAG_MANAGED_DICT | if self.minor >= 12 { FLAG_MANAGED_WEAKREF } else { 0 };
+        let pre_header = if self.minor >= 11 && flags & managed != 0 { PRE_HEADER } else { 0 };
+        let gc = if flags & FLAG_HAVE_GC != 0 { GC_HEAD } else { 0 };
+        gc + pre_header
+    }
+}
+
+/// The keys of a dict (`PyDictKeysObject`).
+#[derive(Clone, Copy)]
+pub struct Keys {
+    pub at: u64,
+    /// Where the entries begin.
+    pub entries: u64,
+    /// Bytes of an entry; the key is its first word, or the second behind a hash.
+    pub entry_bytes: u64,
+    /// Entries in use, deleted ones too.
+    pub count: u64,
+    /// Bytes of all.
+    pub bytes: u64,
+}
+
+impl Keys {
+    /// # Safety
+    ///
+    /// `at` must be the keys of a dict or type of this version.
+    pub unsafe fn read(at: u64, minor: u32) -> Self {
+        // SAFETY: promised by the caller.
+        unsafe {
+            if minor < 11 {
+                let size = word(at, 8);
+                let index_bytes = match size {
+                    0..=0xff => 1,
+                    0x100..=0xffff => 2,
+                    0x1_0000..=0xffff_ffff => 4,
+                    _ => 8,
+                };
+                let entries = at + 40 + size * index_bytes;
+                return Self {
+                    at,
+                    entries,
+                    entry_bytes: 24,
+                    count: word(at, 32),
+                    bytes: entries - at + usable(size) * 24,
+                };
+            }
+            let packed = word(at, 8);
+            let (log_size, log_index_bytes, kind) = (packed & 0xff, packed >> 8 & 0xff, packed >> 16 & 0xff);
+            let entries = at + 32 + (1 << (log_index_bytes & 63));
+            let entry_bytes = if kind == 0 { 24 } else { 16 };
+            Self {
+                at,
+                entries,
+                entry_bytes,
+                count: word(at, 24),
+                bytes: entries - at + usable(1 << (log_size & 63)) * entry_bytes,
+            }
+        }
+    }
+
+    /// The key of an entry; null where none was ever.
+    ///
+    /// # Safety
+    ///
+    /// `index` must be below `count`.
+    pub unsafe fn key(&self, index: u64) -> u64 {
+        let hash = if self.entry_bytes == 24 { 8 } else { 0 };
+        // SAFETY: promised by the caller.
+        unsafe { word(self.entries + index * self.entry_bytes, hash) }
+    }
+}
+
+/// `USABLE_FRACTION`.
+const fn usable(size: u64) -> u64 {
+    size * 2 / 3
+}

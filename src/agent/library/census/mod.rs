@@ -1,0 +1,67 @@
+//! Lists every object of the `CPython` in this process: where it stands, its type, and whose it is.
+//!
+//! A forked child does the work, so that nothing of it is ever in the measured heap: what the child
+//! writes, it writes to copies of its own. It asks each object for those it refers to, as the garbage
+//! collector does (`tp_traverse`), breadth first from the modules: the first path found is a shortest.
+
+mod layout;
+mod objects;
+mod paths;
+mod roots;
+mod table;
+mod types;
+mod visit;
+
+use crate::output;
+use crate::state;
+use crate::sys;
+use crate::wire::Message;
+use core::ffi::c_int;
+
+const PR_SET_PDEATHSIG: c_int = 1;
+const SIGKILL: c_int = 9;
+
+/// Takes the census in a forked child, hands it to the supervisor, and waits for the child.
+///
+/// # Safety
+///
+/// The caller holds the GIL, and no other thread uses the library meanwhile.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn forkprint_agent_census() {
+    if state::get().python_minor == 0 {
+        return;
+    }
+    let Some((table, descriptor)) = table::Census::create() else {
+        return output::refuse(Message::STAGE_CENSUS);
+    };
+    // SAFETY: plain calls on numbers; the child leaves by `_exit` without returning.
+    unsafe {
+        let child = sys::fork();
+        if child == 0 {
+            sys::prctl(PR_SET_PDEATHSIG, SIGKILL);
+            take(table);
+            sys::_exit(0);
+        }
+        if child < 0 {
+            output::refuse(Message::STAGE_CENSUS);
+        } else {
+            let message = Message { kind: Message::CENSUS, pid: child as u32, errno: 0, stage: 0 };
+            output::send(&message, &[descriptor]);
+            let mut status = 0;
+            while sys::waitpid(child, &raw mut status, 0) < 0 && sys::errno() == sys::EINTR {}
+        }
+        sys::close(descriptor);
+    }
+    table.discard();
+}
+
+fn take(table: table::Census) {
+    let begun = sys::monotonic_nanos();
+    let Some(mut visit) = visit::Visit::new(table) else { return };
+    roots::modules(&mut visit);
+    visit.follow_all();
+    let reached = visit.objects();
+    roots::untold(&mut visit);
+    visit.follow_all();
+    table.finish(visit.objects() - reached, begun);
+}

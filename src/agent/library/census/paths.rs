@@ -1,0 +1,125 @@
+//! Paths: a tree of labels, in which all items of a container share one node.
+
+use super::table::{Census, FREE, Slots, mix};
+use crate::wire::CensusNode;
+
+/// Keys of dicts that get a node each; others share `[*]`.
+const MOST_KEYS: u32 = 64;
+/// Attributes of one node that get a node each.
+const MOST_ATTRIBUTES: u32 = 4096;
+/// Paths are not longer; what is deeper belongs to the last node.
+const MOST_DEPTH: u16 = 16;
+/// Labels longer than this are not names.
+const MOST_LABEL: usize = 80;
+const NO_PARENT: u32 = u32::MAX;
+
+/// The nodes so far.
+pub struct Paths {
+    census: Census,
+    slots: Slots,
+}
+
+impl Paths {
+    pub fn new(census: Census) -> Option<Self> {
+        Some(Self { census, slots: Slots::new(1 << 21)? })
+    }
+
+    /// The first node of a path.
+    pub fn root(&mut self, name: &[u8]) -> u32 {
+        self.node(NO_PARENT, &[name]).unwrap_or(0)
+    }
+
+    /// An attribute, `.name`.
+    pub fn attribute(&mut self, parent: u32, name: &[u8]) -> u32 {
+        if name.len() > MOST_LABEL || self.children(parent) >= MOST_ATTRIBUTES {
+            return self.shared(parent, b".*");
+        }
+        self.below(parent, &[b".", name])
+    }
+
+    /// The value of a key, `['name']`, while there are few; `[*]` else.
+    pub fn value(&mut self, parent: u32, key: Option<&[u8]>) -> u32 {
+        match key {
+            Some(key) if key.len() <= MOST_LABEL && self.children(parent) < MOST_KEYS => {
+                self.below(parent, &[b"['", key, b"']"])
+            }
+            Some(key) if key.len() <= MOST_LABEL => {
+                let known = self.find(parent, &[b"['", key, b"']"]);
+                known.unwrap_or_else(|| self.shared(parent, b"[*]"))
+            }
+            _ => self.shared(parent, b"[*]"),
+        }
+    }
+
+    /// A node that many objects share: `[*]`, `.keys()`.
+    pub fn shared(&mut self, parent: u32, label: &[u8]) -> u32 {
+        self.below(parent, &[label])
+    }
+
+    /// What a native type refers to, by the type of what is referred to: `.<str>`.
+    pub fn native(&mut self, parent: u32, type_name: &[u8]) -> u32 {
+        self.below(parent, &[b".<", &type_name[..type_name.len().min(MOST_LABEL)], b">"])
+    }
+
+    fn below(&mut self, parent: u32, label: &[&[u8]]) -> u32 {
+        if self.census.nodes().get(parent as usize).is_some_and(|node| node.depth >= MOST_DEPTH) {
+            return parent;
+        }
+        self.node(parent, label).unwrap_or(parent)
+    }
+
+    fn children(&self, parent: u32) -> u32 {
+        self.census.nodes().get(parent as usize).map_or(0, |node| node.children)
+    }
+
+    fn find(&self, parent: u32, label: &[&[u8]]) -> Option<u32> {
+        let slots = self.slots.probe(hash(parent, label)).map(|slot| self.slots.get(slot));
+        slots.take_while(|&found| found != FREE).find(|&found| self.is(found, parent, label))
+    }
+
+    fn node(&mut self, parent: u32, label: &[&[u8]]) -> Option<u32> {
+        for slot in self.slots.probe(hash(parent, label)) {
+            let found = self.slots.get(slot);
+            if found == FREE {
+                let added = self.add(parent, label)?;
+                self.slots.set(slot, added);
+                return Some(added);
+            }
+            if self.is(found, parent, label) {
+                return Some(found);
+            }
+        }
+        None
+    }
+
+    fn add(&mut self, parent: u32, label: &[&[u8]]) -> Option<u32> {
+        let len: usize = label.iter().map(|part| part.len()).sum();
+        let above = self.census.nodes().get_mut(parent as usize);
+        let depth = above.map_or(0, |above| {
+            above.children += 1;
+            above.depth + 1
+        });
+        let at = self.census.push_text(label)?;
+        self.census.push_node(CensusNode { parent, at, len: u16::try_from(len).ok()?, depth, children: 0 })
+    }
+
+    fn is(&self, node: u32, parent: u32, label: &[&[u8]]) -> bool {
+        let node = &self.census.nodes()[node as usize];
+        let mut text = self.census.text(node.at, usize::from(node.len));
+        node.parent == parent
+            && label.iter().all(|part| {
+                let rest = text.strip_prefix(*part);
+                text = rest.unwrap_or_default();
+                rest.is_some()
+            })
+            && text.is_empty()
+    }
+}
+
+fn hash(parent: u32, label: &[&[u8]]) -> u64 {
+    let bytes = label.iter().flat_map(|part| part.iter());
+    let hash = bytes.fold(u64::from(parent) ^ 0x9e37_79b9_7f4a_7c15, |hash, &byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    mix(hash)
+}

@@ -1,0 +1,179 @@
+//! The door from Python: which version runs here, and the module `_forkprint_agent`.
+
+use crate::arm;
+use crate::frame_layout;
+use crate::stacks::Stack;
+use crate::state::{GetThreadState, State};
+use crate::walk;
+use core::ffi::{CStr, c_char, c_int, c_long, c_void};
+
+type Object = *mut c_void;
+
+/// Learns the version and looks up the two functions of the frame walk.
+pub fn learn_version(state: &mut State) {
+    let Some((major, minor)) = version() else { return };
+    state.frames = frame_layout::of_version(major, minor);
+    state.python_minor = u32::from(minor);
+    state.this_thread_state = getter(c"PyGILState_GetThisThreadState");
+    state.running_thread_state = getter(c"_PyThreadState_UncheckedGet");
+}
+
+fn getter(name: &CStr) -> Option<GetThreadState> {
+    // SAFETY: both functions take nothing and give a pointer to a thread state.
+    arm::function(name).map(|address| unsafe { core::mem::transmute::<usize, GetThreadState>(address) })
+}
+
+/// `(major, minor)` of the `CPython` in this process, from `Py_GetVersion`: "3.12.1 (main, …".
+fn version() -> Option<(u8, u8)> {
+    let address = arm::function(c"Py_GetVersion")?;
+    // SAFETY: Py_GetVersion takes nothing and gives a static string.
+    let text = unsafe {
+        let get = core::mem::transmute::<usize, unsafe extern "C" fn() -> *const c_char>(address);
+        CStr::from_ptr(get())
+    };
+    let mut numbers = text.to_bytes().split(|byte| !byte.is_ascii_digit());
+    let mut number = || {
+        let digits = numbers.next()?;
+        digits.iter().try_fold(0_u8, |number, digit| number.checked_mul(10)?.checked_add(digit - b'0'))
+    };
+    Some((number()?, number()?))
+}
+
+#[repr(C)]
+struct Method {
+    name: *const c_char,
+    function: Option<unsafe extern "C" fn(Object, Object) -> Object>,
+    flags: c_int,
+    doc: *const c_char,
+}
+
+/// `PyModuleDef` of the stable ABI.
+#[repr(C)]
+struct ModuleDefinition {
+    base: [usize; 5],
+    name: *const c_char,
+    doc: *const c_char,
+    size: isize,
+    methods: *const Method,
+    slots: *const c_void,
+    traverse: usize,
+    clear: usize,
+    free: usize,
+}
+
+struct Constant<T>(core::cell::UnsafeCell<T>);
+
+// SAFETY: only Python touches them, holding the GIL.
+unsafe impl<T> Sync for Constant<T> {}
+
+const METH_NOARGS: c_int = 4;
+const METH_O: c_int = 8;
+const PYTHON_API_VERSION: c_int = 1013;
+
+static METHODS: Constant<[Method; 6]> = Constant(core::cell::UnsafeCell::new([
+    method(c"configure", configure, METH_O, c"configure(socket): take the supervisor's socket"),
+    method(c"watch", watch, METH_NOARGS, c"watch(): watch this process and those it forks from now on"),
+    method(c"pause", pause, METH_NOARGS, c"pause(): do not watch processes forked from now on"),
+    method(c"census", census, METH_NOARGS, c"census(): list every object, from a forked child"),
+    method(c"frames", frames, METH_NOARGS, c"frames(): addresses of code and instruction, innermost first"),
+    Method { name: core::ptr::null(), function: None, flags: 0, doc: core::ptr::null() },
+]));
+
+static MODULE: Constant<ModuleDefinition> = Constant(core::cell::UnsafeCell::new(ModuleDefinition {
+    // Reference count one, as PyModuleDef_HEAD_INIT has it.
+    base: [1, 0, 0, 0, 0],
+    name: c"_forkprint_agent".as_ptr(),
+    doc: c"Watches this process for forkprint.".as_ptr(),
+    size: -1,
+    methods: METHODS.0.get().cast(),
+    slots: core::ptr::null(),
+    traverse: 0,
+    clear: 0,
+    free: 0,
+}));
+
+const fn method(
+    name: &'static CStr,
+    function: unsafe extern "C" fn(Object, Object) -> Object,
+    flags: c_int,
+    doc: &'static CStr,
+) -> Method {
+    Method { name: name.as_ptr(), function: Some(function), flags, doc: doc.as_ptr() }
+}
+
+/// Functions of the C API, found when they are needed: a process without Python has none.
+mod api {
+    use super::{Object, c_char, c_int, c_long};
+
+    pub type ModuleCreate = unsafe extern "C" fn(*mut super::ModuleDefinition, c_int) -> Object;
+    pub type LongAsLong = unsafe extern "C" fn(Object) -> c_long;
+    pub type BuildValue = unsafe extern "C" fn(*const c_char, ...) -> Object;
+    pub type ListNew = unsafe extern "C" fn(isize) -> Object;
+    pub type ListAppend = unsafe extern "C" fn(Object, Object) -> c_int;
+    pub type DecRef = unsafe extern "C" fn(Object);
+}
+
+/// Calls a function of the C API by name.
+macro_rules! call {
+    ($kind:ty, $name:literal, $($argument:expr),*) => {{
+        let address = crate::sys::symbol($name);
+        debug_assert!(!address.is_null());
+        // SAFETY: the function has this type in every CPython since 3.2, and Python itself called us.
+        unsafe { core::mem::transmute::<*mut c_void, $kind>(address)($($argument),*) }
+    }};
+}
+
+fn none() -> Object {
+    // An empty format gives None.
+    call!(api::BuildValue, c"Py_BuildValue", c"".as_ptr())
+}
+
+/// The module; Python calls this when it is imported.
+#[unsafe(no_mangle)]
+#[allow(non_snake_case)]
+pub extern "C" fn PyInit__forkprint_agent() -> Object {
+    call!(api::ModuleCreate, c"PyModule_Create2", MODULE.0.get(), PYTHON_API_VERSION)
+}
+
+unsafe extern "C" fn configure(_: Object, socket: Object) -> Object {
+    let socket = call!(api::LongAsLong, c"PyLong_AsLong", socket);
+    // SAFETY: Python calls with the GIL held.
+    unsafe { arm::forkprint_agent_configure(socket as c_int) };
+    none()
+}
+
+unsafe extern "C" fn watch(_: Object, _: Object) -> Object {
+    // SAFETY: Python calls with the GIL held.
+    unsafe { arm::forkprint_agent_watch() };
+    none()
+}
+
+unsafe extern "C" fn pause(_: Object, _: Object) -> Object {
+    // SAFETY: Python calls with the GIL held.
+    unsafe { arm::forkprint_agent_pause() };
+    none()
+}
+
+unsafe extern "C" fn census(_: Object, _: Object) -> Object {
+    // SAFETY: Python calls with the GIL held.
+    unsafe { crate::census::forkprint_agent_census() };
+    none()
+}
+
+unsafe extern "C" fn frames(_: Object, _: Object) -> Object {
+    let mut stack = Stack::empty();
+    let _ = walk::walk(crate::state::get(), &mut stack);
+    let list = call!(api::ListNew, c"PyList_New", 0);
+    for frame in &stack.frames[..stack.count] {
+        let pair = call!(
+            api::BuildValue,
+            c"Py_BuildValue",
+            c"(KL)".as_ptr(),
+            frame.code,
+            frame.instruction as i64
+        );
+        call!(api::ListAppend, c"PyList_Append", list, pair);
+        call!(api::DecRef, c"Py_DecRef", pair);
+    }
+    list
+}

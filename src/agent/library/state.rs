@@ -1,0 +1,80 @@
+//! The few variables of the library. They stand together, so that they share one page.
+
+use crate::frame_layout::FrameLayout;
+use crate::sys::SigAction;
+use core::cell::UnsafeCell;
+use core::ffi::c_void;
+
+pub type GetThreadState = unsafe extern "C" fn() -> *mut u8;
+
+/// What one process knows.
+pub struct State {
+    /// The supervisor's socket, or -1.
+    pub socket: i32,
+    /// Whether processes that are forked from now on are watched.
+    pub watching: bool,
+    /// Whether this process is watched.
+    pub armed: bool,
+    /// Whether the fork handlers are registered.
+    pub registered: bool,
+    /// The area of this process.
+    pub area: *mut u8,
+    /// Mapped rings.
+    pub rings: *mut Rings,
+    /// The alternate stack, shared memory that workers take over one after the other.
+    pub signal_stack: *mut c_void,
+    /// What the program wants done about SIGTRAP.
+    pub user_action: SigAction,
+    /// How frames of the `CPython` of this process are laid out.
+    pub frames: Option<FrameLayout>,
+    /// Minor version of `CPython`, or 0.
+    pub python_minor: u32,
+    /// `PyGILState_GetThisThreadState`.
+    pub this_thread_state: Option<GetThreadState>,
+    /// `_PyThreadState_UncheckedGet`: the thread state that holds the GIL (3.12 and later: if it is ours).
+    pub running_thread_state: Option<GetThreadState>,
+}
+
+/// The rings of the events of this process, one a processor.
+pub struct Rings {
+    pub count: usize,
+    pub pages: usize,
+    pub at: [*mut u8; crate::wire::MOST_RINGS],
+}
+
+struct Cell(UnsafeCell<State>);
+
+// SAFETY: written by the thread that configures or forks, while no other thread of this library runs:
+// in the fork handlers there is only one thread, and handlers of traps only read.
+unsafe impl Sync for Cell {}
+
+static STATE: Cell = Cell(UnsafeCell::new(State {
+    socket: -1,
+    watching: false,
+    armed: false,
+    registered: false,
+    area: core::ptr::null_mut(),
+    rings: core::ptr::null_mut(),
+    signal_stack: core::ptr::null_mut(),
+    user_action: SigAction::DEFAULT,
+    frames: None,
+    python_minor: 0,
+    this_thread_state: None,
+    running_thread_state: None,
+}));
+
+/// The state, to be read.
+pub fn get() -> &'static State {
+    // SAFETY: see `Cell`; whoever writes holds the only thread that could read.
+    unsafe { &*STATE.0.get() }
+}
+
+/// The state, to be changed.
+///
+/// # Safety
+///
+/// No other thread may use the library meanwhile, and no other reference may be kept.
+pub unsafe fn get_mut() -> &'static mut State {
+    // SAFETY: promised by the caller.
+    unsafe { &mut *STATE.0.get() }
+}

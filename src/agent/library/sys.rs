@@ -1,0 +1,167 @@
+//! The C library, as far as it may be called here. Constants are those of Linux on x86-64.
+
+use core::ffi::{c_char, c_int, c_long, c_uint, c_void};
+
+pub const PROT_READ: c_int = 1;
+pub const PROT_WRITE: c_int = 2;
+pub const MAP_SHARED: c_int = 1;
+pub const MAP_ANONYMOUS: c_int = 0x20;
+pub const MAP_NORESERVE: c_int = 0x4000;
+pub const MADV_POPULATE_WRITE: c_int = 23;
+pub const MFD_CLOEXEC: c_uint = 1;
+pub const F_DUPFD_CLOEXEC: c_int = 1030;
+pub const CLOCK_MONOTONIC: c_int = 1;
+pub const SIGTRAP: c_int = 5;
+pub const SA_SIGINFO: c_int = 4;
+pub const SA_ONSTACK: c_int = 0x0800_0000;
+pub const SA_RESTART: c_int = 0x1000_0000;
+pub const SOL_SOCKET: c_int = 1;
+pub const SCM_RIGHTS: c_int = 1;
+pub const MSG_NOSIGNAL: c_int = 0x4000;
+pub const SC_NPROCESSORS_CONF: c_int = 83;
+pub const EINVAL: c_int = 22;
+pub const EINTR: c_int = 4;
+const SYS_RT_SIGPROCMASK: c_long = 14;
+const SYS_GETTID: c_long = 186;
+const SYS_PERF_EVENT_OPEN: c_long = 298;
+const RTLD_DEFAULT: *mut c_void = core::ptr::null_mut();
+
+#[repr(C)]
+pub struct TimeSpec {
+    pub seconds: i64,
+    pub nanos: i64,
+}
+
+#[repr(C)]
+pub struct IoVec {
+    pub base: *const c_void,
+    pub len: usize,
+}
+
+/// `struct msghdr` of glibc.
+#[repr(C)]
+pub struct MessageHeader {
+    pub name: *mut c_void,
+    pub name_len: u32,
+    pub vectors: *const IoVec,
+    pub vector_count: usize,
+    pub control: *mut c_void,
+    pub control_len: usize,
+    pub flags: c_int,
+}
+
+/// `struct sigaction` of glibc.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct SigAction {
+    pub handler: usize,
+    pub mask: [u64; 16],
+    pub flags: c_int,
+    pub restorer: usize,
+}
+
+impl SigAction {
+    pub const DEFAULT: Self = Self { handler: 0, mask: [0; 16], flags: 0, restorer: 0 };
+}
+
+/// `stack_t`.
+#[repr(C)]
+pub struct SignalStack {
+    pub base: *mut c_void,
+    pub flags: c_int,
+    pub size: usize,
+}
+
+unsafe extern "C" {
+    pub fn _exit(code: c_int) -> !;
+    pub fn syscall(number: c_long, ...) -> c_long;
+    pub fn mmap(at: *mut c_void, len: usize, prot: c_int, flags: c_int, fd: c_int, offset: i64) -> *mut c_void;
+    pub fn munmap(at: *mut c_void, len: usize) -> c_int;
+    pub fn madvise(at: *mut c_void, len: usize, advice: c_int) -> c_int;
+    pub fn memfd_create(name: *const c_char, flags: c_uint) -> c_int;
+    pub fn ftruncate(fd: c_int, len: i64) -> c_int;
+    pub fn close(fd: c_int) -> c_int;
+    pub fn ioctl(fd: c_int, request: u64, ...) -> c_int;
+    pub fn fcntl(fd: c_int, command: c_int, ...) -> c_int;
+    pub fn sendmsg(fd: c_int, message: *const MessageHeader, flags: c_int) -> isize;
+    pub fn getpid() -> c_int;
+    pub fn fork() -> c_int;
+    pub fn waitpid(pid: c_int, status: *mut c_int, options: c_int) -> c_int;
+    pub fn raise(signal: c_int) -> c_int;
+    pub fn prctl(option: c_int, ...) -> c_int;
+    pub fn sysconf(name: c_int) -> c_long;
+    pub fn clock_gettime(clock: c_int, time: *mut TimeSpec) -> c_int;
+    pub fn sigaltstack(new: *const SignalStack, old: *mut SignalStack) -> c_int;
+    pub fn dlsym(handle: *mut c_void, name: *const c_char) -> *mut c_void;
+    pub fn __errno_location() -> *mut c_int;
+    pub fn __register_atfork(
+        prepare: Option<unsafe extern "C" fn()>,
+        parent: Option<unsafe extern "C" fn()>,
+        child: Option<unsafe extern "C" fn()>,
+        dso: *mut c_void,
+    ) -> c_int;
+}
+
+pub fn errno() -> c_int {
+    // SAFETY: points at the calling thread's own errno, always.
+    unsafe { *__errno_location() }
+}
+
+pub fn set_errno(errno: c_int) {
+    // SAFETY: as above.
+    unsafe { *__errno_location() = errno }
+}
+
+/// The address of a function or variable of any library of this process; null when there is none.
+pub fn symbol(name: &core::ffi::CStr) -> *mut c_void {
+    // SAFETY: `name` ends in NUL.
+    unsafe { dlsym(RTLD_DEFAULT, name.as_ptr()) }
+}
+
+pub fn monotonic_nanos() -> u64 {
+    let mut now = TimeSpec { seconds: 0, nanos: 0 };
+    // SAFETY: `now` is writable and has the layout of struct timespec.
+    unsafe { clock_gettime(CLOCK_MONOTONIC, &raw mut now) };
+    now.seconds as u64 * 1_000_000_000 + now.nanos as u64
+}
+
+pub fn thread_id() -> u32 {
+    // SAFETY: a system call without arguments.
+    unsafe { syscall(SYS_GETTID) as u32 }
+}
+
+/// Opens a performance event on the calling process, for one processor. Negative: failed, see errno.
+pub fn perf_event_open(attributes: *const c_void, processor: c_int, flags: u64) -> c_int {
+    // SAFETY: `attributes` is a perf_event_attr of the size that it names.
+    unsafe { syscall(SYS_PERF_EVENT_OPEN, attributes, 0, processor, -1, flags) as c_int }
+}
+
+/// Whether eight bytes at an aligned address may be read, without the risk of a fault.
+///
+/// The kernel copies the set before it refuses the operation: EFAULT tells that it could not.
+pub fn readable(aligned: u64) -> bool {
+    const NO_OPERATION: c_int = -1;
+    let before = errno();
+    // SAFETY: the kernel only reads eight bytes at the address, or says that it cannot.
+    let refused = unsafe {
+        syscall(SYS_RT_SIGPROCMASK, NO_OPERATION, aligned as *const c_void, core::ptr::null::<c_void>(), 8_usize)
+    };
+    let readable = refused < 0 && errno() == EINVAL;
+    set_errno(before);
+    readable
+}
+
+/// A shared anonymous mapping: memory that a fork does not copy, and that is no private page.
+pub fn map_shared(bytes: usize, fd: c_int) -> Option<*mut u8> {
+    let flags = if fd < 0 { MAP_SHARED | MAP_ANONYMOUS } else { MAP_SHARED } | MAP_NORESERVE;
+    // SAFETY: a new mapping at an address of the kernel's choice.
+    let at = unsafe { mmap(core::ptr::null_mut(), bytes, PROT_READ | PROT_WRITE, flags, fd, 0) };
+    if at as isize == -1 { None } else { Some(at.cast()) }
+}
+
+/// Makes pages of a writable mapping present, so that touching them later takes no fault. Kernels
+/// before 5.14 refuse; then the first touch takes one.
+pub fn populate(at: *mut u8, bytes: usize) {
+    // SAFETY: changes no contents; the range is ours.
+    unsafe { madvise(at.cast(), bytes, MADV_POPULATE_WRITE) };
+}
