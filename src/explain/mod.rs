@@ -1,5 +1,10 @@
 //! From a page fault to an explanation: which cause, which object, whose it is, and which line.
 
+pub mod demangle;
+pub mod elf;
+pub mod instruction;
 pub mod place;
+pub mod symbols;
+pub mod verdict;
 
 pub use place::Place;
