@@ -33,20 +33,39 @@ enum Rank {
 }
 
 impl SymbolTable {
-    /// The full table (`.symtab`), or what is left of a stripped file: what it exports (`.dynsym`).
+    /// The full table (`.symtab`); for a stripped file that of its debug package, where one is
+    /// installed, or what is left: what it exports.
     pub fn read(elf: &ElfFile) -> Self {
-        [SHT_SYMTAB, SHT_DYNSYM]
-            .into_iter()
-            .find_map(|table| Self::of_table(elf, table).filter(|table| !table.symbols.is_empty()))
-            .unwrap_or_default()
+        Self::of_table(elf, SHT_SYMTAB)
+            .or_else(|| Self::of_table(&elf.open_debug_file()?, SHT_SYMTAB))
+            .unwrap_or_else(|| Self::exported(elf))
+    }
+
+    /// What a file exports (`.dynsym`).
+    pub fn exported(elf: &ElfFile) -> Self {
+        Self::of_table(elf, SHT_DYNSYM).unwrap_or_default()
     }
 
     fn of_table(elf: &ElfFile, table: u32) -> Option<Self> {
         let mut symbols = Vec::new();
         let names = elf.symbols(table, |symbol| symbols.extend(Entry::of(symbol)))?;
-        symbols.sort_unstable_by_key(|entry| (entry.start, entry.size != 0, entry.rank, entry.name));
+        // Of several names of one address the last is shown: `malloc` rather than `__libc_malloc`.
+        let plain = |entry: &Entry| names.get(entry.name as usize).is_some_and(|first| *first != b'_');
+        symbols.sort_unstable_by_key(|entry| {
+            (entry.start, entry.size != 0, plain(entry), entry.rank, entry.name)
+        });
         symbols.shrink_to_fit();
-        Some(Self { symbols, names })
+        (!symbols.is_empty()).then_some(Self { symbols, names })
+    }
+
+    /// The symbols that begin before and behind an address.
+    pub fn around(&self, address: u64) -> Option<(&str, &str)> {
+        let after = self.symbols.partition_point(|entry| entry.start <= address);
+        Some((self.name(self.symbols[..after].last()?), self.name(self.symbols.get(after)?)))
+    }
+
+    fn name(&self, entry: &Entry) -> &str {
+        name_at(&self.names, entry.name as usize, LONGEST_NAME)
     }
 
     /// The innermost symbol that covers an address (as the file counts it), as the linker spells
@@ -55,7 +74,7 @@ impl SymbolTable {
         let after = self.symbols.partition_point(|entry| entry.start <= address);
         let covering =
             self.symbols[..after].iter().rev().take(NESTING).find(|entry| entry.covers(address))?;
-        let name = name_at(&self.names, covering.name as usize, LONGEST_NAME);
+        let name = self.name(covering);
         (!name.is_empty()).then_some((name, address - covering.start))
     }
 }

@@ -1,5 +1,6 @@
 //! From an address of a process to the name of what stands there: library, section, symbol.
 
+use super::allocators::hidden_allocator;
 use super::demangle::demangle;
 use super::elf::SymbolTable;
 use crate::family::Vma;
@@ -25,7 +26,8 @@ pub struct Symbol {
     pub library: String,
     /// `.text`, `.data`, `.bss`.
     pub section: String,
-    /// Function or data object, demangled.
+    /// Function or data object, demangled; `malloc…free` for code that a stripped library hides between
+    /// those two.
     pub name: String,
     /// Bytes from the start of that to the address; 0 where no symbol covers it.
     pub offset: u64,
@@ -121,10 +123,7 @@ impl MappedFile {
             return Symbol::default();
         }
         let section = image.section(address).to_owned();
-        let (name, offset) = image
-            .symbols
-            .at(address)
-            .map_or_else(Default::default, |(name, offset)| (demangle(name), offset));
+        let (name, offset) = image.symbol(address);
         Symbol { library, section, name, offset }
     }
 
@@ -139,6 +138,15 @@ impl MappedFile {
 }
 
 impl Image {
+    fn symbol(&self, address: u64) -> (String, u64) {
+        if let Some((name, offset)) = self.symbols.at(address) {
+            return (demangle(name), offset);
+        }
+        let hidden =
+            self.symbols.around(address).and_then(|(before, behind)| hidden_allocator(before, behind));
+        (hidden.unwrap_or_default(), 0)
+    }
+
     fn section(&self, address: u64) -> &str {
         let sections = self.elf.sections();
         let after = sections.partition_point(|section| section.start <= address);

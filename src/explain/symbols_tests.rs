@@ -1,4 +1,5 @@
 use super::*;
+use crate::explain::allocators::is_allocator;
 use crate::family::VmaFlags;
 use crate::observe::{ProcRoot, read_process};
 use crate::units::{PAGE_SIZE, Vpn};
@@ -130,6 +131,30 @@ fn a_stripped_library_still_names_what_it_exports() {
         assert_eq!(&found.section, section, "{names:?}");
         assert!(names.contains(&found.name), "{names:?} is not {found:?}");
     }
+}
+
+/// The oracle is the debug package of this machine's libc, which names the functions that the
+/// library itself does not.
+#[test]
+fn finds_the_hidden_functions_of_malloc_in_a_stripped_libc() {
+    let own = read_process(&ProcRoot::system(), std::process::id()).unwrap();
+    let libc = own.vmas.iter().find(|vma| vma.name.contains("/libc.so"));
+    let elf = libc.and_then(|vma| ElfFile::open_mapped(&vma.name, vma.inode));
+    let Some((elf, debug)) = elf.and_then(|elf| elf.open_debug_file().map(|debug| (elf, debug))) else {
+        eprintln!("skipped: no debug symbols of libc");
+        return;
+    };
+    let (stripped, full) = (SymbolTable::exported(&elf), SymbolTable::read(&debug));
+    let stripped = Image { elf, symbols: stripped };
+    let text = stripped.elf.sections().iter().find(|section| section.name == ".text").unwrap();
+    let mut found = 0;
+    for address in (text.start..text.end).step_by(16) {
+        let (Some((truth, _)), None) = (full.at(address), stripped.symbols.at(address)) else { continue };
+        let named = is_allocator(&stripped.symbol(address).0);
+        assert!(!named || is_allocator(truth), "{truth} is not an allocator's");
+        found += usize::from(named);
+    }
+    assert!(found > 100, "_int_malloc alone has thousands of bytes: {found}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The cause of a write: what stood there (the place) and what was done to it (the store) must agree.
 
+use super::allocators::is_allocator;
 use super::instruction::{Decoded, Store};
 use super::place::Place;
 use crate::cpython::fields::FieldClass;
@@ -133,38 +134,6 @@ fn patches(store: &Decoded) -> bool {
 #[expect(clippy::cast_possible_truncation, reason = "the upper half is left out on purpose")]
 const fn low_half(delta: i64) -> i32 {
     delta as i32
-}
-
-/// Functions of an allocator whose names share a beginning: glibc's, pymalloc's, mimalloc's,
-/// jemalloc's, tcmalloc's.
-#[rustfmt::skip]
-const ALLOCATOR_FAMILIES: [&str; 19] = [
-    "_int_malloc", "_int_free", "_int_realloc", "_int_memalign", "_mid_memalign", "tcache_", "ptmalloc_",
-    "malloc_", "pymalloc_", "_mi_", "mi_malloc", "mi_free", "mi_heap_", "mi_page_", "mi_segment_", "je_",
-    "tc_malloc", "tc_free", "tcmalloc::",
-];
-
-/// The other functions of glibc's `malloc/malloc.c` and `arena.c`, and of `Objects/obmalloc.c`.
-#[rustfmt::skip]
-const ALLOCATOR_FUNCTIONS: &[&str] = &[
-    "malloc", "free", "calloc", "realloc", "reallocarray", "memalign", "aligned_alloc", "posix_memalign",
-    "valloc", "pvalloc", "cfree", "__libc_malloc", "__libc_free", "__libc_calloc", "__libc_realloc",
-    "__libc_memalign", "__malloc", "__free", "sysmalloc", "sysmalloc_mmap", "systrim", "mtrim",
-    "unlink_chunk", "munmap_chunk", "mremap_chunk", "arena_get2", "arena_get_retry", "get_free_list",
-    "grow_heap", "shrink_heap", "heap_trim", "new_heap", "alloc_new_heap",
-    "new_arena", "allocate_from_new_pool", "insert_to_usedpool", "insert_to_freepool", "arena_map_mark_used",
-    "_PyObject_Malloc", "_PyObject_Calloc", "_PyObject_Realloc", "_PyObject_Free", "_PyMem_RawMalloc",
-    "_PyMem_RawCalloc", "_PyMem_RawRealloc", "_PyMem_RawFree", "PyObject_Malloc", "PyObject_Calloc",
-    "PyObject_Realloc", "PyObject_Free", "PyMem_Malloc", "PyMem_Calloc", "PyMem_Realloc", "PyMem_Free",
-    "PyMem_RawMalloc", "PyMem_RawCalloc", "PyMem_RawRealloc", "PyMem_RawFree",
-];
-
-/// Whether a function is one of an allocator. Compilers split functions (`_int_free.isra.0`,
-/// `_PyObject_Free.cold`), and linkers add versions (`malloc@GLIBC_2.2.5`).
-pub fn is_allocator(symbol: &str) -> bool {
-    let function = symbol.split(['.', '@']).next().unwrap_or_default();
-    ALLOCATOR_FUNCTIONS.contains(&function)
-        || ALLOCATOR_FAMILIES.iter().any(|family| function.starts_with(family))
 }
 
 #[cfg(test)]

@@ -151,6 +151,8 @@ fn the_allocator() {
         (Place::UnknownBlock, written(MOV_8, 9, 0), "_int_free.isra.0", NEW, Allocator),
         (Place::UnknownBlock, written(MOV_8, 9, 0), "sqlite3VdbeExec", NEW, Unexplained),
         (Place::NativeHeap, written(MOV_8, 9, 0), "malloc@@GLIBC_2.2.5", NEW, Allocator),
+        (Place::NativeHeap, written(MOV_8, 9, 0), "free…realloc", NEW, Allocator),
+        (Place::NativeHeap, written(MOV_8, 9, 0), "free…qsort", NEW, NativeData),
         (Place::NativeHeap, written(VECTOR_16, 9, 0), "tcache_put", NEW, Allocator),
         (Place::NativeHeap, written(MOV_8, 9, 0), "sqlite3VdbeExec", NEW, NativeData),
         (Place::NativeHeap, written(MOV_8, 9, 0), "", NEW, NativeData),

@@ -8,7 +8,7 @@ use crate::units::PAGE_SIZE;
 use goblin::container::{Container, Ctx};
 use goblin::elf::header::{ELFCLASS64, ELFDATA2LSB, Header};
 use goblin::elf::program_header::{PT_LOAD, ProgramHeader};
-use goblin::elf::section_header::{SHF_TLS, SHT_NOBITS, SectionHeader};
+use goblin::elf::section_header::{SHF_TLS, SHT_NOBITS, SHT_NOTE, SectionHeader};
 use goblin::elf::sym::Sym;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
@@ -103,6 +103,27 @@ impl ElfFile {
         Some(names)
     }
 
+    /// The file that a distribution's debug package installs for this one, found by build id.
+    pub fn open_debug_file(&self) -> Option<Self> {
+        let build = self.build_id()?;
+        let digits = build.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        let id: String = digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect();
+        let (folder, name) = id.split_at_checked(2)?;
+        let path = format!("{DEBUG_FILES}/{folder}/{name}.debug");
+        Self::open_mapped(&path, 0).filter(|debug| debug.build_id() == self.build_id())
+    }
+
+    /// What the linker computed to tell this file from all others (`NT_GNU_BUILD_ID`).
+    fn build_id(&self) -> Option<Box<[u8]>> {
+        let notes = self.headers.iter().filter(|header| header.sh_type == SHT_NOTE);
+        notes.filter(|note| note.sh_size <= LONGEST_NOTE).find_map(|note| {
+            let bytes = self.read(note.sh_offset, note.sh_size)?;
+            let (length, id) = bytes.strip_prefix(b"\x04\0\0\0")?.split_first_chunk::<4>()?;
+            let id = id.strip_prefix(b"\x03\0\0\0GNU\0")?;
+            id.get(..u32::from_le_bytes(*length) as usize).map(Into::into)
+        })
+    }
+
     fn program_headers(&self, header: &Header) -> Option<Vec<ProgramHeader>> {
         let count = usize::from(header.e_phnum);
         let bytes = self.read(header.e_phoff, (count * ProgramHeader::size(layout())) as u64)?;
@@ -158,6 +179,12 @@ pub const DELETED: &str = " (deleted)";
 
 /// The longest name of a section.
 const LONGEST_SECTION_NAME: usize = 64;
+
+/// Where debug packages put the symbols of stripped files, by build id.
+const DEBUG_FILES: &str = "/usr/lib/debug/.build-id";
+
+/// The longest note that is read for a build id, in bytes.
+const LONGEST_NOTE: u64 = 1024;
 
 /// Symbols that are unpacked at once.
 const SYMBOLS_AT_ONCE: usize = 4096;
