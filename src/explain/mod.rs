@@ -1,5 +1,11 @@
 //! From a page fault to an explanation: which cause, which object, whose it is, and which line.
 
+pub mod allocators;
+pub mod demangle;
+pub mod elf;
+pub mod instruction;
 pub mod place;
+pub mod symbols;
+pub mod verdict;
 
 pub use place::Place;

@@ -2,6 +2,7 @@
 
 pub mod contents;
 pub mod discover;
+pub mod elf;
 pub mod maps;
 pub mod parallel;
 pub mod process;

@@ -1,13 +1,9 @@
 //! Names file-backed private memory by ELF section: `libpython3.12.so .data`.
 
+use super::elf::{ElfFile, Section};
 use crate::family::{Process, Region, Vma};
 use crate::units::PAGE_SIZE;
-use goblin::elf::Elf;
 use std::collections::HashMap;
-use std::fs;
-
-/// A writable section of a library: name, first and last address relative to the load address.
-type Section = (String, u64, u64);
 
 /// Regions for the writable memory of every library and program of a process.
 ///
@@ -15,55 +11,45 @@ type Section = (String, u64, u64);
 /// goes to the one that holds its first byte. Files that cannot be read or are not ELF keep their
 /// area's name.
 pub fn sections(process: &Process) -> Vec<Region> {
-    let mut cache: HashMap<&str, Vec<Section>> = HashMap::new();
+    let mut files: HashMap<&str, Option<ElfFile>> = HashMap::new();
     let mut regions = Vec::new();
-    for (first, group) in libraries(&process.vmas) {
-        let sections =
-            cache.entry(&first.name).or_insert_with(|| writable_sections(&first.name).unwrap_or_default());
-        let base = first.start.address() - first.offset;
-        let file = first.name.rsplit('/').next().unwrap_or_default();
+    for group in libraries(&process.vmas) {
+        let first = &group[0];
+        let file = files.entry(&first.name).or_insert_with(|| ElfFile::open_mapped(&first.name, first.inode));
+        let Some((elf, bias)) = file.as_ref().and_then(|elf| Some((elf, load_bias(elf, first)?))) else {
+            continue;
+        };
+        let name = first.name.rsplit('/').next().unwrap_or_default();
         for vma in group.iter().filter(|vma| vma.flags.write) {
-            regions.extend(sections.iter().filter_map(|section| region(section, file, base, vma)));
+            let writable = elf.sections().iter().filter(|section| section.writable);
+            regions.extend(writable.filter_map(|section| region(section, name, bias, vma)));
         }
     }
     regions.sort_by_key(|region| region.start);
     disjoint(regions)
 }
 
-/// Areas of one file that stand together, with the anonymous area that follows them.
-fn libraries(vmas: &[Vma]) -> impl Iterator<Item = (&Vma, &[Vma])> {
+/// Areas of one private file that stand together, with the anonymous area that follows them: a
+/// library or a program with its `.bss`.
+pub fn libraries(vmas: &[Vma]) -> impl Iterator<Item = &[Vma]> {
     vmas.chunk_by(|before, after| {
         let same_file = before.inode == after.inode && before.name == after.name;
         let tail = before.is_file() && !after.is_file() && after.name.is_empty() && before.end == after.start;
         same_file && before.is_file() || tail
     })
     .filter(|group| group[0].is_file() && group[0].flags.private)
-    .map(|group| (&group[0], group))
 }
 
-/// The allocated, writable sections of an ELF file (relative to its first load address).
-fn writable_sections(path: &str) -> Option<Vec<Section>> {
-    let bytes = fs::read(path).ok()?;
-    let elf = Elf::parse(&bytes).ok()?;
-    let load =
-        elf.program_headers.iter().find(|header| header.p_type == goblin::elf::program_header::PT_LOAD)?;
-    let base = load.p_vaddr - load.p_offset;
-    let sections = elf.section_headers.iter().filter(|section| section.is_alloc() && section.is_writable());
-    Some(
-        sections
-            .filter_map(|section| {
-                let name = elf.shdr_strtab.get_at(section.sh_name)?.to_owned();
-                let start = section.sh_addr.checked_sub(base)?;
-                Some((name, start, start.checked_add(section.sh_size)?))
-            })
-            .collect(),
-    )
+/// What to add to an address as the file counts it, modulo 2^64, where `first` is the area of the
+/// file's lowest address.
+pub fn load_bias(elf: &ElfFile, first: &Vma) -> Option<u64> {
+    Some(first.start.address().wrapping_sub(elf.address_of_offset(first.offset)?))
 }
 
-fn region((section, start, end): &Section, file: &str, base: u64, vma: &Vma) -> Option<Region> {
-    let start = (base + start).max(vma.start.address());
-    let end = (base + end).min(vma.end.address());
-    (start < end).then(|| Region { start, end, name: format!("{file} {section}") })
+fn region(section: &Section, file: &str, bias: u64, vma: &Vma) -> Option<Region> {
+    let start = section.start.wrapping_add(bias).max(vma.start.address());
+    let end = section.end.wrapping_add(bias).min(vma.end.address());
+    (start < end).then(|| Region { start, end, name: format!("{file} {}", section.name) })
 }
 
 /// Rounds regions to whole pages, so that each page has one name, and drops what that empties.
