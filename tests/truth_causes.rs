@@ -61,63 +61,75 @@ mod toy {
             .collect()
     }
 
-    /// The pages of a region that a step broke are so many, and were broken for one cause.
-    fn explained(
-        found: &Recording,
-        step: &str,
-        region: &str,
+    /// Expects that the pages of a region that a step broke were broken for one cause.
+    struct Broken<'a> {
+        step: &'a str,
+        region: &'a str,
+        /// Pages, at least.
         least: usize,
-        cause: &str,
-        field: Option<&str>,
-    ) {
-        let pages = broken(found, step, region);
-        assert!(pages.len() >= least, "{} pages of the {region} in step {step}", pages.len());
-        let field = field.map(str::to_owned);
-        holds(
-            found,
-            &Expectation { step: step.into(), cause: cause.into(), pages, field, ..Expectation::default() },
-        );
+        cause: &'a str,
+        /// Type and field.
+        object: Option<(&'a str, &'a str)>,
+    }
+
+    impl Broken<'_> {
+        fn is_explained(&self, found: &Recording) {
+            let pages = broken(found, self.step, self.region);
+            let Self { step, region, least, .. } = self;
+            assert!(pages.len() >= *least, "{} pages of the {region} in step {step}", pages.len());
+            let expected = Expectation {
+                step: self.step.into(),
+                cause: self.cause.into(),
+                pages,
+                ty: self.object.map(|(ty, _)| ty.into()),
+                field: self.object.map(|(_, field)| field.into()),
+                ..Expectation::default()
+            };
+            holds(found, &expected);
+        }
     }
 
     #[test]
     fn marks_in_headers() {
         let Some(found) = measure("gc_marks.toy", &["--gc", "mark-header"]) else { return };
-        explained(&found, "collect", "object heap", 4_000, "gc_mark", Some("header"));
+        let object = Some(("toy Record", "header"));
+        Broken { step: "collect", region: "object heap", least: 4000, cause: "gc_mark", object }
+            .is_explained(&found);
     }
 
     #[test]
     fn marks_in_a_bitmap() {
         let Some(found) = measure("gc_marks.toy", &["--gc", "mark-bitmap"]) else { return };
-        explained(&found, "collect", "mark bitmap", 30, "gc_mark", None);
+        Broken { step: "collect", region: "mark bitmap", least: 30, cause: "gc_mark", object: None }
+            .is_explained(&found);
         assert_eq!(broken(&found, "collect", "object heap"), Vec::<u64>::new());
     }
 
     #[test]
-    fn patches_of_code() {
+    fn patches_of_code_and_their_counters() {
         let Some(found) = measure("jit_patch.toy", &[]) else { return };
-        explained(&found, "warm_up", "code cache", 5, "jit_code", None);
-    }
-
-    #[test]
-    fn counters_of_the_compiler() {
-        let Some(found) = measure("jit_patch.toy", &["--jit", "off"]) else { return };
-        let counters = broken(&found, "warm_up", "inline-cache data");
-        if !counters.is_empty() {
-            explained(&found, "warm_up", "inline-cache data", 1, "jit_data", None);
-        }
+        Broken { step: "warm_up", region: "code cache", least: 5, cause: "jit_code", object: None }
+            .is_explained(&found);
+        Broken { step: "warm_up", region: "inline-cache data", least: 1, cause: "jit_data", object: None }
+            .is_explained(&found);
     }
 
     #[test]
     fn stores_into_records() {
         let Some(found) = measure("mutate.toy", &[]) else { return };
-        explained(&found, "every_1000th", "object heap", 190, "object_body", None);
-        explained(&found, "every_50th", "object heap", 2_000, "object_body", None);
+        let object = Some(("toy Record", "field 1"));
+        for (step, least) in [("every_1000th", 190), ("every_50th", 2000)] {
+            Broken { step, region: "object heap", least, cause: "object_body", object }.is_explained(&found);
+        }
     }
 
     #[test]
     fn stores_into_captured_variables() {
         let Some(found) = measure("closures.toy", &[]) else { return };
-        explained(&found, "count", "object heap", 1, "object_body", None);
-        explained(&found, "count_all", "object heap", 1, "object_body", None);
+        let object = Some(("toy Cell", "value"));
+        for step in ["count", "count_all"] {
+            Broken { step, region: "object heap", least: 1, cause: "object_body", object }
+                .is_explained(&found);
+        }
     }
 }
