@@ -10,9 +10,7 @@ use serde_json::Value;
 pub struct Seen {
     /// Exit code of the whole run.
     pub code: Option<i32>,
-    /// What the program printed.
-    pub printed: String,
-    /// What was said of the end of its steps, and tracebacks.
+    /// What the program printed, what became of its steps, and tracebacks.
     pub said: Vec<String>,
     /// How each worker ended.
     pub fates: Vec<Value>,
@@ -43,15 +41,26 @@ pub fn run(bench: &Bench, source: &str, witness: &str) -> Seen {
     let workers = measured["workers"].as_array().unwrap();
     Seen {
         code: outcome.status.code(),
-        printed: outcome.stdout,
         said: outcome.stderr.lines().filter(|line| tells_of_the_program(line)).map(str::to_owned).collect(),
         fates: workers.iter().map(|worker| worker["fate"].clone()).collect(),
     }
 }
 
-/// Errors and tracebacks, not the names of the files that were written.
+impl Seen {
+    /// A line, the last being the first.
+    pub fn line_from_the_end(&self, number: usize) -> &str {
+        &self.said[self.said.len() - number]
+    }
+
+    /// Whether one of the lines contains this.
+    pub fn says(&self, part: &str) -> bool {
+        self.said.iter().any(|line| line.contains(part))
+    }
+}
+
+/// Not the names of the files that were written.
 fn tells_of_the_program(line: &str) -> bool {
-    line.starts_with("error:") || line.starts_with("Fatal") || line.starts_with("  ")
+    !["wrote ", "next:"].iter().any(|start| line.starts_with(start))
 }
 
 /// Nothing is lost, and nothing is counted twice.
