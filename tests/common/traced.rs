@@ -58,9 +58,9 @@ impl Seen {
     }
 }
 
-/// Not the names of the files that were written.
+/// Not the names of the files that were written, nor the numbers of threads.
 fn tells_of_the_program(line: &str) -> bool {
-    !["wrote ", "next:"].iter().any(|start| line.starts_with(start))
+    !["wrote ", "next:", "Current thread "].iter().any(|start| line.starts_with(start))
 }
 
 /// Nothing is lost, and nothing is counted twice.
