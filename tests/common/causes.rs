@@ -3,7 +3,7 @@
 use crate::bench::Bench;
 use crate::skip::skip;
 use forkprint::capture;
-use forkprint::family::breaks::{Break, Breaks, Witness};
+use forkprint::family::breaks::{Break, Breaks, Flags, Witness};
 use forkprint::family::recording::Recording;
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -39,6 +39,8 @@ pub struct Expectation {
     pub writer: Option<String>,
     /// End of the owner's path.
     pub owner: Option<String>,
+    /// Whether the writing thread had released the GIL.
+    pub gil_released: Option<bool>,
     /// Share of the pages that are broken in this step; 0.99 unless it is said.
     pub least: Option<f64>,
     /// Pages that the step breaks for this cause, those of others included.
@@ -148,6 +150,7 @@ fn differs(breaks: &Breaks, row: &Break, expected: &Expectation) -> Option<Strin
         line: breaks.stack(row.frame).next().map(|frame| frame.line),
         writer: breaks.writers.get(row.writer as usize).map(|writer| writer.symbol.clone()),
         owner: Some(breaks.owner_path(row.owner)),
+        gil_released: Some(row.flags.has(Flags::GIL_RELEASED)),
         ..Expectation::default()
     };
     let owner = told.owner.as_deref().unwrap_or_default();
@@ -156,9 +159,12 @@ fn differs(breaks: &Breaks, row: &Break, expected: &Expectation) -> Option<Strin
         && (expected.field.is_none() || told.field == expected.field)
         && (expected.line.is_none() || told.line == expected.line)
         && (expected.writer.is_none() || told.writer == expected.writer)
+        && (expected.gil_released.is_none() || told.gil_released == expected.gil_released)
         && expected.owner.as_ref().is_none_or(|end| owner.ends_with(end));
-    let Expectation { cause, ty, field, line, writer, .. } = &told;
-    (!right).then(|| format!("{cause}: {ty:?}.{field:?} of {owner:?}, line {line:?}, by {writer:?}"))
+    let Expectation { cause, ty, field, line, writer, gil_released, .. } = &told;
+    (!right).then(|| {
+        format!("{cause}: {ty:?}.{field:?} of {owner:?}, line {line:?}, by {writer:?}, {gil_released:?}")
+    })
 }
 
 /// How breaks write down a step.

@@ -26,7 +26,7 @@ if LIBRARY:
 def writes(step, start):
     inside = ground.pages_inside(start, start + PAGES * ground.PAGE)
     line = ground.line(__file__, step.replace("_", "s "))
-    return ground.expected(step, "native_data", inside, line=line, writer=step)
+    return ground.expected(step, "native_data", inside, line=line, writer=step, gil_released=True)
 
 
 if LIBRARY:

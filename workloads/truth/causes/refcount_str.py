@@ -22,5 +22,6 @@ ground.write(
         field="ob_refcnt",
         line=ground.line(__file__, "counts"),
         owner=".NAMES[*]",
+        gil_released=False,
     ),
 )

@@ -21,7 +21,12 @@ if LIBRARY:
     ground.write(
         __file__,
         ground.expected(
-            "dive", "stack", middle, line=ground.line(__file__, "dives"), writer="write_stack"
+            "dive",
+            "stack",
+            middle,
+            line=ground.line(__file__, "dives"),
+            writer="write_stack",
+            gil_released=True,
         ),
     )
 else:
