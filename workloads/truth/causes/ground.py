@@ -31,9 +31,10 @@ def expected(step, cause, pages, **more):
     """The first write to each of these pages: in which step, and why.
 
     More, where it is known: `type` and `field` of the object written to, `line` of the program,
-    `writer` (the native function), `owner` (the end of its path), `gil_released`; `least`, the share of the pages
-    that the step breaks, where it is not nearly all; and `most`, the pages that it breaks for this
-    cause altogether, where they are more than what is expected of it.
+    `writer` (the native function), `owner` (the end of its path), and whether the GIL was released
+    (`gil_released`); `least`, the share of the pages that the step breaks, where it is not nearly
+    all; and `most`, the pages that it breaks for this cause altogether, where they are more than
+    what is expected of it.
     """
     return dict(more, step=step, cause=cause, pages=pages)
 
