@@ -6,6 +6,7 @@ pub mod elf;
 pub mod instruction;
 pub mod place;
 pub mod symbols;
+pub mod toy;
 pub mod verdict;
 
 pub use place::Place;

@@ -83,6 +83,7 @@ pub struct Outcome {
     pub stderr: String,
 }
 
+#[allow(dead_code, reason = "not every test reads its JSON from the standard output")]
 impl Outcome {
     /// The JSON on standard output.
     pub fn json(&self) -> Value {
