@@ -130,8 +130,7 @@ mod tests {
     fn reads_every_record_and_skips_what_it_does_not_know() {
         let mut told = Records::default();
         told.read(&records());
-        let fault =
-            |address| Fault { instruction: 0x40_1000, pid: 1, thread: 2, nanos: 99, address };
+        let fault = |address| Fault { instruction: 0x40_1000, pid: 1, thread: 2, nanos: 99, address };
         assert_eq!(told, Records { faults: vec![fault(0x7000), fault(0x8001)], lost: 7 });
     }
 

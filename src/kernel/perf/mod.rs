@@ -4,8 +4,12 @@
 //! [`read_counter`] look at events that a process opened on itself.
 
 pub mod abi;
+mod attach;
 pub mod event;
+pub mod refusal;
 pub mod ring;
+mod witness;
 
 pub use abi::{pidfd_getfd, read_counter};
 pub use ring::RingView;
+pub use witness::RingWitness;

@@ -47,7 +47,7 @@ impl Ring {
     /// Whoever maps first makes the ring; later mappings of the same event must have its size.
     /// Refused with `EPERM` when the user's rings would take more than `perf_event_mlock_kb`, and
     /// with `EINVAL` for any other size.
-    pub fn map(event: OwnedFd, pages: usize, access: Access) -> Result<Self, (OwnedFd, Errno)> {
+    pub fn map(event: OwnedFd, pages: usize, access: Access) -> Result<Self, Errno> {
         let protection = match access {
             Access::Consume => ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
             Access::Look => ProtFlags::PROT_READ,
@@ -55,10 +55,8 @@ impl Ring {
         let data_size = pages.saturating_mul(PAGE);
         let size = NonZeroUsize::new(data_size.saturating_add(PAGE)).unwrap_or(NonZeroUsize::MIN);
         // SAFETY: a new mapping at an address that the kernel chooses.
-        match unsafe { mmap(None, size, protection, MapFlags::MAP_SHARED, &event, 0) } {
-            Ok(base) => Ok(Self { event, base, data_size }),
-            Err(errno) => Err((event, errno)),
-        }
+        let base = unsafe { mmap(None, size, protection, MapFlags::MAP_SHARED, &event, 0) }?;
+        Ok(Self { event, base, data_size })
     }
 
     /// Bytes of data that it holds.
@@ -126,7 +124,7 @@ impl RingView {
     /// Maps the ring of an event, whose descriptor [`super::pidfd_getfd`] gives, with as many pages of
     /// data as its owner did.
     pub fn map(event: OwnedFd, pages: usize) -> Result<Self> {
-        Ring::map(event, pages, Access::Look).map(|ring| Self { ring }).map_err(|(_, errno)| {
+        Ring::map(event, pages, Access::Look).map(|ring| Self { ring }).map_err(|errno| {
             Error::new("cannot map the ring of a perf event").location(format!("{pages} pages")).why(errno)
         })
     }
