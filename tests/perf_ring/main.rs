@@ -7,7 +7,6 @@ mod ordinary_user;
 mod skip;
 mod target;
 
-use forkprint::kernel::Caps;
 use forkprint::kernel::event::BreakEvent;
 use forkprint::kernel::perf::{RingView, RingWitness, pidfd_getfd, read_counter};
 use std::collections::BTreeSet;
@@ -26,7 +25,7 @@ fn witness(target: &Target) -> Option<RingWitness> {
 }
 
 /// Has a worker do its work under the eyes of a witness, and checks that nothing was lost.
-fn watch(work: Work) -> Option<(Worker, Vec<BreakEvent>, RingWitness, Target)> {
+fn watch(work: Work) -> Option<(Target, RingWitness, Worker, Vec<BreakEvent>)> {
     let mut target = Target::start(work.pages);
     let witness = witness(&target)?;
     let worker = target.fork(work);
@@ -40,7 +39,7 @@ fn watch(work: Work) -> Option<(Worker, Vec<BreakEvent>, RingWitness, Target)> {
     let of_worker = events.into_iter().filter(|event| event.pid == worker.pid);
     let on_pages = of_worker.filter(|event| in_pages(event, &target, work.pages)).collect();
     assert!(witness.take().is_empty());
-    Some((worker, on_pages, witness, target))
+    Some((target, witness, worker, on_pages))
 }
 
 fn in_pages(event: &BreakEvent, target: &Target, pages: usize) -> bool {
@@ -57,7 +56,9 @@ fn assert_exact(events: &[BreakEvent], address: usize, pages: usize) {
 /// The machine code of the program that the zygote runs.
 fn code_of(pid: u32) -> Vec<Range<u64>> {
     let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
-    let code = maps.lines().filter(|line| line.contains(" r-xp ") && line.contains("perf_ring"));
+    let program = std::fs::read_link(format!("/proc/{pid}/exe")).unwrap();
+    let ours = |line: &&str| line.contains(" r-xp ") && line.ends_with(program.to_str().unwrap());
+    let code = maps.lines().filter(ours);
     let hex = |text: &str| u64::from_str_radix(text, 16).unwrap();
     code.map(|line| line.split_whitespace().next().unwrap().split_once('-').unwrap())
         .map(|(start, end)| hex(start)..hex(end))
@@ -66,7 +67,7 @@ fn code_of(pid: u32) -> Vec<Range<u64>> {
 
 #[test]
 fn a_worker_gives_one_event_for_each_page_it_writes() {
-    let Some((worker, events, _witness, target)) = watch(WORK) else { return };
+    let Some((target, _witness, worker, events)) = watch(WORK) else { return };
     assert_exact(&events, target.address, WORK.pages);
     let code = code_of(target.pid());
     for event in &events {
@@ -80,7 +81,7 @@ fn a_worker_gives_one_event_for_each_page_it_writes() {
 #[test]
 fn four_threads_lose_nothing() {
     let work = Work { threads: 4, ..WORK };
-    let Some((worker, events, _witness, target)) = watch(work) else { return };
+    let Some((target, _witness, worker, events)) = watch(work) else { return };
     assert_exact(&events, target.address, work.pages);
     let threads: BTreeSet<u32> = events.iter().map(|event| event.thread).collect();
     assert_eq!(threads.len(), 4);
@@ -90,14 +91,14 @@ fn four_threads_lose_nothing() {
 #[test]
 fn grandchildren_are_seen_too() {
     let work = Work { generation: 2, ..WORK };
-    let Some((_, events, _witness, target)) = watch(work) else { return };
+    let Some((target, _witness, _, events)) = watch(work) else { return };
     assert_exact(&events, target.address, work.pages);
 }
 
 #[test]
 fn the_kernels_own_writes_are_seen_where_it_lets_us() {
     let work = Work { by_kernel: true, pages: 500, ..WORK };
-    let Some((_, events, witness, target)) = watch(work) else { return };
+    let Some((target, witness, _, events)) = watch(work) else { return };
     if witness.kernel_included() {
         assert_exact(&events, target.address, work.pages);
         assert!(events.iter().all(BreakEvent::by_kernel));
@@ -125,7 +126,7 @@ fn what_a_ring_had_no_room_for_is_known_from_the_counter() {
 #[test]
 fn the_rings_a_worker_opened_on_itself_are_read_from_outside() {
     let work = Work { own_rings: Some(64), ..WORK };
-    let Some((worker, views, mut target)) = views(work) else { return };
+    let Some((mut target, worker, views)) = views(work) else { return };
     target.work();
     for _ in 0..2 {
         let events: Vec<BreakEvent> = views.iter().flat_map(RingView::pending).collect();
@@ -142,7 +143,7 @@ fn the_rings_a_worker_opened_on_itself_are_read_from_outside() {
 #[test]
 fn a_ring_that_nobody_empties_keeps_its_first_faults() {
     let work = Work { own_rings: Some(1), ..WORK };
-    let Some((_, views, mut target)) = views(work) else { return };
+    let Some((mut target, _, views)) = views(work) else { return };
     target.work();
     let kept: usize = views.iter().map(|view| view.pending().len()).sum();
     let counted: u64 = views.iter().map(|view| read_counter(view).unwrap()).sum();
@@ -153,13 +154,13 @@ fn a_ring_that_nobody_empties_keeps_its_first_faults() {
 }
 
 /// The rings that a worker opened on itself; `None` where it may not.
-fn views(work: Work) -> Option<(Worker, Vec<RingView>, Target)> {
+fn views(work: Work) -> Option<(Target, Worker, Vec<RingView>)> {
     let mut target = Target::start(work.pages);
     witness(&target)?;
     let worker = target.fork(work);
     let view = |&fd: &i32| RingView::map(pidfd_getfd(worker.pid, fd).unwrap(), work.own_rings.unwrap());
     let views = worker.rings.iter().map(|fd| view(fd).unwrap()).collect();
-    Some((worker, views, target))
+    Some((target, worker, views))
 }
 
 #[test]

@@ -16,6 +16,7 @@ use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub const PAGE: usize = 4096;
 const SOCKET: &str = "FORKPRINT_PERF_RING_SOCKET";
@@ -60,8 +61,12 @@ pub fn byte_of(page: usize) -> usize {
     page * PAGE + page * 37 % PAGE
 }
 
+/// All rings of a user share one budget of locked memory, and of a process another.
+static BUDGET: Mutex<()> = Mutex::new(());
+
 /// A zygote with pages to inherit.
 pub struct Target {
+    _budget: MutexGuard<'static, ()>,
     zygote: ProcessGroup,
     control: Channel,
     /// Where its pages start.
@@ -81,6 +86,7 @@ impl Target {
         if let Ok(socket) = std::env::var(SOCKET) {
             serve(Channel::new(adopt_fd(socket.parse().unwrap()).into()));
         }
+        let _budget = BUDGET.lock().unwrap_or_else(PoisonError::into_inner);
         let (ours, theirs) = UnixStream::pair().unwrap();
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args([ENTRY, "--exact", "--nocapture"]).stdin(Stdio::null()).stdout(Stdio::null());
@@ -90,7 +96,7 @@ impl Target {
         let mut control = Channel::new(ours);
         control.send(&Order::Map(pages)).unwrap();
         let Answer::Mapped { address } = control.receive().unwrap() else { panic!("not mapped") };
-        Self { zygote, control, address }
+        Self { _budget, zygote, control, address }
     }
 
     pub fn pid(&self) -> u32 {
