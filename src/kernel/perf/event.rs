@@ -39,6 +39,11 @@ pub struct Fault {
 }
 
 impl Fault {
+    /// The byte that was touched.
+    pub const fn address(&self) -> u64 {
+        self.address
+    }
+
     /// When it happened (`CLOCK_MONOTONIC`, nanoseconds).
     pub const fn nanos(&self) -> u64 {
         self.nanos

@@ -6,6 +6,7 @@
 pub mod abi;
 mod attach;
 pub mod event;
+pub mod probe;
 pub mod refusal;
 pub mod ring;
 mod witness;
