@@ -7,6 +7,8 @@ mod ordinary_user;
 mod skip;
 mod target;
 
+use forkprint::family::Witness;
+use forkprint::kernel::Caps;
 use forkprint::kernel::event::BreakEvent;
 use forkprint::kernel::perf::{RingView, RingWitness, pidfd_getfd, read_counter};
 use std::collections::BTreeSet;
@@ -18,7 +20,7 @@ fn witness(target: &Target) -> Option<RingWitness> {
     match RingWitness::attach(target.pid()) {
         Ok(witness) => Some(witness),
         Err(error) => {
-            skip::skip(error);
+            skip::skip(error.to_string().replace("\n ", ";"));
             None
         }
     }
@@ -93,6 +95,33 @@ fn grandchildren_are_seen_too() {
     let work = Work { generation: 2, ..WORK };
     let Some((target, _witness, _, events)) = watch(work) else { return };
     assert_exact(&events, target.address, work.pages);
+}
+
+/// Threads come and go while their events are opened.
+#[test]
+fn a_process_that_keeps_making_threads_is_watched_all_the_same() {
+    let mut target = Target::start(WORK.pages);
+    target.keep_making_threads();
+    let Some(witness) = witness(&target) else { return };
+    let worker = target.fork(WORK);
+    target.work();
+    target.end();
+    let of_worker = witness.take().into_iter().filter(|event| event.pid == worker.pid);
+    let on_pages: Vec<_> = of_worker.filter(|event| in_pages(event, &target, WORK.pages)).collect();
+    assert_exact(&on_pages, target.address, WORK.pages);
+}
+
+/// Addresses of another program would be taken for those of the zygote's.
+#[test]
+fn a_worker_that_becomes_another_program_is_left_alone() {
+    if let Err(why) = Caps::get().supports_witness(Witness::Sigtrap) {
+        return skip::skip(format!("events that end with the program: {why}"));
+    }
+    let work = Work { then_exec: true, ..WORK };
+    let Some((target, witness, worker, events)) = watch(work) else { return };
+    assert_exact(&events, target.address, work.pages);
+    let others = witness.counted().unwrap() - WORK.pages as u64;
+    assert!(others < 1000, "{others} faults of {}, which ran another program", worker.pid);
 }
 
 #[test]

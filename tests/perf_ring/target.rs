@@ -15,6 +15,7 @@ use std::io::Read;
 use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -36,14 +37,18 @@ pub struct Work {
     pub by_kernel: bool,
     /// Pages of the rings that the worker opens on itself.
     pub own_rings: Option<usize>,
+    /// It becomes another program in the end, one that faults a lot.
+    pub then_exec: bool,
 }
 
 /// Three thousand pages, written by one thread of one child.
-pub const WORK: Work = Work { pages: 3000, threads: 1, generation: 1, by_kernel: false, own_rings: None };
+pub const WORK: Work =
+    Work { pages: 3000, threads: 1, generation: 1, by_kernel: false, own_rings: None, then_exec: false };
 
 #[derive(Debug, Serialize, Deserialize)]
 enum Order {
     Map(usize),
+    KeepMakingThreads,
     Work(Work),
     Go,
 }
@@ -51,6 +56,7 @@ enum Order {
 #[derive(Debug, Serialize, Deserialize)]
 enum Answer {
     Mapped { address: usize },
+    MakingThreads,
     Ready { pid: u32, rings: Vec<RawFd> },
     Written,
     Gone,
@@ -103,6 +109,12 @@ impl Target {
         self.zygote.pid()
     }
 
+    /// From now on a thread of the zygote starts others, one after the other.
+    pub fn keep_making_threads(&mut self) {
+        self.control.send(&Order::KeepMakingThreads).unwrap();
+        assert!(matches!(self.control.receive().unwrap(), Answer::MakingThreads));
+    }
+
     /// Forks the worker, and waits until it stands before its work.
     pub fn fork(&mut self, work: Work) -> Worker {
         self.control.send(&Order::Work(work)).unwrap();
@@ -129,9 +141,17 @@ fn serve(mut control: Channel) -> ! {
     let memory = Memory::new(pages);
     let mut answer = Answer::Mapped { address: memory.0 };
     while control.send(&answer).is_ok() {
-        let Ok(Order::Work(work)) = control.receive() else { break };
-        descend(work.generation, || be_worker(work, &memory, &mut control));
-        answer = Answer::Gone;
+        answer = match control.receive() {
+            Ok(Order::KeepMakingThreads) => {
+                std::thread::spawn(|| while std::thread::spawn(|| {}).join().is_ok() {});
+                Answer::MakingThreads
+            }
+            Ok(Order::Work(work)) => {
+                descend(work.generation, || be_worker(work, &memory, &mut control));
+                Answer::Gone
+            }
+            _ => break,
+        };
     }
     exit_now(0)
 }
@@ -162,6 +182,10 @@ fn be_worker(work: Work, memory: &Memory, control: &mut Channel) {
     own.iter().for_each(|ring| abi::disable(ring.as_fd()).unwrap());
     control.send(&Answer::Written).unwrap();
     let _gone = control.receive::<Order>();
+    if work.then_exec {
+        let forks = "i=0; while [ $i -lt 300 ]; do (:); i=$((i+1)); done";
+        panic!("{}", Command::new("sh").args(["-c", forks]).exec());
+    }
 }
 
 /// As the witness `sigtrap` does it, without the signal.

@@ -7,10 +7,9 @@
 use super::abi::{self, Attr, flag};
 use super::event::page_faults;
 use super::refusal::{Refusal, Request, Surroundings};
-use super::ring::{Access, Ring};
+use super::ring::{Access, PAGE, Ring};
 use crate::error::{Error, Result};
 use crate::kernel::stop::StandStill;
-use crate::units::PAGE_SIZE;
 use nix::errno::Errno;
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
@@ -64,7 +63,7 @@ impl Attached {
     pub fn to_threads(threads: &[u32], pages: usize) -> Result<Self, Refusal> {
         let processors = online_processors();
         let flags = allowed_flags(threads, &processors)?;
-        let affordable = MOST_BYTES / (PAGE_SIZE as usize * processors.len().max(1));
+        let affordable = MOST_BYTES / (PAGE * processors.len().max(1));
         let mut pages = pages.min(affordable).max(1).next_power_of_two();
         loop {
             match Self::open(threads, &processors, flags, pages) {
@@ -121,7 +120,7 @@ impl Attached {
 
 /// Wakes the reader when a quarter of the ring is full.
 fn inherited(flags: u64, pages: usize) -> Attr {
-    let quarter = u32::try_from(pages * PAGE_SIZE as usize / 4).unwrap_or(u32::MAX);
+    let quarter = u32::try_from(pages * PAGE / 4).unwrap_or(u32::MAX);
     Attr {
         wakeup_watermark: quarter,
         ..page_faults(flags | flag::INHERIT | flag::DISABLED | flag::WATERMARK)
@@ -157,8 +156,8 @@ fn threads_of(pid: u32) -> Result<Vec<u32>> {
 
 /// The processors that run programs now.
 pub(super) fn online_processors() -> Vec<u32> {
-    let listed = fs::read_to_string("/sys/devices/system/cpu/online").unwrap_or_default();
-    let mut processors = parse_list(&listed);
+    let online = fs::read_to_string("/sys/devices/system/cpu/online").unwrap_or_default();
+    let mut processors = processors_in(&online);
     if processors.is_empty() {
         let count = std::thread::available_parallelism().map_or(1, usize::from);
         processors = (0..u32::try_from(count).unwrap_or(1)).collect();
@@ -167,12 +166,12 @@ pub(super) fn online_processors() -> Vec<u32> {
 }
 
 /// Reads a list of the kernel: `0-2,7`.
-fn parse_list(list: &str) -> Vec<u32> {
+fn processors_in(text: &str) -> Vec<u32> {
     let range = |part: &str| -> Option<std::ops::RangeInclusive<u32>> {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
         Some(first.parse().ok()?..=last.parse().ok()?)
     };
-    list.trim().split(',').filter_map(range).flatten().collect()
+    text.trim().split(',').filter_map(range).flatten().collect()
 }
 
 #[cfg(test)]
@@ -181,9 +180,9 @@ mod tests {
 
     #[test]
     fn lists_of_processors_are_read_as_the_kernel_writes_them() {
-        assert_eq!(parse_list("0-1\n"), [0, 1]);
-        assert_eq!(parse_list("0-2,7,9-9"), [0, 1, 2, 7, 9]);
-        assert_eq!(parse_list(""), [] as [u32; 0]);
+        assert_eq!(processors_in("0-1\n"), [0, 1]);
+        assert_eq!(processors_in("0-2,7,9-9"), [0, 1, 2, 7, 9]);
+        assert_eq!(processors_in(""), [] as [u32; 0]);
         assert!(online_processors().len() >= std::thread::available_parallelism().unwrap().get());
     }
 }

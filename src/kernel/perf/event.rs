@@ -79,7 +79,7 @@ impl Records {
             let Some((record, rest)) = bytes.split_at_checked(size) else { return };
             match kind {
                 RECORD_SAMPLE => self.faults.extend(fault(record)),
-                RECORD_LOST => self.lost += word(record, 1).unwrap_or(0),
+                RECORD_LOST => self.lost += u64_at(record, HEADER + 8).unwrap_or(0),
                 _ => {}
             }
             bytes = rest;
@@ -89,27 +89,28 @@ impl Records {
 
 /// Type and size of the record at the start of `bytes`.
 fn header(bytes: &[u8]) -> Option<(u32, usize)> {
-    let kind = u32::from_ne_bytes(*bytes.first_chunk()?);
+    let kind = u32_at(bytes, 0)?;
     let size = usize::from(u16::from_ne_bytes(*bytes.get(6..)?.first_chunk()?));
     (size >= HEADER).then_some((kind, size))
 }
 
 /// A sample of [`page_faults`].
 fn fault(record: &[u8]) -> Option<Fault> {
-    let ids = word(record, 1)?.to_ne_bytes();
-    let [a, b, c, d, e, f, g, h] = ids;
     Some(Fault {
-        instruction: word(record, 0)?,
-        pid: u32::from_ne_bytes([a, b, c, d]),
-        thread: u32::from_ne_bytes([e, f, g, h]),
-        nanos: word(record, 2)?,
-        address: word(record, 3)?,
+        instruction: u64_at(record, HEADER)?,
+        pid: u32_at(record, HEADER + 8)?,
+        thread: u32_at(record, HEADER + 12)?,
+        nanos: u64_at(record, HEADER + 16)?,
+        address: u64_at(record, HEADER + 24)?,
     })
 }
 
-/// The n-th 8 bytes after the header.
-fn word(record: &[u8], index: usize) -> Option<u64> {
-    Some(u64::from_ne_bytes(*record.get(HEADER + index * 8..)?.first_chunk()?))
+fn u64_at(record: &[u8], offset: usize) -> Option<u64> {
+    Some(u64::from_ne_bytes(*record.get(offset..)?.first_chunk()?))
+}
+
+fn u32_at(record: &[u8], offset: usize) -> Option<u32> {
+    Some(u32::from_ne_bytes(*record.get(offset..)?.first_chunk()?))
 }
 
 #[cfg(test)]

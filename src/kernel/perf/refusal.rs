@@ -98,9 +98,7 @@ fn raise(request: Request, errno: Errno, here: Surroundings) -> Option<String> {
             "raise kernel.perf_event_mlock_kb or `ulimit -l`, or give CAP_IPC_LOCK"
         }
         (Request::Map, _) => return None,
-        (_, Errno::EPERM | Errno::ENOSYS | Errno::EACCES)
-            if here.seccomp && here.paranoid.is_some_and(|value| value <= 2) =>
-        {
+        (_, Errno::EPERM | Errno::ENOSYS) if here.seccomp => {
             "a seccomp profile that permits perf_event_open (a container: --security-opt seccomp=PROFILE, or --cap-add PERFMON)"
         }
         (_, Errno::EACCES | Errno::EPERM) => match here.paranoid {
@@ -138,6 +136,8 @@ mod tests {
         let docker = raised(Request::OpenSigtrap, Errno::EPERM, Some(2), true);
         assert!(docker.contains("seccomp profile"), "{docker}");
         let docker = raised(Request::Open, Errno::ENOSYS, Some(2), true);
+        assert!(docker.contains("seccomp profile"), "{docker}");
+        let docker = raised(Request::Open, Errno::EPERM, Some(3), true);
         assert!(docker.contains("seccomp profile"), "{docker}");
         let both = raised(Request::Open, Errno::EACCES, Some(4), true);
         assert!(both.contains("it is 4 now"), "{both}");

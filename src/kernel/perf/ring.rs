@@ -16,7 +16,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const DATA_HEAD: usize = 1024;
 const DATA_TAIL: usize = 1032;
 
-const PAGE: usize = PAGE_SIZE as usize;
+#[expect(clippy::cast_possible_truncation, reason = "a page has 4096 bytes")]
+pub(super) const PAGE: usize = PAGE_SIZE as usize;
 
 /// Whether the mapping may move the tail of the ring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -138,3 +138,44 @@ impl Watched {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{BufRead, BufReader, Write};
+    use std::process::{Child, Command, Stdio};
+
+    /// A shell that waits for a line, and then forks 300 times: each of its children faults, too.
+    const FORKS: &str = "echo; read go; i=0; while [ $i -lt 300 ]; do (:); i=$((i+1)); done";
+
+    fn shell(script: &str) -> Child {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        child
+    }
+
+    fn run_to_end(mut child: Child) {
+        child.stdin.take().unwrap().write_all(b"go\n").unwrap();
+        assert!(child.wait().unwrap().success());
+    }
+
+    #[test]
+    fn what_a_full_ring_has_no_room_for_is_counted_and_not_delivered() {
+        let child = shell(FORKS);
+        let Ok(witness) = RingWitness::with_rings_of(child.id(), 1) else {
+            eprintln!("skipped: {}", RingWitness::with_rings_of(child.id(), 1).unwrap_err());
+            return run_to_end(child);
+        };
+        let nobody_reads = witness.watched.log.lock().unwrap();
+        run_to_end(child);
+        let rings = witness.watched.attached.rings.len();
+        drop(nobody_reads);
+        let (counted, delivered) = (witness.counted().unwrap(), witness.delivered());
+        assert!(counted > 3000, "{counted}");
+        // One page has room for 102 samples of 40 bytes.
+        assert!((1..=102 * rings as u64).contains(&delivered), "{delivered} of {counted}");
+    }
+}
