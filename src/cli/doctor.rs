@@ -45,8 +45,8 @@ fn probes(caps: &Caps) -> [(&'static str, Probe); 10] {
         ("remote memory", caps.remote_memory.clone()),
         ("smaps_rollup", caps.smaps_rollup.clone()),
         ("kpageflags", caps.kpageflags.clone()),
-        ("fault signals", seen(&caps.sigtrap)),
-        ("fault rings", seen(&caps.ring)),
+        ("fault signals", seen(caps.sigtrap())),
+        ("fault rings", seen(caps.ring())),
     ]
 }
 
@@ -141,4 +141,22 @@ fn as_json(caps: &Caps) -> serde_json::Value {
         "best": { "run": caps.best_rung(true).name(), "server": caps.best_rung(false).name() },
         "best_witness": { "code_in_worker": caps.best_witness(true).name(), "elsewhere": caps.best_witness(false).name() },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_witness_that_will_be_used_is_one_that_works() {
+        let told = as_json(Caps::get());
+        let witnesses = told["witnesses"].as_array().unwrap();
+        assert_eq!(witnesses.len(), Witness::ALL.len());
+        for best in ["code_in_worker", "elsewhere"] {
+            let best = &told["best_witness"][best];
+            assert!(witnesses.iter().any(|one| one["witness"] == *best && one["works"] == true));
+        }
+        assert!(told["probes"]["fault signals"]["works"].is_boolean());
+        assert!(told["probes"]["fault rings"]["works"].is_boolean());
+    }
 }

@@ -35,10 +35,14 @@ pub struct Caps {
     pub remote_memory: Probe,
     /// `/proc/PID/smaps_rollup` exists.
     pub smaps_rollup: Probe,
-    /// Page faults send signals to their threads (witness `sigtrap`).
-    pub sigtrap: perf::Outcome,
-    /// Page faults arrive in perf rings (witness `ring`).
-    pub ring: perf::Outcome,
+    /// Tried when first asked for: one of the probes forks.
+    witnesses: OnceLock<Witnesses>,
+}
+
+#[derive(Debug, Clone)]
+struct Witnesses {
+    sigtrap: perf::Outcome,
+    ring: perf::Outcome,
 }
 
 impl Caps {
@@ -87,8 +91,7 @@ impl Caps {
             kpageflags: probe_read("/proc/kpageflags"),
             remote_memory: probe_remote(&written),
             smaps_rollup: probe_read("/proc/self/smaps_rollup"),
-            sigtrap: perf::sigtrap(),
-            ring: perf::ring(),
+            witnesses: OnceLock::new(),
         }
     }
 
@@ -128,6 +131,20 @@ impl Caps {
         }
     }
 
+    /// Page faults send signals to their threads (witness `sigtrap`).
+    pub fn sigtrap(&self) -> &perf::Outcome {
+        &self.witnesses().sigtrap
+    }
+
+    /// Page faults arrive in perf rings (witness `ring`).
+    pub fn ring(&self) -> &perf::Outcome {
+        &self.witnesses().ring
+    }
+
+    fn witnesses(&self) -> &Witnesses {
+        self.witnesses.get_or_init(|| Witnesses { sigtrap: perf::sigtrap(), ring: perf::ring() })
+    }
+
     /// The best witness of single writes that works here for processes that run our code after the
     /// fork (`true`), or for any process of ours (`false`).
     pub fn best_witness(&self, code_in_worker: bool) -> Witness {
@@ -151,8 +168,8 @@ impl Caps {
 
     fn refusal(&self, witness: Witness) -> Option<&Refusal> {
         match witness {
-            Witness::Sigtrap => self.sigtrap.as_ref().err(),
-            Witness::Ring => self.ring.as_ref().err(),
+            Witness::Sigtrap => self.sigtrap().as_ref().err(),
+            Witness::Ring => self.ring().as_ref().err(),
             Witness::None => None,
         }
     }
@@ -244,7 +261,10 @@ mod tests {
         let here = Surroundings { paranoid: Some(3), seccomp: false };
         let refused = || Err(Refusal::of(Request::Open, Errno::EACCES, here));
         let works = || Ok("seen".to_owned());
-        let with = |sigtrap, ring| Caps { sigtrap, ring, ..Caps::get().clone() };
+        let with = |sigtrap, ring| {
+            let witnesses = OnceLock::from(Witnesses { sigtrap, ring });
+            Caps { witnesses, ..Caps::get().clone() }
+        };
         let best = |caps: &Caps| (caps.best_witness(true), caps.best_witness(false));
         assert_eq!(best(&with(works(), works())), (Witness::Sigtrap, Witness::Ring));
         assert_eq!(best(&with(refused(), works())), (Witness::Ring, Witness::Ring));

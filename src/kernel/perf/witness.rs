@@ -44,6 +44,8 @@ impl RingWitness {
     /// Watches a process that runs, all its threads, and all threads and processes that it makes later,
     /// until they execute another program.
     ///
+    /// It should not fork meanwhile: such a child may be seen on some processors only.
+    ///
     /// Errors: perf is forbidden here (says what would allow it), or the process is gone or another
     /// user's.
     pub fn attach(pid: u32) -> Result<Self> {
@@ -165,9 +167,12 @@ mod tests {
     #[test]
     fn what_a_full_ring_has_no_room_for_is_counted_and_not_delivered() {
         let child = shell(FORKS);
-        let Ok(witness) = RingWitness::with_rings_of(child.id(), 1) else {
-            eprintln!("skipped: {}", RingWitness::with_rings_of(child.id(), 1).unwrap_err());
-            return run_to_end(child);
+        let witness = match RingWitness::with_rings_of(child.id(), 1) {
+            Ok(witness) => witness,
+            Err(error) => {
+                eprintln!("skipped: {error}");
+                return run_to_end(child);
+            }
         };
         let nobody_reads = witness.watched.log.lock().unwrap();
         run_to_end(child);
@@ -177,5 +182,18 @@ mod tests {
         assert!(counted > 3000, "{counted}");
         // One page has room for 102 samples of 40 bytes.
         assert!((1..=102 * rings as u64).contains(&delivered), "{delivered} of {counted}");
+    }
+    #[test]
+    fn nothing_is_left_of_a_witness_that_is_dropped() {
+        let child = shell(FORKS);
+        match RingWitness::attach(child.id()) {
+            Ok(witness) => {
+                let watched = Arc::downgrade(&witness.watched);
+                drop(witness);
+                assert_eq!(watched.strong_count(), 0, "the reader still runs");
+            }
+            Err(error) => eprintln!("skipped: {error}"),
+        }
+        run_to_end(child);
     }
 }
