@@ -65,9 +65,7 @@ impl Ring {
         self.data_size
     }
 
-    /// Appends the records between tail and head.
-    ///
-    /// Returns the head, for [`Ring::consume`].
+    /// Appends the records between tail and head. Returns the head: what stands before it was read.
     pub fn read(&self, records: &mut Records) -> u64 {
         let head = self.position(DATA_HEAD).load(Ordering::Acquire);
         let tail = self.position(DATA_TAIL).load(Ordering::Relaxed);
