@@ -1,9 +1,10 @@
 //! `forkprint doctor`: what this kernel, user and container allow.
 
 use crate::error::EXIT_OK;
-use crate::family::Rung;
+use crate::family::{Rung, Witness};
 use crate::kernel::Caps;
 use crate::kernel::caps::{Probe, kernel_release, machine};
+use crate::kernel::perf::probe::Outcome;
 use crate::report::wrap;
 use anstyle::{AnsiColor, Style};
 use clap::Args;
@@ -33,23 +34,51 @@ pub fn run(args: &DoctorArgs) -> i32 {
     EXIT_OK
 }
 
-fn probes(caps: &Caps) -> [(&'static str, &Probe); 8] {
+fn probes(caps: &Caps) -> [(&'static str, Probe); 10] {
+    let seen = |outcome: &Outcome| outcome.clone().map_err(|refusal| refusal.to_string());
     [
-        ("page map", &caps.pagemap),
-        ("frame numbers", &caps.frames),
-        ("exclusive bit", &caps.exclusive),
-        ("PAGEMAP_SCAN", &caps.pagemap_scan),
-        ("write tracking", &caps.write_tracking),
-        ("remote memory", &caps.remote_memory),
-        ("smaps_rollup", &caps.smaps_rollup),
-        ("kpageflags", &caps.kpageflags),
+        ("page map", caps.pagemap.clone()),
+        ("frame numbers", caps.frames.clone()),
+        ("exclusive bit", caps.exclusive.clone()),
+        ("PAGEMAP_SCAN", caps.pagemap_scan.clone()),
+        ("write tracking", caps.write_tracking.clone()),
+        ("remote memory", caps.remote_memory.clone()),
+        ("smaps_rollup", caps.smaps_rollup.clone()),
+        ("kpageflags", caps.kpageflags.clone()),
+        ("fault signals", seen(caps.sigtrap())),
+        ("fault rings", seen(caps.ring())),
     ]
+}
+
+/// One kind of evidence that one may ask for.
+struct Evidence {
+    name: &'static str,
+    explanation: &'static str,
+    works: bool,
+    /// The least thing that would make it work.
+    raise: Option<String>,
+}
+
+fn rungs(caps: &Caps) -> [Evidence; 4] {
+    Rung::ALL.map(|rung| Evidence {
+        name: rung.name(),
+        explanation: rung.explanation(),
+        works: caps.supports(rung).is_ok(),
+        raise: caps.raise(rung).map(str::to_owned),
+    })
+}
+
+fn witnesses(caps: &Caps) -> [Evidence; 3] {
+    Witness::ALL.map(|witness| Evidence {
+        name: witness.name(),
+        explanation: witness.explanation(),
+        works: caps.supports_witness(witness).is_ok(),
+        raise: caps.raise_witness(witness),
+    })
 }
 
 fn print_text(caps: &Caps) {
     let width = terminal_size::terminal_size().map_or(80, |(width, _)| usize::from(width.0).clamp(60, 120));
-    let wrapped = |text: &str, column: usize| wrap(text, column, column, width);
-    let (good, bad) = (AnsiColor::Green.on_default(), AnsiColor::Red.on_default());
     let bold = Style::new().bold();
     anstream::println!(
         "{bold}forkprint {}{bold:#} on {}, {}",
@@ -59,53 +88,75 @@ fn print_text(caps: &Caps) {
     );
     anstream::println!("effective uid {}\n", nix::unistd::geteuid());
     for (name, probe) in probes(caps) {
-        match probe {
-            Ok(seen) => anstream::println!("  {good}yes{good:#}  {name:<16} {}", wrapped(seen, 24)),
-            Err(why) => {
-                anstream::println!("  {bad}no {bad:#}  {name:<16} {}", wrapped(&why.replace('\n', "; "), 24));
-            }
-        }
+        let works = yes_or_no(probe.is_ok());
+        let told = probe.unwrap_or_else(|why| why.replace('\n', "; "));
+        anstream::println!("  {works}  {name:<16} {}", wrap(&told, 24, 24, width));
     }
+    let (rung, witness) = (caps.best_rung(true).name(), caps.best_witness(true).name());
     anstream::println!("\n{bold}Evidence, best first{bold:#}");
-    let best = caps.best_rung(true);
-    for rung in Rung::ALL {
-        let mark = if rung == best { "->" } else { "  " };
-        let state = if caps.supports(rung).is_ok() {
-            format!("{good}yes{good:#}")
-        } else {
-            format!("{bad}no {bad:#}")
-        };
-        anstream::println!("{mark} {state}  {:<10} {}", rung.name(), wrapped(rung.explanation(), 19));
-        if let Some(raise) = caps.raise(rung) {
-            anstream::println!("{:19}{}", "", wrapped(&format!("to have it: {raise}"), 19));
+    print_evidence(&rungs(caps), rung, width);
+    anstream::println!("\n{bold}Witnesses of single writes, best first{bold:#}");
+    print_evidence(&witnesses(caps), witness, width);
+    let choice = format!(
+        "forkprint run will use rung '{rung}' and witness '{witness}'; for servers it will use rung '{}', and witness '{}' where our code does not run in the workers.",
+        caps.best_rung(false).name(),
+        caps.best_witness(false).name()
+    );
+    anstream::println!("\n{}", wrap(&choice, 0, 0, width));
+}
+
+fn print_evidence(all: &[Evidence], best: &str, width: usize) {
+    for Evidence { name, explanation, works, raise } in all {
+        let mark = if *name == best { "->" } else { "  " };
+        anstream::println!("{mark} {}  {name:<10} {}", yes_or_no(*works), wrap(explanation, 19, 19, width));
+        if let Some(raise) = raise {
+            anstream::println!("{:19}{}", "", wrap(&format!("to have it: {raise}"), 19, 19, width));
         }
     }
-    let choice = format!(
-        "forkprint run will use rung '{}'; for servers it will use '{}'.",
-        best.name(),
-        caps.best_rung(false).name()
-    );
-    anstream::println!("\n{}", wrapped(&choice, 0));
+}
+
+fn yes_or_no(works: bool) -> String {
+    let colour = if works { AnsiColor::Green } else { AnsiColor::Red }.on_default();
+    format!("{colour}{:<3}{colour:#}", if works { "yes" } else { "no" })
 }
 
 fn as_json(caps: &Caps) -> serde_json::Value {
-    let probe = |probe: &Probe| match probe {
+    let probe = |probe: Probe| match probe {
         Ok(seen) => json!({ "works": true, "seen": seen }),
         Err(why) => json!({ "works": false, "why": why }),
     };
     let probes: serde_json::Map<String, serde_json::Value> =
         probes(caps).into_iter().map(|(name, result)| (name.to_owned(), probe(result))).collect();
-    let rungs: Vec<_> = Rung::ALL
-        .into_iter()
-        .map(|rung| json!({ "rung": rung.name(), "works": caps.supports(rung).is_ok(), "raise": caps.raise(rung) }))
-        .collect();
+    let evidence = |kind: &str, all: &[Evidence]| -> Vec<serde_json::Value> {
+        all.iter().map(|one| json!({ kind: one.name, "works": one.works, "raise": one.raise })).collect()
+    };
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "kernel": kernel_release(),
         "machine": machine(),
         "uid": nix::unistd::geteuid().as_raw(),
         "probes": probes,
-        "rungs": rungs,
+        "rungs": evidence("rung", &rungs(caps)),
+        "witnesses": evidence("witness", &witnesses(caps)),
         "best": { "run": caps.best_rung(true).name(), "server": caps.best_rung(false).name() },
+        "best_witness": { "code_in_worker": caps.best_witness(true).name(), "elsewhere": caps.best_witness(false).name() },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_witness_that_will_be_used_is_one_that_works() {
+        let told = as_json(Caps::get());
+        let witnesses = told["witnesses"].as_array().unwrap();
+        assert_eq!(witnesses.len(), Witness::ALL.len());
+        for best in ["code_in_worker", "elsewhere"] {
+            let best = &told["best_witness"][best];
+            assert!(witnesses.iter().any(|one| one["witness"] == *best && one["works"] == true));
+        }
+        assert!(told["probes"]["fault signals"]["works"].is_boolean());
+        assert!(told["probes"]["fault rings"]["works"].is_boolean());
+    }
 }

@@ -1,10 +1,12 @@
 //! What this kernel lets this user see: every capability is tried, none is guessed.
 
 use super::pagemap::Pagemap;
+use super::perf::probe as perf;
+use super::perf::refusal::Refusal;
 use super::scan::{Category, scan};
 use super::uffd::WriteTracker;
 use crate::error::{Error, Result};
-use crate::family::Rung;
+use crate::family::{Rung, Witness};
 use crate::units::{PAGE_SIZE, Vpn};
 use std::fs;
 use std::os::fd::AsFd;
@@ -33,6 +35,14 @@ pub struct Caps {
     pub remote_memory: Probe,
     /// `/proc/PID/smaps_rollup` exists.
     pub smaps_rollup: Probe,
+    /// Tried when first asked for: one of the probes forks.
+    witnesses: OnceLock<Witnesses>,
+}
+
+#[derive(Debug, Clone)]
+struct Witnesses {
+    sigtrap: perf::Outcome,
+    ring: perf::Outcome,
 }
 
 impl Caps {
@@ -81,6 +91,7 @@ impl Caps {
             kpageflags: probe_read("/proc/kpageflags"),
             remote_memory: probe_remote(&written),
             smaps_rollup: probe_read("/proc/self/smaps_rollup"),
+            witnesses: OnceLock::new(),
         }
     }
 
@@ -117,6 +128,49 @@ impl Caps {
             }
             Rung::Exclusive => Some("Linux 4.2 or later, and a /proc that shows our own page map"),
             Rung::Rollup => Some("Linux 4.14 or later"),
+        }
+    }
+
+    /// Page faults send signals to their threads (witness `sigtrap`).
+    pub fn sigtrap(&self) -> &perf::Outcome {
+        &self.witnesses().sigtrap
+    }
+
+    /// Page faults arrive in perf rings (witness `ring`).
+    pub fn ring(&self) -> &perf::Outcome {
+        &self.witnesses().ring
+    }
+
+    fn witnesses(&self) -> &Witnesses {
+        self.witnesses.get_or_init(|| Witnesses { sigtrap: perf::sigtrap(), ring: perf::ring() })
+    }
+
+    /// The best witness of single writes that works here for processes that run our code after the
+    /// fork (`true`), or for any process of ours (`false`).
+    pub fn best_witness(&self, code_in_worker: bool) -> Witness {
+        Witness::ALL
+            .into_iter()
+            .find(|&witness| {
+                (code_in_worker || witness != Witness::Sigtrap) && self.supports_witness(witness).is_ok()
+            })
+            .unwrap_or(Witness::None)
+    }
+
+    /// Whether a witness works here, or what forbids it.
+    pub fn supports_witness(&self, witness: Witness) -> std::result::Result<(), String> {
+        self.refusal(witness).map_or(Ok(()), |refusal| Err(refusal.why().to_owned()))
+    }
+
+    /// The least thing that would make a witness work, where something would.
+    pub fn raise_witness(&self, witness: Witness) -> Option<String> {
+        self.refusal(witness)?.raise().map(str::to_owned)
+    }
+
+    fn refusal(&self, witness: Witness) -> Option<&Refusal> {
+        match witness {
+            Witness::Sigtrap => self.sigtrap().as_ref().err(),
+            Witness::Ring => self.ring().as_ref().err(),
+            Witness::None => None,
         }
     }
 }
@@ -192,12 +246,35 @@ fn probe_remote(bytes: &[u8]) -> Probe {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::perf::refusal::{Request, Surroundings};
+    use nix::errno::Errno;
 
     #[test]
     fn the_best_rung_is_one_that_is_supported() {
         let caps = Caps::get();
         assert!(caps.supports(caps.best_rung(true)).is_ok());
         assert!(caps.best_rung(true) <= caps.best_rung(false));
+    }
+
+    #[test]
+    fn the_best_witness_is_one_that_is_supported_and_needs_no_code_where_there_is_none() {
+        let here = Surroundings { paranoid: Some(3), seccomp: false };
+        let refused = || Err(Refusal::of(Request::Open, Errno::EACCES, here));
+        let works = || Ok("seen".to_owned());
+        let with = |sigtrap, ring| {
+            let witnesses = OnceLock::from(Witnesses { sigtrap, ring });
+            Caps { witnesses, ..Caps::get().clone() }
+        };
+        let best = |caps: &Caps| (caps.best_witness(true), caps.best_witness(false));
+        assert_eq!(best(&with(works(), works())), (Witness::Sigtrap, Witness::Ring));
+        assert_eq!(best(&with(refused(), works())), (Witness::Ring, Witness::Ring));
+        assert_eq!(best(&with(works(), refused())), (Witness::Sigtrap, Witness::None));
+        let forbidden = with(refused(), refused());
+        assert_eq!(best(&forbidden), (Witness::None, Witness::None));
+        assert!(forbidden.supports_witness(Witness::Ring).unwrap_err().contains("EACCES"));
+        let raise = forbidden.raise_witness(Witness::Ring).unwrap();
+        assert!(raise.contains("perf_event_paranoid=2 (it is 3 now)"), "{raise}");
+        assert_eq!(forbidden.raise_witness(Witness::None), None);
     }
 
     #[test]

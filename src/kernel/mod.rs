@@ -1,4 +1,4 @@
-//! The raw ABI: `/proc` page tables, `PAGEMAP_SCAN`, userfaultfd, remote memory, process creation.
+//! The raw ABI: `/proc` page tables, `PAGEMAP_SCAN`, userfaultfd, perf events, remote memory, process creation.
 //!
 //! Each file wraps one kernel interface in a safe function; policy lives above.
 #![allow(unsafe_code)]
@@ -6,6 +6,7 @@
 pub mod caps;
 pub mod event;
 pub mod pagemap;
+pub mod perf;
 pub mod remote;
 pub mod scan;
 pub mod spawn;
