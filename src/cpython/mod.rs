@@ -4,5 +4,6 @@ pub mod fields;
 #[cfg(feature = "embed")]
 mod home;
 pub mod lifecycle;
+pub mod offsets;
 pub mod pymalloc;
 pub mod version;

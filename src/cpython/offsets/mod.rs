@@ -1,0 +1,3 @@
+//! Where the fields of `CPython`'s structs stand, one table a version.
+
+pub mod frames;
