@@ -4,6 +4,7 @@ pub mod fields;
 #[cfg(feature = "embed")]
 mod home;
 pub mod lifecycle;
+pub mod memory;
 pub mod offsets;
 pub mod pymalloc;
 pub mod version;
