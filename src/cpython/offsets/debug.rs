@@ -122,7 +122,7 @@ impl Words<'_> {
     }
 
     fn offsets(&self, version: (u8, u8), groups: &Groups) -> Option<Offsets> {
-        let mut found = Offsets::of_structs(version, frames::V3_13, self.structs(version, groups)?)?;
+        let mut found = Offsets::of_structs(version, frames::V3_13, &self.structs(version, groups)?)?;
         let short = |index| self.get(index).and_then(|word| u16::try_from(word).ok());
         found.frames.first_frame = short(groups.thread_state + 4)?;
         found.frames.previous = short(groups.frame + 1)?;

@@ -253,7 +253,7 @@ static void frame(void) {
 }
 
 int main(void) {
-    printf("//! Written by generate.c from the headers of CPython %s. Do not edit.\n\n", PY_VERSION);
+    printf("//! Written by generate.c from the headers of `CPython` %s. Do not edit.\n\n", PY_VERSION);
     printf("use super::structs::{Struct, Structs, member};\n\n");
     printf("/// Sizes and fields of the structs, in bytes from the start of each.\n");
     printf("pub(super) const STRUCTS: Structs = Structs {\n");

@@ -108,11 +108,11 @@ impl Offsets {
     /// Later versions than 3.13 are refused: read theirs from the process, with [`Offsets::read`].
     pub fn of_version(version: (u8, u8)) -> Result<Self> {
         let structs = match version {
-            (3, 9) => v3_9::STRUCTS,
-            (3, 10) => v3_10::STRUCTS,
-            (3, 11) => v3_11::STRUCTS,
-            (3, 12) => v3_12::STRUCTS,
-            (3, 13) => v3_13::STRUCTS,
+            (3, 9) => &v3_9::STRUCTS,
+            (3, 10) => &v3_10::STRUCTS,
+            (3, 11) => &v3_11::STRUCTS,
+            (3, 12) => &v3_12::STRUCTS,
+            (3, 13) => &v3_13::STRUCTS,
             _ => return Err(unknown_version(version, "its memory layout is not known")),
         };
         frames::of_version(version.0, version.1)
@@ -120,13 +120,13 @@ impl Offsets {
             .ok_or_else(|| unknown_version(version, "its table lacks a field"))
     }
 
-    fn of_structs(version: (u8, u8), frames: FrameLayout, structs: Structs) -> Option<Self> {
+    fn of_structs(version: (u8, u8), frames: FrameLayout, structs: &Structs) -> Option<Self> {
         let Structs { type_object, heap_type, code, dict, keys, ascii, compact, unicode, bytes, .. } =
             &structs;
         Some(Self {
             version,
             frames,
-            structs,
+            structs: *structs,
             types: TypeOffsets {
                 name: type_object.offset("tp_name")?,
                 basicsize: type_object.offset("tp_basicsize")?,

@@ -1,4 +1,4 @@
-//! Written by generate.c from the headers of CPython 3.12.1. Do not edit.
+//! Written by generate.c from the headers of `CPython` 3.12.1. Do not edit.
 
 use super::structs::{Struct, Structs, member};
 

@@ -1,4 +1,4 @@
-//! Written by generate.c from the headers of CPython 3.13.0. Do not edit.
+//! Written by generate.c from the headers of `CPython` 3.13.0. Do not edit.
 
 use super::structs::{Struct, Structs, member};
 

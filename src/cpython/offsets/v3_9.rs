@@ -1,4 +1,4 @@
-//! Written by generate.c from the headers of CPython 3.9.18. Do not edit.
+//! Written by generate.c from the headers of `CPython` 3.9.18. Do not edit.
 
 use super::structs::{Struct, Structs, member};
 
