@@ -1,0 +1,4 @@
+//! What is read from the memory of live interpreters, against what they say of themselves.
+
+mod code;
+mod interpreters;
