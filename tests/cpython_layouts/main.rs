@@ -1,4 +1,5 @@
 //! What is read from the memory of live interpreters, against what they say of themselves.
 
+mod blocks;
 mod code;
 mod interpreters;
