@@ -6,6 +6,7 @@
 use super::memory::Memory;
 use super::offsets::Offsets;
 use super::strings::read_str;
+use super::types::Attributes;
 
 /// Dicts of more entries are read up to there: namespaces are smaller, and the count may be hostile.
 const MAX_ENTRIES: u64 = 1 << 14;
@@ -63,11 +64,11 @@ pub fn get(memory: &dyn Memory, offsets: &Offsets, dict: u64, name: &str) -> Opt
     (found.value != 0).then_some(found.value)
 }
 
-/// Attribute names in shared keys, in the order of the values, and for how many values there is room.
-pub fn shared_names(memory: &dyn Memory, offsets: &Offsets, keys: u64) -> Option<(Vec<String>, u64)> {
+/// The attribute names in keys that instances share.
+pub fn shared_names(memory: &dyn Memory, offsets: &Offsets, keys: u64) -> Option<Attributes> {
     let entries = entries(memory, offsets, keys)?;
     let usable = memory.word(keys.checked_add(offsets.dicts.usable)?)?.min(MAX_ENTRIES);
     let room = usable + entries.len() as u64;
     let name = |entry: Entry| read_str(memory, offsets, entry.key).unwrap_or_default();
-    Some((entries.into_iter().map(name).collect(), room))
+    Some(Attributes { names: entries.into_iter().map(name).collect(), room })
 }

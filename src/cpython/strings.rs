@@ -18,13 +18,24 @@ impl State {
         self.0 >> 2 & 7
     }
 
-    const fn compact(self) -> bool {
-        self.0 >> 5 & 1 == 1
+    const fn text(self) -> Text {
+        match self.0 >> 5 & 3 {
+            0b11 => Text::Ascii,
+            0b01 => Text::Compact,
+            _ => Text::Apart,
+        }
     }
+}
 
-    const fn ascii(self) -> bool {
-        self.0 >> 6 & 1 == 1
-    }
+/// Where a string has its text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Text {
+    /// Behind a `PyASCIIObject`; it is its own UTF-8.
+    Ascii,
+    /// Behind a `PyCompactUnicodeObject`.
+    Compact,
+    /// In memory of its own, as `PyUnicodeObject` says: strings of derived types.
+    Apart,
 }
 
 /// The text of the `str` object at an address, cut off after 4096 characters.
@@ -32,19 +43,19 @@ pub fn read_str(memory: &dyn Memory, offsets: &Offsets, address: u64) -> Option<
     let layout = &offsets.strings;
     let state = State(memory.half(address.checked_add(layout.state)?)?);
     let length = memory.word(address.checked_add(layout.length)?)?.min(MAX_CHARACTERS);
-    let text = match (state.compact(), state.ascii()) {
-        (true, true) => address.checked_add(layout.ascii_text)?,
-        (true, false) => address.checked_add(layout.compact_text)?,
-        (false, _) => memory.word(address.checked_add(layout.text_pointer)?)?,
+    let text = match state.text() {
+        Text::Ascii => address.checked_add(layout.ascii_text)?,
+        Text::Compact => address.checked_add(layout.compact_text)?,
+        Text::Apart => memory.word(address.checked_add(layout.text_pointer)?)?,
     };
     let bytes = memory.bytes(text, usize::try_from(length * u64::from(state.kind())).ok()?)?;
     decode(&bytes, state.kind())
 }
 
-/// Whether a `str` object keeps its text directly behind the smaller header of ASCII strings.
-pub fn is_compact_ascii(memory: &dyn Memory, offsets: &Offsets, address: u64) -> Option<bool> {
+/// Where a `str` object has its text.
+pub fn text_of(memory: &dyn Memory, offsets: &Offsets, address: u64) -> Option<Text> {
     let state = State(memory.half(address.checked_add(offsets.strings.state)?)?);
-    Some(state.compact() && state.ascii())
+    Some(state.text())
 }
 
 fn decode(bytes: &[u8], kind: u32) -> Option<String> {

@@ -1,5 +1,6 @@
 //! The interpreters of this machine, each started with a script that tells what it made and then waits.
 
+use crate::skip::skip;
 use forkprint::cpython::offsets::Offsets;
 use forkprint::kernel::remote::SharedMemory;
 use serde_json::Value;
@@ -66,7 +67,7 @@ pub fn number(value: &Value) -> u64 {
 pub fn every_interpreter(script: &str) -> impl Iterator<Item = Target> {
     let found = found();
     for minor in KNOWN.filter(|minor| !found.contains_key(&(3, *minor))) {
-        println!("skipped: no CPython 3.{minor} on this machine");
+        skip(format!("no CPython 3.{minor} on this machine"));
     }
     found.into_iter().map(move |(version, program)| Target::start(&program, version, script))
 }

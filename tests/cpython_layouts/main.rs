@@ -2,4 +2,9 @@
 
 mod blocks;
 mod code;
+mod frames;
 mod interpreters;
+mod objects;
+#[path = "../common/skip.rs"]
+mod skip;
+mod tables;
