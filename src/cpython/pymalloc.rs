@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 pub const REGION_NAME: &str = "pymalloc arena";
 
 /// Bytes of `struct pool_header`, rounded up to the alignment of blocks.
-const HEADER_BYTES: usize = 48;
+pub(super) const HEADER_BYTES: usize = 48;
 /// Blocks are multiples of so many bytes.
 const ALIGNMENT: u32 = 16;
 /// Size classes: blocks of 16, 32, … 512 bytes.
@@ -23,14 +23,14 @@ const USER_END: u64 = 1 << 47;
 
 /// How a version cuts its arenas, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Layout {
-    arena: u64,
-    pool: u64,
+pub(super) struct Layout {
+    pub arena: u64,
+    pub pool: u64,
 }
 
 impl Layout {
     /// Larger arenas and pools came with the radix tree of 3.10.
-    const fn of_version((major, minor): (u8, u8)) -> Self {
+    pub const fn of_version((major, minor): (u8, u8)) -> Self {
         if major == 3 && minor < 10 {
             Self { arena: 256 << 10, pool: 4 << 10 }
         } else {
@@ -81,19 +81,20 @@ fn candidates(process: &Process, layout: Layout) -> impl Iterator<Item = u64> + 
 
 /// `struct pool_header`, as far as it tells a pool from other memory.
 #[derive(Debug, Clone, Copy)]
-struct PoolHeader {
-    used_blocks: u32,
-    free_block: u64,
+pub(super) struct PoolHeader {
+    pub used_blocks: u32,
+    pub free_block: u64,
     next_pool: u64,
     previous_pool: u64,
     arena_index: u32,
     size_index: u32,
-    next_offset: u32,
+    /// Where the blocks begin that were never handed out.
+    pub next_offset: u32,
     max_next_offset: u32,
 }
 
 impl PoolHeader {
-    fn parse(bytes: &[u8; HEADER_BYTES]) -> Self {
+    pub fn parse(bytes: &[u8; HEADER_BYTES]) -> Self {
         let word = |at: usize| u64::from_ne_bytes(std::array::from_fn(|i| bytes[at + i]));
         let half = |at: usize| u32::from_ne_bytes(std::array::from_fn(|i| bytes[at + i]));
         Self {
@@ -108,12 +109,17 @@ impl PoolHeader {
         }
     }
 
+    /// Bytes of a block.
+    pub const fn block_size(&self) -> u32 {
+        (self.size_index + 1) * ALIGNMENT
+    }
+
     /// The index of the arena the pool belongs to, if this is the header of a pool at `address`.
-    fn arena_of_valid_pool(&self, address: u64, layout: Layout) -> Option<u32> {
+    pub fn arena_of_valid_pool(&self, address: u64, layout: Layout) -> Option<u32> {
         if self.size_index >= SIZE_CLASSES {
             return None;
         }
-        let size = (self.size_index + 1) * ALIGNMENT;
+        let size = self.block_size();
         let header = u32::try_from(HEADER_BYTES).ok()?;
         let pool = u32::try_from(layout.pool).ok()?;
         let blocks = (pool - header) / size;

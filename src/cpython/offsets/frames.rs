@@ -81,3 +81,6 @@ pub const fn of_version(major: u8, minor: u8) -> Option<FrameLayout> {
         _ => None,
     }
 }
+
+/// The bits of a `_PyStackRef` of 3.14 that are no address (`Py_TAG_BITS`).
+pub const V3_14_TAG: u8 = 3;

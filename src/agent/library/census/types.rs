@@ -13,7 +13,10 @@ use core::ffi::{CStr, c_char, c_void};
 pub const MOST_NAME_BYTES: usize = 200;
 /// Slots looked for in one type and its bases.
 const MOST_SLOTS: usize = 512;
+/// Bytes of `PyMemberDef`, and the kinds of members that are references (`structmember.h`).
 const SLOT_BYTES: u64 = 40;
+const T_OBJECT: u32 = 6;
+const T_OBJECT_EX: u32 = 16;
 
 type GetItemString = unsafe extern "C" fn(*mut c_void, *const c_char) -> *mut c_void;
 
@@ -136,9 +139,11 @@ impl Types {
                         if name == 0 {
                             break;
                         }
-                        let offset = u32::try_from(word(member, 16)).unwrap_or(0);
-                        self.census.push_name(CensusName { offset, ..self.keep(&[c_text(name)]) });
                         count += 1;
+                        if matches!(word(member, 8) as u32, T_OBJECT | T_OBJECT_EX) {
+                            let offset = u32::try_from(word(member, 16)).unwrap_or(0);
+                            self.census.push_name(CensusName { offset, ..self.keep(&[c_text(name)]) });
+                        }
                     }
                 }
                 ty = word(ty, TP_BASE);
