@@ -5,6 +5,7 @@ pub mod gallery;
 pub mod html;
 pub mod json;
 mod palette;
+pub mod ranking;
 mod second_method;
 mod steps;
 mod summary;
