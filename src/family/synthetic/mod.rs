@@ -1,10 +1,14 @@
 //! Made-up recordings that obey the conservation laws, for tests and benchmarks of what reads them.
 
+mod breaks;
+mod scenes;
+
+use super::breaks::Witness;
 use super::recording::{
-    About, Content, CrossCheck, Fate, Finding, NO_STEP, PageCell, PageHistory, PageRun, Reconciliation,
-    Recording, Rung, Step, Transition, WorkerInfo, WorkerPages, WorkerStep, ZygoteSummary,
+    About, Content, CrossCheck, Fate, Finding, NO_STEP, PageCell, PageHistory, PageRun, Recording, Rung,
+    Step, Transition, WorkerInfo, WorkerPages, WorkerStep, ZygoteSummary,
 };
-use super::{Breaks, Diff, Ledger, PageState};
+use super::{Diff, Ledger, PageState};
 use crate::units::{PAGE_SIZE, Vpn};
 use std::collections::BTreeMap;
 
@@ -43,9 +47,10 @@ const REGIONS: [(&str, u32, u64, u64); 9] = [
 pub fn recording(shape: Shape) -> Recording {
     let mut random = Random(shape.seed | 1);
     let pages = history(shape, &mut random);
-    let steps: Vec<Step> = (0..=shape.steps).map(|index| step(shape, &pages, index)).collect();
-    let last = steps.last().map_or(0, |step| step.workers.iter().map(|w| w.broken).sum::<u64>());
-    let (kernel_writes, floor, unexplained) = (last / 200, last / 90, last / 50);
+    let breaks = breaks::of_pages(&pages, shape);
+    let made_up =
+        |index| Step { causes: breaks::causes_at(&breaks, &pages, index), ..step(shape, &pages, index) };
+    let steps: Vec<Step> = (0..=shape.steps).map(made_up).collect();
     Recording {
         about: about(shape),
         zygote: ZygoteSummary {
@@ -56,18 +61,11 @@ pub fn recording(shape: Shape) -> Recording {
         workers: (0..shape.workers)
             .map(|worker| WorkerInfo { worker, pid: 4101 + worker, fate: Fate::Finished })
             .collect(),
-        reconciliation: Reconciliation {
-            broken: last,
-            explained: last - kernel_writes - floor - unexplained,
-            kernel_writes,
-            floor,
-            unexplained,
-            lost_samples: 0,
-        },
+        reconciliation: steps.last().map(|last| breaks::reconciliation(&last.causes)).unwrap_or_default(),
         findings: findings(),
         steps,
         pages,
-        breaks: Breaks::default(),
+        breaks,
     }
 }
 
@@ -79,6 +77,7 @@ fn about(shape: Shape) -> About {
         runtime: if shape.server { "server" } else { "python" }.into(),
         runtime_version: "CPython 3.12.1".into(),
         rung: Rung::Pfn,
+        witness: Witness::Sigtrap,
         created_unix: 1_760_000_000,
         forkprint_version: "0.1.0".into(),
         kernel: "Linux 6.18.0".into(),
@@ -284,7 +283,7 @@ fn step(shape: Shape, history: &PageHistory, index: u8) -> Step {
         },
         requests: shape.server.then(|| if index == 0 { 0 } else { 10_u64.pow(u32::from(index) - 1) }),
         seconds: 0.125 * f64::from(index),
-        causes: BTreeMap::from([("unexplained".to_owned(), regions.values().sum())]),
+        causes: BTreeMap::new(),
         regions,
         cross_check: CrossCheck {
             workers_private_dirty: unique + 6 * PAGE_SIZE,
