@@ -57,7 +57,7 @@ const COLOURS: [(Role, &str, &str, &str); 12] = [
 /// Causes in the order of their numbers with their colours in light and in dark.
 ///
 /// Every two of them, and those of shared and unmapped pages, are told apart with common colour
-/// blindness: at least 5 % of the scale of OKLab apart as deuteranopes and protanopes see them.
+/// blindness: at least 5 % of the scale of `OKLab` apart as deuteranopes and protanopes see them.
 const CAUSES: [(&str, &str, &str); 16] = [
     ("refcount", "#d55e00", "#d55e00"),
     ("gc_header", "#f5a300", "#f5a300"),
@@ -182,6 +182,69 @@ mod tests {
             for other in &roles[..index] {
                 assert_ne!(role.placeholder(), other.placeholder());
                 assert_ne!(role.css_name(), other.css_name());
+            }
+        }
+    }
+
+    /// A colour in `OKLab` (Ottosson 2020), seen through a matrix on its linear channels.
+    fn seen(colour: &str, through: [[f64; 3]; 3]) -> [f64; 3] {
+        let times = |matrix: [[f64; 3]; 3], v: [f64; 3]| {
+            matrix.map(|row| row.iter().zip(v).map(|(factor, value)| factor * value).sum::<f64>())
+        };
+        let linear = [1, 3, 5].map(|at| {
+            let value = f64::from(u8::from_str_radix(&colour[at..at + 2], 16).unwrap()) / 255.0;
+            if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055_f64).powf(2.4) }
+        });
+        let seen = times(through, linear).map(|value| value.clamp(0.0, 1.0));
+        let cones = times(
+            [
+                [0.412_221_470_8, 0.536_332_536_3, 0.051_445_992_9],
+                [0.211_903_498_2, 0.680_699_545_1, 0.107_396_956_6],
+                [0.088_302_461_9, 0.281_718_837_6, 0.629_978_700_5],
+            ],
+            seen,
+        );
+        times(
+            [
+                [0.210_454_255_3, 0.793_617_785_0, -0.004_072_046_8],
+                [1.977_998_495_1, -2.428_592_205_0, 0.450_593_709_9],
+                [0.025_904_037_1, 0.782_771_766_2, -0.808_675_766_0],
+            ],
+            cones.map(f64::cbrt),
+        )
+    }
+
+    #[test]
+    fn no_two_causes_look_alike_with_any_common_colour_blindness() {
+        let normal = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]];
+        // Machado, Oliveira and Fernandes 2009, severity 1.
+        let deuteranope = [
+            [0.367_322, 0.860_646, -0.227_968],
+            [0.280_085, 0.672_501, 0.047_413],
+            [-0.011_820, 0.042_940, 0.968_881],
+        ];
+        let protanope = [
+            [0.152_286, 1.052_583, -0.204_868],
+            [0.114_503, 0.786_281, 0.099_216],
+            [-0.003_882, -0.048_116, 1.051_998],
+        ];
+        let beside = |role: Role| COLOURS[role.index()];
+        for dark in [false, true] {
+            let pick = |light: &'static str, in_dark: &'static str| if dark { in_dark } else { light };
+            let on_the_map = [Role::Shared, Role::Gone].map(beside).map(|(_, name, a, b)| (name, pick(a, b)));
+            let colours: Vec<_> =
+                CAUSES.iter().map(|&(name, a, b)| (name, pick(a, b))).chain(on_the_map).collect();
+            for (eyes, least) in [(normal, 0.08), (deuteranope, 0.05), (protanope, 0.05)] {
+                for (index, (name, colour)) in colours.iter().enumerate() {
+                    for (other, like) in &colours[..index] {
+                        let (a, b) = (seen(colour, eyes), seen(like, eyes));
+                        let apart = a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
+                        assert!(
+                            apart >= least,
+                            "{name} {colour} and {other} {like}: {apart:.3}, dark: {dark}"
+                        );
+                    }
+                }
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use super::super::charts::{self, Row};
 use super::super::palette::Role;
-use super::super::ranking::{OwnerRow, Ranked, Ranking, Selection, headline};
+use super::super::ranking::{NO_LINE, NO_TYPE, NO_WRITER, OwnerRow, Ranked, Ranking, Selection, headline};
 use super::super::summary::{grouped, shown_percent};
 use super::flame;
 use crate::error::Result;
@@ -29,19 +29,18 @@ pub(super) fn context(recording: &Recording) -> Result<Option<Value>> {
     let Some(headline) = headline(recording) else { return Ok(None) };
     let all = Ranking::of(recording, Selection::default());
     let pages = all.pages();
-    let table = |title: &str, kind: &str, rows: Vec<Ranked>| table(title, kind, &rows, pages);
+    let table = |names: [&str; 3], rows: Vec<Ranked>| table(names, &rows, pages);
     Ok(Some(context! {
         headline,
         size => Bytes::of_pages(pages).to_string(),
         ghost => shown_percent(all.ghosts(), pages),
         causes => by_cause(&all)?,
-        lines => table("Lines", "line", all.by_line()),
-        fields => table("Types and fields", "field", all.by_field()),
-        types => table("Types", "type", all.by_type()),
-        functions => table("Functions", "", all.by_function()),
-        writers => table("Native code that wrote", "writer", all.by_writer()),
-        modules => table("Modules that own it", "owner", all.by_module()),
-        owners => tree(&all.owner_tree(), pages),
+        lines => table(["Lines", "Line under way", "line"], all.by_line()),
+        fields => table(["Types and fields", "Field written to", "field"], all.by_field()),
+        types => table(["Types", "Type written to", "type"], all.by_type()),
+        functions => table(["Functions", "Innermost function", ""], all.by_function()),
+        writers => table(["Native code", "Writing function", "writer"], all.by_writer()),
+        owners => owners(&all.owner_tree(), pages),
         finds => all.by_owner().into_iter().take(FINDS).map(|row| row.name).collect::<Vec<_>>(),
         flame => flame::context(recording),
     }))
@@ -81,8 +80,11 @@ fn by_cause(all: &Ranking) -> Result<Value> {
     Ok(context! { svg => Value::from_safe_string(svg), rows => table })
 }
 
-/// A ranking as the template draws it. `kind` is what the map finds its names by; empty for not.
-fn table(title: &str, kind: &str, rows: &[Ranked], all: u64) -> Value {
+/// A ranking as the template draws it: its title, what its rows are, and what the map finds them by
+/// (empty for not). Without rows where nothing is known.
+fn table([title, what, kind]: [&str; 3], rows: &[Ranked], all: u64) -> Value {
+    let known = |row: &Ranked| ![NO_LINE, NO_TYPE, NO_WRITER].contains(&row.name.as_str());
+    let rows = if rows.iter().any(known) { rows } else { &[] };
     let most = rows.first().map_or(1, |row| row.pages);
     let row = |row: &Ranked| {
         let find = if kind.is_empty() { String::new() } else { format!("{kind}:{}", row.name) };
@@ -92,6 +94,7 @@ fn table(title: &str, kind: &str, rows: &[Ranked], all: u64) -> Value {
     let (first, rest) = rows.split_at(rows.len().min(SHOWN));
     context! {
         title,
+        what,
         rows => first.iter().map(row).collect::<Vec<_>>(),
         rest => rest.iter().take(MOST).map(row).collect::<Vec<_>>(),
         left_out => grouped(rest.len().saturating_sub(MOST) as u64),
@@ -113,8 +116,11 @@ fn figures((pages, ghosts, cause): (u64, u64, Cause), most: u64, all: u64) -> Va
     }
 }
 
-/// The owners as nested values, the large ones open.
-fn tree(rows: &[OwnerRow], all: u64) -> Vec<Value> {
+/// The owners as nested values, the large ones open; nothing where none is known.
+fn owners(rows: &[OwnerRow], all: u64) -> Vec<Value> {
+    if rows.iter().all(|row| row.owner == NONE) {
+        return Vec::new();
+    }
     let mut children: HashMap<Option<usize>, Vec<usize>> = HashMap::new();
     for (index, row) in rows.iter().enumerate().filter(|(_, row)| row.depth <= MOST_DEPTH) {
         children.entry(row.parent).or_default().push(index);

@@ -14,6 +14,8 @@ use std::collections::HashMap;
 
 /// Stacks in the table.
 const STACKS: usize = 12;
+/// Calls of a stack in the table.
+const DEEPEST: usize = 64;
 /// A call is drawn from one in so many pages on: less is thinner than a pixel at any zoom that helps.
 const THINNEST: u64 = 20_000;
 
@@ -102,7 +104,8 @@ fn stacks(breaks: &Breaks, counts: &Counts) -> Vec<Value> {
         .take(STACKS)
         .map(|at| {
             let frame = u32::try_from(at).unwrap_or(u32::MAX);
-            let stack: Vec<String> = breaks.stack(frame).map(|frame| breaks.place(frame)).collect();
+            let stack: Vec<String> =
+                breaks.stack(frame).take(DEEPEST).map(|frame| breaks.place(frame)).collect();
             context! {
                 stack,
                 pages => grouped(counts.own[at]),

@@ -121,8 +121,12 @@ fn pack(rows: &[Break], stories: &Table<Story>, threads: &Table<u32>) -> String 
         push_number(&mut bytes, row.page.saturating_sub(previous));
         previous = row.page;
     }
-    rows.iter().for_each(|row| push_number(&mut bytes, stories.number(&story(row))));
-    rows.iter().for_each(|row| push_number(&mut bytes, threads.number(&row.thread)));
+    for row in rows {
+        push_number(&mut bytes, stories.number(&story(row)));
+    }
+    for row in rows {
+        push_number(&mut bytes, threads.number(&row.thread));
+    }
     let (high, low): (Vec<u8>, Vec<u8>) = rows.iter().map(|row| row.offset.to_be_bytes().into()).unzip();
     bytes.extend(high);
     bytes.extend(low);
