@@ -28,7 +28,7 @@ fn inflated(document: &str, id: &str) -> Vec<u8> {
 }
 
 /// Numbers of seven bits a byte, low bits first.
-fn numbers<'a>(bytes: &'a [u8], count: usize) -> (Vec<u64>, &'a [u8]) {
+fn numbers(bytes: &[u8], count: usize) -> (Vec<u64>, &[u8]) {
     let mut at = 0;
     let mut number = || {
         let (mut value, mut shift) = (0, 0);
