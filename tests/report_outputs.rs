@@ -13,19 +13,23 @@ fn example() -> Recording {
 
 #[test]
 fn text_fits_one_screen() {
-    let screen = text::render(&example(), 100, false);
+    let mut recording = example();
+    let screen = text::render(&recording, 80, false);
     assert!(
-        screen.lines().count() <= 42 && screen.lines().all(|line| line.chars().count() <= 100),
+        screen.lines().count() <= 50 && screen.lines().all(|line| line.chars().count() <= 80),
         "{screen}"
     );
     assert!(screen.lines().last().unwrap().starts_with("next: "));
     insta::assert_snapshot!(screen);
+    recording.findings.clear();
+    let screen = text::render(&recording, 80, false);
+    assert!((24..=41).contains(&screen.lines().count()), "{}\n{screen}", screen.lines().count());
 }
 
 #[test]
 fn text_stays_one_screen_for_large_families_and_narrow_terminals() {
     let large = recording(Shape { pages: 2000, workers: 40, steps: 30, server: false, seed: 9 });
-    for (width, most) in [(60, 64), (80, 52), (120, 46)] {
+    for (width, most) in [(60, 78), (80, 58), (120, 49)] {
         let screen = text::render(&large, width, false);
         assert!(screen.lines().count() <= most, "{}\n{screen}", screen.lines().count());
         assert!(
@@ -51,7 +55,23 @@ fn json_is_the_stable_contract() {
     let worker = &value["steps"][2]["workers"][0];
     assert_eq!(worker["inherited"], 2000);
     assert!(value["family"]["pss_bytes"].as_u64().unwrap() > 0);
-    insta::assert_json_snapshot!(value, { ".about.forkprint_version" => "[version]", ".steps[0:2].ledger.shares" => "[shares]" });
+    let explained = &value["explained"];
+    for ranking in ["by_line", "by_function", "by_type", "by_cause", "by_module"] {
+        let rows = explained[ranking].as_array().unwrap();
+        let pages: u64 = rows.iter().map(|row| row["pages"].as_u64().unwrap()).sum();
+        assert_eq!(pages, example().breaks.rows.len() as u64, "{ranking}");
+    }
+    assert_eq!(explained["by_field"].as_array().unwrap().len(), 20, "the top of a longer list");
+    insta::assert_json_snapshot!(value, {
+        ".about.forkprint_version" => "[version]",
+        ".steps[0:2].ledger.shares" => "[shares]",
+        ".explained.*[].share" => "[share]",
+        ".explained.by_function[1:]" => "[…]",
+        ".explained.by_type[1:]" => "[…]",
+        ".explained.by_field[1:]" => "[…]",
+        ".explained.by_owner[2:]" => "[…]",
+        ".explained.by_writer[1:]" => "[…]",
+    });
 }
 
 #[derive(Parser)]

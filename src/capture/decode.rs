@@ -2,6 +2,7 @@
 
 use super::tables::{CONTENTS, STATES, WRITERS};
 use crate::family::PageState;
+use crate::family::breaks::NONE;
 use crate::family::recording::{Content, NO_STEP, PageCell};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{UInt8Type, UInt16Type, UInt32Type, UInt64Type};
@@ -30,6 +31,35 @@ impl<'a> Columns<'a> {
     /// A column of counts.
     pub fn u32s(&self, name: &str) -> Result<&'a [u32], String> {
         Ok(self.numbers::<UInt32Type>(name)?.values())
+    }
+
+    /// A column of small numbers.
+    pub fn u16s(&self, name: &str) -> Result<&'a [u16], String> {
+        Ok(self.numbers::<UInt16Type>(name)?.values())
+    }
+
+    /// A column of very small numbers.
+    pub fn u8s(&self, name: &str) -> Result<&'a [u8], String> {
+        Ok(self.numbers::<UInt8Type>(name)?.values())
+    }
+
+    /// A column of indices in a table of `len` entries; null is [`NONE`].
+    pub fn indices(&self, name: &str, len: usize) -> Result<Vec<u32>, String> {
+        let indices: Vec<u32> =
+            self.numbers::<UInt32Type>(name)?.iter().map(|index| index.unwrap_or(NONE)).collect();
+        match indices.iter().find(|&&index| index != NONE && index as usize >= len) {
+            Some(index) => Err(format!("column {name} refers to entry {index} of {len}")),
+            None => Ok(indices),
+        }
+    }
+
+    /// A column of texts.
+    pub fn strings(&self, name: &str) -> Result<Vec<String>, String> {
+        let array = self
+            .column(name)?
+            .as_string_opt::<i32>()
+            .ok_or_else(|| format!("column {name} holds no strings"))?;
+        Ok(array.iter().map(|text| text.unwrap_or_default().to_owned()).collect())
     }
 
     /// A column of names, as indices in `known`.

@@ -19,9 +19,15 @@ pub(super) struct Manifest {
     pub region_names: Vec<String>,
     /// Worker indices in the order of their rows in the `pages` table.
     pub page_workers: Vec<u32>,
+    /// Names of the types that breaks refer to.
+    #[serde(default)]
+    pub type_names: Vec<String>,
+    /// Names of the fields that breaks refer to.
+    #[serde(default)]
+    pub field_names: Vec<String>,
     /// One stamp for each table file.
     pub tables: BTreeMap<String, Stamp>,
-    /// The recording, without its pages.
+    /// The recording, without its pages and breaks.
     #[serde(flatten)]
     pub recording: Recording,
 }

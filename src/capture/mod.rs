@@ -2,9 +2,11 @@
 //!
 //! `NAME.forkprint/manifest.json` holds everything but the pages. The tables beside it repeat what
 //! people query (`processes`, `regions`, `steps`) and hold what is too much for JSON (`pages`,
-//! `transitions`, `fresh`). See [`tables`] for the columns.
+//! `transitions`, `fresh`, `breaks` and the tables it refers to). See [`tables`] for the columns.
 
+mod breaks;
 mod decode;
+mod file;
 mod manifest;
 mod reader;
 pub mod tables;

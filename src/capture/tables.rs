@@ -8,6 +8,8 @@
 //! | `pages` | worker and inherited page; worker by worker, in page order | all but addresses and names |
 //! | `transitions` | state that a page once broken or gone had before its last one; by worker, page, time | all but names |
 //! | `fresh` | worker and range of pages made after the fork | yes |
+//! | `breaks` | worker and page that was ever broken; by worker, page | all but addresses and names |
+//! | `owners`, `writers`, `functions`, `frames` | entry that breaks refer to | all but paths and names |
 //!
 //! Names are dictionaries of strings, so that a query reads `state = 'broken'`.
 
@@ -30,6 +32,16 @@ pub const PAGES: &str = "pages.parquet";
 pub const FRESH: &str = "fresh.parquet";
 /// File name of the table of earlier states of pages; captures without it have none.
 pub const TRANSITIONS: &str = "transitions.parquet";
+/// File name of the table of breaks; captures without it have none.
+pub const BREAKS: &str = "breaks.parquet";
+/// File name of the table of owners.
+pub const OWNERS: &str = "owners.parquet";
+/// File name of the table of writers.
+pub const BREAK_WRITERS: &str = "writers.parquet";
+/// File name of the table of functions.
+pub const FUNCTIONS: &str = "functions.parquet";
+/// File name of the table of calls under way.
+pub const FRAMES: &str = "frames.parquet";
 /// File name of the table of processes.
 pub const PROCESSES: &str = "processes.parquet";
 /// File name of the table of steps.
@@ -246,7 +258,10 @@ const fn content_key(content: Content) -> Option<u8> {
     }
 }
 
-fn dictionary8(names: &[&str], keys: impl Iterator<Item = Option<u8>>) -> Result<ArrayRef, ArrowError> {
+pub(super) fn dictionary8(
+    names: &[&str],
+    keys: impl Iterator<Item = Option<u8>>,
+) -> Result<ArrayRef, ArrowError> {
     let names = Arc::new(StringArray::from_iter_values(names));
     Ok(Arc::new(DictionaryArray::<UInt8Type>::try_new(keys.collect(), names)?))
 }

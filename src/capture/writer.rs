@@ -1,8 +1,10 @@
 //! Writes a capture: all of it, or nothing.
 
+use super::breaks;
 use super::manifest::{self, Manifest, Stamp};
 use super::tables;
 use crate::error::{Context, Error, Result};
+use crate::family::Breaks;
 use crate::family::recording::{PageHistory, Recording, SCHEMA_VERSION};
 use arrow_array::RecordBatch;
 use parquet::arrow::ArrowWriter;
@@ -94,6 +96,9 @@ fn fill(recording: &Recording, folder: &Path) -> Result<()> {
     put(tables::STEPS, &[tables::steps(recording).doing(WHAT)?])?;
     put(tables::FRESH, &[tables::fresh(history).doing(WHAT)?])?;
     put(tables::TRANSITIONS, &[tables::transitions(history, &step_names).doing(WHAT)?])?;
+    for (name, table) in breaks::tables(recording, &step_names).doing(WHAT)? {
+        put(name, &[table])?;
+    }
     if !pages.is_empty() {
         put(tables::PAGES, &pages)?;
     }
@@ -101,10 +106,27 @@ fn fill(recording: &Recording, folder: &Path) -> Result<()> {
         schema_version: SCHEMA_VERSION,
         region_names: history.regions.clone(),
         page_workers: history.workers.iter().map(|worker| worker.worker).collect(),
+        type_names: recording.breaks.types.clone(),
+        field_names: recording.breaks.fields.clone(),
         tables: stamps,
-        recording: Recording { pages: PageHistory::default(), ..recording.clone() },
+        recording: without_tables(recording),
     };
     manifest.write(folder)
+}
+
+/// What the manifest repeats of a recording: all but what its tables hold.
+fn without_tables(recording: &Recording) -> Recording {
+    let Recording { about, zygote, workers, steps, reconciliation, findings, .. } = recording;
+    Recording {
+        about: about.clone(),
+        zygote: zygote.clone(),
+        workers: workers.clone(),
+        steps: steps.clone(),
+        reconciliation: reconciliation.clone(),
+        findings: findings.clone(),
+        pages: PageHistory::default(),
+        breaks: Breaks::default(),
+    }
 }
 
 /// Writes a table, one row group for each batch, so that the reader can decode them side by side.

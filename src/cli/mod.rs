@@ -3,6 +3,7 @@
 mod analyze;
 mod demo;
 mod doctor;
+mod export;
 mod interpreter;
 pub mod output;
 mod pages;
@@ -56,6 +57,7 @@ enum Verb {
     Run(run::RunArgs),
     Analyze(analyze::AnalyzeArgs),
     Report(report::ReportArgs),
+    Export(export::ExportArgs),
     Doctor(doctor::DoctorArgs),
     Completions(pages::CompletionsArgs),
     Man(pages::ManArgs),
@@ -120,6 +122,7 @@ fn dispatch(verb: Verb, invocation: &Invocation) -> Result<i32> {
         Verb::Run(args) => run::run(args, invocation),
         Verb::Analyze(args) => analyze::run(args, invocation),
         Verb::Report(args) => report::run(args, invocation.quiet),
+        Verb::Export(args) => export::run(args, invocation.quiet),
         Verb::Doctor(args) => Ok(doctor::run(&args)),
         Verb::Completions(args) => Ok(pages::completions(&args)),
         Verb::Man(args) => pages::man(&args),

@@ -3,7 +3,7 @@
 use crate::capture;
 use crate::error::{Context, Error, Result};
 use crate::family::recording::Recording;
-use crate::report::{html, json, next_command, text};
+use crate::report::{html, json, next_command, shell_word, text};
 use crate::units::Bytes;
 use anstream::AutoStream;
 use anstream::ColorChoice;
@@ -169,13 +169,20 @@ pub fn emit_document(recording: &Recording, args: &DocumentArgs, capture: Option
         Format::Json => json::render(recording),
         Format::Html => html::render(recording)?,
     };
-    let Some(path) = args.file() else { return to_stdout(&document) };
+    deliver(&document, args, |path| match form {
+        Format::Html => format!("xdg-open {}", shell_word(&path.to_string_lossy())),
+        Format::Text | Format::Json => next,
+    })
+}
+
+/// Writes a finished document to its file, or to standard output.
+///
+/// Standard error names the file that was written, and what to do `next` with it.
+pub fn deliver(document: &str, args: &DocumentArgs, next: impl FnOnce(&Path) -> String) -> Result<()> {
+    let Some(path) = args.file() else { return to_stdout(document) };
     write_file(path, document.as_bytes(), args.force)?;
     args.note(&format!("wrote {} ({})", path.display(), Bytes(document.len() as u64)));
-    args.note(&match form {
-        Format::Html => format!("next: xdg-open {}", crate::report::shell_word(&path.to_string_lossy())),
-        Format::Text | Format::Json => format!("next: {next}"),
-    });
+    args.note(&format!("next: {}", next(path)));
     Ok(())
 }
 

@@ -1,12 +1,15 @@
-//! What people read: text for the terminal, JSON for programs, one HTML file for everybody.
+//! What people read: text for the terminal, JSON and flame graphs for programs, one HTML file for everybody.
 
 mod charts;
+pub mod folded;
 pub mod gallery;
 pub mod html;
 pub mod json;
 mod palette;
 pub mod ranking;
 mod second_method;
+pub mod speedscope;
+mod stacks;
 mod steps;
 mod summary;
 pub mod text;

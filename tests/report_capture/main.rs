@@ -1,17 +1,19 @@
 //! Captures: what is read is what was written, and damage is one clear error.
 
+mod random;
+
 use forkprint::capture;
-use forkprint::family::PageState;
-use forkprint::family::recording::Recording;
-use forkprint::family::recording::{
-    Content, Fate, NO_STEP, PageCell, PageHistory, PageRun, Step, Transition, WorkerInfo, WorkerPages,
-};
+use forkprint::family::breaks::{Breaks, Witness};
+use forkprint::family::recording::{Fate, PageHistory, Recording, Step, WorkerInfo};
 use forkprint::family::synthetic::{Shape, recording};
 use proptest::prelude::*;
+use random::any_history_with_breaks;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+const BREAK_TABLES: [&str; 5] =
+    ["breaks.parquet", "owners.parquet", "writers.parquet", "functions.parquet", "frames.parquet"];
 const SMALL: Shape = Shape { pages: 3000, workers: 3, steps: 4, server: false, seed: 7 };
 
 fn written() -> (tempfile::TempDir, PathBuf, Recording) {
@@ -34,13 +36,84 @@ fn a_capture_reads_back_as_it_was_recorded() {
 fn a_capture_without_transitions_reads_as_having_none() {
     let (_folder, path, mut recording) = written();
     assert!(recording.pages.workers.iter().all(|worker| worker.earlier.len() > 10));
-    let manifest = path.join("manifest.json");
-    let mut value: serde_json::Value = serde_json::from_str(&fs::read_to_string(&manifest).unwrap()).unwrap();
-    value["tables"].as_object_mut().unwrap().remove("transitions.parquet").unwrap();
-    fs::write(&manifest, value.to_string()).unwrap();
+    edit_manifest(&path, |manifest| {
+        manifest["tables"].as_object_mut().unwrap().remove("transitions.parquet").unwrap();
+    });
     fs::remove_file(path.join("transitions.parquet")).unwrap();
     recording.pages.workers.iter_mut().for_each(|worker| worker.earlier.clear());
     assert_eq!(capture::read(&path).unwrap(), recording);
+}
+
+#[test]
+fn a_capture_without_breaks_reads_as_having_none() {
+    let (_folder, path, mut recording) = written();
+    assert!(recording.breaks.rows.len() > 100 && !recording.breaks.frames.is_empty());
+    edit_manifest(&path, |manifest| {
+        for table in BREAK_TABLES {
+            manifest["tables"].as_object_mut().unwrap().remove(table).unwrap();
+        }
+        for names in ["type_names", "field_names"] {
+            manifest.as_object_mut().unwrap().remove(names).unwrap();
+        }
+        manifest["about"].as_object_mut().unwrap().remove("witness").unwrap();
+    });
+    BREAK_TABLES.iter().for_each(|table| fs::remove_file(path.join(table)).unwrap());
+    recording.breaks = Breaks::default();
+    recording.about.witness = Witness::None;
+    assert_eq!(capture::read(&path).unwrap(), recording);
+}
+
+fn edit_manifest(path: &Path, edit: impl Fn(&mut serde_json::Value)) {
+    let file = path.join("manifest.json");
+    let mut manifest: serde_json::Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    edit(&mut manifest);
+    fs::write(&file, manifest.to_string()).unwrap();
+}
+
+/// What a reader without our code finds in the table of breaks.
+#[test]
+fn breaks_name_what_they_refer_to() {
+    use arrow_array::cast::AsArray;
+    use arrow_array::types::{UInt32Type, UInt64Type};
+    let (_folder, path, recording) = written();
+    let breaks = &recording.breaks;
+    let opened = fs::File::open(path.join("breaks.parquet")).unwrap();
+    let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(opened)
+        .unwrap()
+        .with_batch_size(breaks.rows.len())
+        .build()
+        .unwrap();
+    let batch = reader.into_iter().next().unwrap().unwrap();
+    let text = |column: &str| {
+        let array = batch.column_by_name(column).unwrap();
+        let plain = texts_of(array);
+        assert_eq!(plain.len(), breaks.rows.len(), "{column}");
+        plain
+    };
+    let (owners, causes, types, functions) = (text("owner"), text("cause"), text("type"), text("function"));
+    let addresses = batch.column_by_name("address").unwrap().as_primitive::<UInt64Type>();
+    let lines = batch.column_by_name("line").unwrap().as_primitive::<UInt32Type>();
+    let pages: Vec<u64> =
+        recording.pages.runs.iter().flat_map(|run| run.first..run.first + u64::from(run.len)).collect();
+    for (at, row) in breaks.rows.iter().enumerate() {
+        assert_eq!(owners[at].clone().unwrap_or_default(), breaks.owner_path(row.owner));
+        assert_eq!(causes[at].as_deref(), Some(row.cause.name()));
+        assert_eq!(types[at].as_ref(), breaks.types.get(row.ty as usize));
+        let innermost = breaks.stack(row.frame).next();
+        let function = innermost.map(|frame| breaks.functions[frame.function as usize].name.clone());
+        let line = lines.iter().nth(at).unwrap();
+        assert_eq!((&functions[at], line), (&function, innermost.map(|frame| frame.line)));
+        assert_eq!(addresses.value(at), pages[row.page as usize] * 4096 + u64::from(row.offset));
+    }
+}
+
+/// The texts of a dictionary column.
+fn texts_of(array: &dyn arrow_array::Array) -> Vec<Option<String>> {
+    use arrow_array::cast::AsArray;
+    let dictionary = array.as_any_dictionary();
+    let values = dictionary.values().as_string::<i32>();
+    let keys = dictionary.normalized_keys();
+    (0..array.len()).map(|row| array.is_valid(row).then(|| values.value(keys[row]).to_owned())).collect()
 }
 
 #[test]
@@ -79,7 +152,8 @@ fn what_is_not_a_capture_is_never_replaced() {
 
 #[test]
 fn damaged_files_are_told_by_name() {
-    for name in ["pages.parquet", "regions.parquet", "fresh.parquet", "transitions.parquet"] {
+    let tables = ["pages.parquet", "regions.parquet", "fresh.parquet", "transitions.parquet"];
+    for name in tables.into_iter().chain(BREAK_TABLES) {
         for damage in [cut as fn(&Path), flip, remove, empty] {
             let (_folder, path, _) = written();
             damage(&path.join(name));
@@ -92,6 +166,31 @@ fn damaged_files_are_told_by_name() {
         damage(&path.join("manifest.json"));
         let error = capture::read(&path).unwrap_err().to_string();
         assert!(error.contains("manifest") && error.contains("fix:"), "{error}");
+    }
+}
+
+/// The writer of a capture trusts its recording; the reader of a capture trusts nobody.
+#[test]
+fn indices_that_lead_nowhere_are_damage() {
+    type Damage = fn(&mut Breaks);
+    let cases: [(&str, Damage); 8] = [
+        ("breaks.parquet", |breaks| breaks.rows[7].page = 3000),
+        ("breaks.parquet", |breaks| breaks.rows.swap(3, 4)),
+        ("breaks.parquet", |breaks| breaks.rows[7].ty = 99_999),
+        ("breaks.parquet", |breaks| breaks.owners.truncate(1)),
+        ("breaks.parquet", |breaks| breaks.rows[7].frame = 99_999),
+        ("frames.parquet", |breaks| breaks.frames[1].function = 99_999),
+        ("frames.parquet", |breaks| breaks.frames[1].parent = 1),
+        ("owners.parquet", |breaks| breaks.owners[0].parent = 2),
+    ];
+    for (name, damage) in cases {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("app.forkprint");
+        let mut recording = recording(SMALL);
+        damage(&mut recording.breaks);
+        capture::write(&recording, &path, false).unwrap();
+        let error = capture::read(&path).unwrap_err().to_string();
+        assert!(error.starts_with("cannot read the capture\n") && error.contains(name), "{error}");
     }
 }
 
@@ -161,68 +260,15 @@ fn a_full_disk_leaves_the_earlier_capture_and_nothing_else() {
     assert_eq!(fs::read_dir(disk.0.path()).unwrap().count(), 1);
 }
 
-fn any_cell() -> impl Strategy<Value = PageCell> {
-    let content = prop::sample::select(vec![Content::NotCompared, Content::Equal, Content::Differs]);
-    (prop::sample::select(PageState::ALL.to_vec()), 0..=NO_STEP, content, any::<u16>())
-        .prop_map(|(state, step, content, bytes_changed)| PageCell { state, step, content, bytes_changed })
-}
-
-fn any_transitions(pages: usize) -> impl Strategy<Value = Vec<Transition>> {
-    let key = (0..u32::try_from(pages.max(1)).unwrap(), 0..NO_STEP);
-    let most = if pages == 0 { 0 } else { 9 };
-    prop::collection::btree_map(key, any_cell(), 0..=most).prop_map(|transitions| {
-        transitions
-            .into_iter()
-            .map(|((page, until), PageCell { state, content, .. })| Transition {
-                page,
-                until,
-                state,
-                content,
-            })
-            .collect()
-    })
-}
-
-fn any_history() -> impl Strategy<Value = PageHistory> {
-    let runs = prop::collection::vec((0_u64..5, 1_u32..20, 0_u32..3), 0..8);
-    (runs, prop::collection::btree_set(any::<u32>(), 0..4)).prop_flat_map(|(runs, workers)| {
-        let mut next = 0x7f00_0000;
-        let runs: Vec<PageRun> = runs
-            .into_iter()
-            .map(|(gap, len, region)| {
-                let first = next + gap;
-                next = first + u64::from(len);
-                PageRun { first, len, region }
-            })
-            .collect();
-        let pages = runs.iter().map(|run| run.len as usize).sum::<usize>();
-        let each = (
-            prop::collection::vec(any_cell(), pages),
-            any_transitions(pages),
-            prop::collection::vec((0_u64..1 << 40, 1_u32..99), 0..4),
-        );
-        let count = workers.len();
-        prop::collection::vec(each, count).prop_map(move |each| PageHistory {
-            regions: vec!["heap".into(), "</script>".into(), String::new()],
-            runs: runs.clone(),
-            workers: workers
-                .iter()
-                .zip(each)
-                .map(|(&worker, (cells, earlier, fresh))| WorkerPages { worker, cells, earlier, fresh })
-                .collect(),
-        })
-    })
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
     #[test]
-    fn every_history_survives(pages in any_history(), names in prop::collection::vec(".{0,6}", 0..4), seconds in 0.0..1e9_f64) {
+    fn every_history_survives((pages, breaks) in any_history_with_breaks(), names in prop::collection::vec(".{0,6}", 0..4), seconds in 0.0..1e9_f64) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.forkprint");
         let steps = names.iter().map(|name| Step { name: name.clone(), seconds, ..Step::default() }).collect();
         let fate = Fate::Failed { message: names.concat(), step: String::new() };
-        let recording = Recording { pages, steps, workers: vec![WorkerInfo { worker: 0, pid: 1, fate }], ..Recording::default() };
+        let recording = Recording { pages, breaks, steps, workers: vec![WorkerInfo { worker: 0, pid: 1, fate }], ..Recording::default() };
         capture::write(&recording, &path, false).unwrap();
         prop_assert_eq!(capture::read(&path).unwrap(), recording);
     }
@@ -247,7 +293,7 @@ fn documented(markdown: &str) -> Vec<(String, Vec<String>)> {
 #[test]
 fn every_table_and_column_is_documented() {
     let (_folder, path, _) = written();
-    let documented = documented(include_str!("../docs/capture.md"));
+    let documented = documented(include_str!("../../docs/capture.md"));
     let files = fs::read_dir(&path).unwrap().filter_map(|file| file.unwrap().file_name().into_string().ok());
     assert_eq!(files.filter(|file| file.ends_with(".parquet")).count(), documented.len());
     for (file, columns) in documented {

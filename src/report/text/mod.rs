@@ -1,20 +1,25 @@
-//! One terminal screen: verdict, steps, regions, who pays, findings, evidence, and what to type next.
+//! One terminal screen: verdict, steps, causes, who pays, findings, evidence, and what to type next.
 
-use super::second_method::{Check, checks, last_step, worst_check};
+mod evidence;
+mod explained;
+mod paint;
+mod regions;
+
+pub(super) use evidence::equation;
+
+use super::ranking::headline;
 use super::steps::StepTable;
-use super::summary::{self, Summary, clipped, column_percent, counted, grouped, nothing_was_run};
+use super::summary::{self, Summary, counted, nothing_was_run};
 use super::verdict::{rest_of, verdict};
 use super::wrap::wrap;
 use crate::family::Ledger;
-use crate::family::recording::{Fate, Finding, Reconciliation, Recording, Step};
+use crate::family::recording::{Fate, Finding, Recording, Step};
 use crate::units::Bytes;
-use anstyle::{AnsiColor, Style};
+use paint::Paint;
 use std::fmt::Write;
 
-/// Steps shown before the middle ones are left out.
-const MOST_STEPS: usize = 10;
-/// Regions shown before the small ones are summed up.
-const MOST_REGIONS: usize = 6;
+/// Steps shown before the middle ones are left out: without causes below them, and with.
+const MOST_STEPS: [usize; 2] = [10, 6];
 
 /// The recording as text for a terminal of `width` columns, with colours only where asked.
 ///
@@ -40,8 +45,8 @@ pub fn render_with_next(recording: &Recording, width: usize, color: bool, next: 
         page.head(recording),
         page.verdict(recording),
         page.steps(recording),
-        page.regions(recording),
-        page.ledger(recording),
+        page.where_and_why(recording),
+        page.regions_in_short(recording) + &page.ledger(recording),
         page.fates(recording),
         page.findings(&recording.findings),
         page.evidence(recording),
@@ -76,7 +81,9 @@ impl Page {
         let sentences = verdict(recording).map(|sentence| printable(&sentence)).join(" ");
         let mut text = self.wrap(&sentences, 0);
         let rest = Summary::of(recording).map(|summary| rest_of(&summary.split)).unwrap_or_default();
-        if !rest.is_empty() {
+        if let Some(why) = headline(recording) {
+            text += &self.paint.bold(&self.wrap(&format!("why: {}", printable(&why)), 5));
+        } else if !rest.is_empty() {
             let rest = format!("the rest of what is no longer shared, all workers: {rest}");
             text += &self.paint.dim(&self.wrap(&rest, 0));
         }
@@ -95,52 +102,17 @@ impl Page {
         let table = StepTable::of(recording, self.width);
         let mut text = self.paint.dim("no longer shared, per worker, since the fork\n");
         text += &self.paint.dim(&table.head());
-        let hidden = steps.len().saturating_sub(MOST_STEPS);
+        let most = MOST_STEPS[usize::from(headline(recording).is_some())];
+        let hidden = steps.len().saturating_sub(most);
         for (index, step) in steps.iter().enumerate() {
-            if hidden > 0 && index == MOST_STEPS / 2 {
+            if hidden > 0 && index == most / 2 {
                 let _ = writeln!(text, "{}", self.paint.dim(&format!("… {}", counted(hidden, "more step"))));
             }
-            if index < MOST_STEPS / 2 || index >= MOST_STEPS / 2 + hidden {
+            if index < most / 2 || index >= most / 2 + hidden {
                 text += &table.row(step);
             }
         }
         text
-    }
-
-    fn regions(&self, recording: &Recording) -> String {
-        let Some(step) = summary::worst_step(recording).map(|index| &recording.steps[index]) else {
-            return String::new();
-        };
-        let mut regions: Vec<(String, u64)> = step
-            .regions
-            .iter()
-            .filter(|(_, pages)| **pages > 0)
-            .map(|(name, &pages)| (printable(name), pages))
-            .collect();
-        regions.sort_by_key(|(_, pages)| std::cmp::Reverse(*pages));
-        let total: u64 = regions.iter().map(|(_, pages)| pages).sum();
-        if regions.len() > MOST_REGIONS {
-            let rest = regions.split_off(MOST_REGIONS - 1);
-            regions.push((format!("{} more", rest.len()), rest.iter().map(|(_, pages)| pages).sum()));
-        }
-        let most = regions.iter().map(|(_, pages)| *pages).max().unwrap_or(0);
-        let mut text = String::new();
-        for (name, pages) in &regions {
-            let bar = bar(*pages, most, self.width.saturating_sub(50).clamp(8, 24));
-            let _ = writeln!(
-                text,
-                "{:<24} {:>10} {:>7}  {}",
-                clipped(name, 24),
-                Bytes::of_pages(*pages),
-                column_percent(*pages, total),
-                self.paint.accent(&bar)
-            );
-        }
-        if text.is_empty() {
-            return text;
-        }
-        let head = format!("broken by region, all workers, after “{}”", printable(&step.name));
-        self.paint.dim(&self.wrap(&head, 0)) + &text
     }
 
     fn ledger(&self, recording: &Recording) -> String {
@@ -192,21 +164,6 @@ impl Page {
         text
     }
 
-    fn evidence(&self, recording: &Recording) -> String {
-        let rung = recording.about.rung;
-        let mut text = self.wrap(&format!("evidence: {} — {}", rung.name(), rung.explanation()), 10);
-        text += &self.wrap(&format!("          {}", equation(&recording.reconciliation)), 10);
-        if let Some(last) = last_step(recording) {
-            let sentences: Vec<String> = checks(last).iter().map(Check::sentence).collect();
-            text += &self.wrap(&format!("          second method: {}", sentences.join("; ")), 10);
-        }
-        if let Some((step, check)) = worst_check(recording) {
-            let name = printable(&step.name);
-            text += &self.wrap(&format!("          worst step: after “{name}”, {}", check.sentence()), 10);
-        }
-        self.paint.dim(&text)
-    }
-
     fn notes(&self, recording: &Recording) -> String {
         recording.about.notes.iter().map(|note| self.wrap(&format!("note: {}", printable(note)), 6)).collect()
     }
@@ -232,34 +189,6 @@ pub(super) fn fate(fate: &Fate) -> String {
     }
 }
 
-/// The reconciliation as an equation with numbers.
-pub(super) fn equation(sums: &Reconciliation) -> String {
-    let lost = if sums.lost_samples > 0 {
-        format!(" ({} samples lost)", grouped(sums.lost_samples))
-    } else {
-        String::new()
-    };
-    let why = if sums.explained == 0 && sums.unexplained > 0 {
-        "; causes are not attributed by this version"
-    } else {
-        ""
-    };
-    format!(
-        "{} broken = {} explained + {} by the kernel + {} at the fork itself, before the first step (floor) + {} unexplained{lost}{why}",
-        grouped(sums.broken),
-        grouped(sums.explained),
-        grouped(sums.kernel_writes),
-        grouped(sums.floor),
-        grouped(sums.unexplained)
-    )
-}
-
-fn bar(part: u64, whole: u64, width: usize) -> String {
-    let eighths = usize::try_from(part.saturating_mul(width as u64 * 8) / whole.max(1)).unwrap_or(0).max(1);
-    let rest = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"][eighths % 8];
-    "█".repeat(eighths / 8) + rest
-}
-
 /// Text of measured programs without control characters, which could steer a terminal.
 pub(super) fn printable(text: &str) -> String {
     let unsafe_in_terminals = |c: char| {
@@ -267,36 +196,6 @@ pub(super) fn printable(text: &str) -> String {
             || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
     text.chars().map(|c| if unsafe_in_terminals(c) { ' ' } else { c }).collect()
-}
-
-struct Paint {
-    color: bool,
-}
-
-impl Paint {
-    fn with(&self, style: Style, text: &str) -> String {
-        if !self.color {
-            return text.to_owned();
-        }
-        let body = text.trim_end_matches('\n');
-        format!("{style}{body}{style:#}{}", &text[body.len()..])
-    }
-
-    fn bold(&self, text: &str) -> String {
-        self.with(Style::new().bold(), text)
-    }
-
-    fn dim(&self, text: &str) -> String {
-        self.with(Style::new().dimmed(), text)
-    }
-
-    fn warn(&self, text: &str) -> String {
-        self.with(AnsiColor::Yellow.on_default().bold(), text)
-    }
-
-    fn accent(&self, text: &str) -> String {
-        self.with(AnsiColor::Yellow.on_default(), text)
-    }
 }
 
 #[cfg(test)]
@@ -319,14 +218,6 @@ mod tests {
         let screen = render(&recording, 120, false);
         assert!(screen.contains("second method") && !screen.contains("whole family"), "{screen}");
         assert!(!screen.contains("-100"), "{screen}");
-    }
-
-    #[test]
-    fn unexplained_pages_are_no_failure_while_causes_are_not_attributed() {
-        let sums = Reconciliation { broken: 9, floor: 4, unexplained: 5, ..Reconciliation::default() };
-        let said = equation(&sums);
-        assert!(said.contains("4 at the fork itself, before the first step (floor) + 5 unexplained; causes"));
-        assert!(!equation(&Reconciliation { explained: 2, ..sums }).contains("causes"));
     }
 
     #[test]
