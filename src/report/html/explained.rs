@@ -21,6 +21,8 @@ const FINDS: usize = 60;
 /// Owners shown below one owner, and how far down.
 const MOST_CHILDREN: usize = 12;
 const MOST_DEPTH: u32 = 12;
+/// Owners with less of all pages, in percent, are summed up.
+const LEAST_SHARE: f64 = 0.1;
 /// An owner with this share of all pages, in percent, shows what it owns from the start.
 const OPEN_FROM: f64 = 25.0;
 
@@ -135,7 +137,8 @@ fn branches(
     all: u64,
 ) -> Vec<Value> {
     let siblings = children.get(&parent).map_or(&[][..], Vec::as_slice);
-    let (shown, rest) = siblings.split_at(siblings.len().min(MOST_CHILDREN));
+    let worth_showing = siblings.partition_point(|&index| rows[index].share >= LEAST_SHARE);
+    let (shown, rest) = siblings.split_at(worth_showing.min(MOST_CHILDREN));
     let mut values: Vec<Value> = shown
         .iter()
         .map(|&index| {

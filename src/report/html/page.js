@@ -38,7 +38,7 @@ if ($('copy') && navigator.clipboard) {
 let before = [];
 let beforeTheme = 0;
 addEventListener('beforeprint', () => {
-  before = [...document.querySelectorAll('details:not([open])')].filter(d => d.querySelectorAll('tr').length <= 20);
+  before = [...document.querySelectorAll('details:not([open])')].filter(d => d.querySelectorAll('tr').length <= 20 && !d.closest('.owners'));
   before.forEach(d => { d.open = true; });
   beforeTheme = theme;
   setTheme(1);
