@@ -6,6 +6,7 @@ mod browser;
 mod skip;
 
 use browser::opened;
+use forkprint::family::Breaks;
 use forkprint::family::recording::{Fate, Finding, PageHistory, Recording, Rung, WorkerInfo};
 use forkprint::family::synthetic::{Shape, recording};
 use forkprint::report::{gallery, html};
@@ -27,6 +28,19 @@ fn hostile() -> Recording {
     recording.findings = vec![Finding { code: text(), title: text(), evidence: text(), fix: text() }];
     recording.workers[0].fate = Fate::Failed { message: text(), step: text() };
     recording.pages.regions.iter_mut().for_each(|region| region.push_str(HOSTILE));
+    let breaks = &mut recording.breaks;
+    for name in breaks.types.iter_mut().chain(&mut breaks.fields) {
+        name.push_str(HOSTILE);
+    }
+    breaks.owners.iter_mut().for_each(|owner| owner.label.push_str(HOSTILE));
+    for writer in &mut breaks.writers {
+        writer.symbol.push_str(HOSTILE);
+        writer.library.push_str(HOSTILE);
+    }
+    for function in &mut breaks.functions {
+        function.name.push_str(HOSTILE);
+        function.file.push_str(HOSTILE);
+    }
     for step in &mut recording.steps {
         step.name.push_str(HOSTILE);
         step.regions =
@@ -95,10 +109,12 @@ fn recordings_without_pages_steps_or_workers_are_drawn_too() {
 
 #[test]
 fn a_million_pages_stay_below_three_megabytes() {
-    let document =
-        html::render(&recording(Shape { pages: 1_000_000, workers: 2, steps: 5, server: false, seed: 2 }))
-            .unwrap();
-    assert!(document.len() < 3_000_000, "{}", document.len());
+    let mut recording = recording(Shape { pages: 1_000_000, workers: 2, steps: 5, server: false, seed: 2 });
+    let explained = html::render(&recording).unwrap().len();
+    recording.breaks = Breaks::default();
+    let pages = html::render(&recording).unwrap().len();
+    assert!(pages < 3_000_000, "{pages}");
+    assert!(explained < 3 * pages, "{explained} with the breaks, {pages} without");
 }
 
 fn grouped(count: u64) -> String {
@@ -110,7 +126,8 @@ fn grouped(count: u64) -> String {
 
 #[test]
 fn a_browser_counts_the_pages_that_were_measured() {
-    let recording = recording(SMALL);
+    let mut recording = recording(SMALL);
+    recording.breaks = Breaks::default();
     let worker = &recording.steps.last().unwrap().workers[0];
     let zygote_only = worker.broken - worker.broken_by_worker;
     let shared = worker.inherited - worker.broken - worker.gone;
@@ -141,8 +158,13 @@ fn a_browser_counts_the_pages_that_were_measured() {
 
 #[test]
 fn a_browser_is_not_fooled_by_hostile_text() {
-    let Some(seen) = opened(&html::render(&hostile()).unwrap()) else { return };
+    let hostile = html::render(&hostile()).unwrap();
+    let walk = "<script>setTimeout(() => {
+  for (const id of ['map', 'flame']) for (const key of ['n', 'ArrowDown', 'ArrowDown', 'Enter']) document.getElementById(id).dispatchEvent(new KeyboardEvent('keydown', { key }));
+}, 3000);</script></body>";
+    let Some(seen) = opened(&hostile.replace("</body>", walk)) else { return };
     assert_eq!(seen.console, Vec::<String>::new());
-    assert!(!seen.document.contains("<title>owned"));
-    assert!(seen.document.contains("data-ready=\"true\""));
+    assert!(!seen.document.contains("<title>owned") && !seen.document.contains("<img"));
+    assert_eq!(seen.document.matches("data-ready=\"true\"").count(), 2, "map and flame graph are drawn");
+    assert!(seen.document.contains("cause: "), "the texts of breaks were shown");
 }

@@ -148,6 +148,8 @@ const PROBE: &str = "<script>
 (async () => {
   const $ = id => document.getElementById(id);
   while ($('map-status').dataset.ready !== 'true') await new Promise(done => setTimeout(done, 20));
+  const byState = document.querySelector('[data-colour=state]');
+  if (byState) byState.click();
   const seen = [];
   for (const option of [...$('map-worker').options].filter(option => Number(option.value) >= 0)) {
     $('map-worker').value = option.value;

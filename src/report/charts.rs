@@ -18,7 +18,9 @@ const WIDTH: i32 = 540;
 const ROW: i32 = 30;
 const BAR: i32 = 16;
 const LABELS: i32 = 138;
+/// Room for the longest text at the end of a bar: at least this, and so much for each character.
 const TOTALS: i32 = 126;
+const CHARACTER: i32 = 8;
 
 /// One row of a bar chart.
 pub(super) struct Row {
@@ -39,7 +41,9 @@ pub(super) fn bars(title: &str, description: &str, rows: &[Row]) -> Result<Strin
         .iter()
         .map(|row| row.track.max(row.parts.iter().map(|part| part.1).sum()))
         .fold(f64::MIN_POSITIVE, f64::max);
-    let scale = f64::from(WIDTH - LABELS - TOTALS) / longest;
+    let widest = rows.iter().map(|row| row.total.chars().count()).max().unwrap_or(0);
+    let totals = (i32::try_from(widest).unwrap_or(0) * CHARACTER + 8).clamp(TOTALS, WIDTH / 2);
+    let scale = f64::from(WIDTH - LABELS - totals) / longest;
     draw(title, description, height, |canvas| {
         for (index, row) in (0..).zip(rows) {
             let top = index * ROW + (ROW - BAR) / 2;

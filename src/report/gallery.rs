@@ -2,6 +2,7 @@
 
 use super::html::{page, style};
 use super::palette::Role;
+use super::ranking::headline;
 use super::summary::{Summary, shown_percent};
 use super::verdict::verdict;
 use crate::error::Result;
@@ -19,6 +20,7 @@ pub struct Entry {
     description: String,
     runtime: String,
     verdict: [String; 2],
+    headline: Option<String>,
     command: String,
     parts: Vec<Part>,
     figures: String,
@@ -43,6 +45,7 @@ impl Entry {
             description: about.description.clone(),
             runtime: about.runtime_shown(),
             verdict: verdict(recording),
+            headline: headline(recording),
             command: about.command.clone(),
             figures: summary.as_ref().map(figures).unwrap_or_default(),
             parts: summary.as_ref().map(parts).unwrap_or_default(),

@@ -1,7 +1,9 @@
 //! What the report rests on: the rung, the reconciliation, and the kernel's totals beside ours.
 
 use super::super::second_method::{checks, difference, last_step, worst_check};
+use super::super::summary::grouped;
 use super::super::text::equation;
+use crate::family::Witness;
 use crate::family::recording::Recording;
 use crate::units::Bytes;
 use minijinja::{Value, context};
@@ -26,11 +28,24 @@ pub(super) fn context(recording: &Recording) -> Value {
         .collect();
     context! {
         rung => about.rung.name(), explanation => about.rung.explanation(), equation => equation(&recording.reconciliation),
+        witness => about.witness.name(), witness_explanation => about.witness.explanation(), lost => lost(recording),
         checks => rows, worst => differs,
         zygote => format!("process {}, {} private, {} resident", recording.zygote.pid, Bytes::of_pages(recording.zygote.private_pages), Bytes(recording.zygote.rss_bytes)),
         runtime => about.runtime_shown(),
         measured => date(about.created_unix),
     }
+}
+
+/// What is said of break events that were counted, where there is a witness.
+fn lost(recording: &Recording) -> Option<String> {
+    let lost = recording.reconciliation.lost_samples;
+    (recording.about.witness != Witness::None).then(|| match lost {
+        0 => "No event was lost: the kernel's counter agrees with what was delivered.".to_owned(),
+        lost => format!(
+            "The kernel counted {} more events than it delivered: their pages are unexplained.",
+            grouped(lost)
+        ),
+    })
 }
 
 /// The UTC date of seconds since 1970 (days to civil date after Howard Hinnant); empty for 0.

@@ -8,7 +8,7 @@
 //! units of 32 above).
 
 use super::super::summary::worst_step;
-use super::json_for_script;
+use super::{flame, json_for_script, map_breaks};
 use crate::family::PageState;
 use crate::family::recording::{Content, PageHistory, Recording, WorkerPages};
 use base64::Engine;
@@ -80,10 +80,18 @@ impl<'a> Map<'a> {
             let tasks: Vec<_> = pages.workers.iter().map(|worker| scope.spawn(|| pack(worker))).collect();
             tasks.into_iter().map(|task| task.join().unwrap_or_default()).collect()
         });
-        for (index, cells) in packed.iter().enumerate() {
-            let _ = write!(document, "<script type=\"text/plain\" id=\"map-cells-{index}\">");
-            document.push_str(cells);
+        let mut add = |id: String, data: &str| {
+            let _ = write!(document, "<script type=\"text/plain\" id=\"{id}\">");
+            document.push_str(data);
             document.push_str("</script>\n");
+        };
+        packed.iter().enumerate().for_each(|(index, cells)| add(format!("map-cells-{index}"), cells));
+        if let Some(data) = flame::packed(self.recording) {
+            add("flame-data".into(), &data);
+        }
+        if let Some((index, rows)) = map_breaks::packed(self.recording) {
+            add("map-break-index".into(), &index);
+            rows.iter().enumerate().for_each(|(at, rows)| add(format!("map-breaks-{at}"), rows));
         }
         document.push_str(&tail[SLOT.len()..]);
     }
@@ -137,9 +145,14 @@ fn pack(worker: &WorkerPages) -> String {
             .filter(|cell| cell.content == Content::Differs)
             .map(|cell| changed_code(cell.bytes_changed)),
     );
+    deflated(&bytes)
+}
+
+/// Bytes as a script inflates them: raw deflate in base64.
+pub(super) fn deflated(bytes: &[u8]) -> String {
     let mut encoder = DeflateEncoder::new(Vec::with_capacity(bytes.len() / 4), Compression::fast());
     // Writing to memory does not fail.
-    let deflated = encoder.write_all(&bytes).and_then(|()| encoder.finish()).unwrap_or_default();
+    let deflated = encoder.write_all(bytes).and_then(|()| encoder.finish()).unwrap_or_default();
     STANDARD.encode(deflated)
 }
 
@@ -147,8 +160,9 @@ const fn code(state: PageState, content: Content) -> u8 {
     state as u8 | (content as u8) << 3
 }
 
+/// Seven bits a byte, low bits first.
 #[expect(clippy::cast_possible_truncation, reason = "seven bits")]
-fn push_number(bytes: &mut Vec<u8>, mut number: u32) {
+pub(super) fn push_number(bytes: &mut Vec<u8>, mut number: u32) {
     while number >= 128 {
         bytes.push(number as u8 | 128);
         number >>= 7;

@@ -2,21 +2,38 @@
 const stepName = at => index.steps[at] === undefined ? 'the fork' : index.steps[at];
 const who = () => selected < 0 ? 'All ' + workers.length + ' workers' : 'Worker ' + workers[selected].worker;
 function tell() {
-  const parts = STATES.map((state, cls) => [counts[cls], state.name]).filter(([count], cls) => count > 0 || cls === 0);
-  const total = counts.reduce((sum, count) => sum + count, 0);
+  const parts = colours.kinds.map((kind, at) => [counts[at], kind.name]).filter(([count], at) => count > 0 || at === 0);
+  if (others > 0) parts.push([others, 'broken by others (dimmed)']);
+  const total = counts.reduce((sum, count) => sum + count, others);
   $('map-status').textContent = who() + ' after “' + stepName(step) + '”: ' + group(total) + ' inherited pages: ' + parts.map(([count, name]) => group(count) + ' ' + name).join(' · ');
   $('map-status').dataset.ready = 'true';
   $('map-step-name').textContent = stepName(step);
   $('map-step').setAttribute('aria-valuetext', stepName(step));
-  STATES.forEach((state, cls) => {
-    const button = $('map-legend').children[cls];
-    button.hidden = !everSeen[cls];
-    button.setAttribute('aria-pressed', shown[cls]);
-    button.querySelector('b').textContent = group(counts[cls]);
-    button.querySelector('span').textContent = bytes(counts[cls] * index.page_size);
+  colours.kinds.forEach((kind, at) => {
+    const button = $('map-legend').children[at];
+    button.hidden = !colours.seen[at];
+    button.setAttribute('aria-pressed', colours.shown[at]);
+    button.querySelector('b').textContent = group(counts[at]);
+    button.querySelector('span').textContent = bytes(counts[at] * index.page_size);
   });
 }
-const everSeen = STATES.map((_, cls) => cls === 0);
+function layLegend() {
+  $('map-legend').replaceChildren(...colours.kinds.map((kind, at) => {
+    const button = document.createElement('button'), swatch = document.createElement('i');
+    button.type = 'button';
+    button.title = kind.phrase || '';
+    swatch.className = 'swatch';
+    swatch.style.background = 'var(--' + kind.css + ')';
+    button.append(swatch, kind.name, document.createElement('b'), document.createElement('span'));
+    button.onclick = () => { colours.shown[at] = !colours.shown[at]; paintImage(); tell(); draw(); };
+    return button;
+  }));
+}
+function colourBy(name) {
+  colours = name === 'cause' && byCause ? byCause : byState;
+  for (const button of document.querySelectorAll('[data-colour]')) button.setAttribute('aria-pressed', button.dataset.colour === name);
+  layLegend();
+}
 const hex = address => '0x' + (BigInt(address) * BigInt(index.page_size)).toString(16);
 function words(page) {
   const run = runOf(page), address = hex(run.first + page - run.start);
@@ -25,7 +42,7 @@ function words(page) {
     const tally = new Map();
     for (const worker of workers) { const cls = classAt(worker, page); tally.set(cls, (tally.get(cls) || 0) + 1); }
     lines.push([...tally].map(([cls, count]) => count + ' of ' + workers.length + ' workers: ' + STATES[cls].name).join('; '));
-    return lines;
+    return lines.concat(commonBreakWords(page));
   }
   const worker = workers[selected], code = worker.now[page], cls = classAt(worker, page), state = code & 7;
   lines.push(STATES[cls].name);
@@ -36,7 +53,7 @@ function words(page) {
     const changed = worker.cells[page] === code ? worker.changed[differing(worker, page)] : undefined;
     if (changed !== undefined) lines.push((changed < 128 ? changed : 'about ' + group((changed - 128) * 32)) + (changed === 1 ? ' byte differs' : ' bytes differ') + ' of ' + group(index.page_size));
   } else if (code >> 3 === 1) lines.push('every byte is as it was at the fork');
-  return lines;
+  return lines.concat(breakWords(worker, page));
 }
 /* Rank of a differing page among those of its worker, from counts every 4096 pages */
 function differing(worker, page) {
@@ -110,7 +127,7 @@ const nextBroken = way => {
   const from = cursor < 0 ? (way > 0 ? -1 : pageAt.length) : placeOf[cursor];
   for (let place = from + way; place >= 0 && place < pageAt.length; place += way) {
     const page = pageAt[place];
-    if (page >= 0 && classes[page] !== 0 && shown[classes[page]]) return page;
+    if (page >= 0 && classes[page] !== 0 && colours.shown[classes[page]]) return page;
   }
   return cursor < 0 ? 0 : cursor;
 };
@@ -167,6 +184,14 @@ $('map-step').oninput = event => { stop(); step = Number(event.target.value); re
 $('map-in').onclick = () => zoom(1.6);
 $('map-out').onclick = () => zoom(1 / 1.6);
 $('map-fit').onclick = () => { fit(); draw(); };
+for (const button of document.querySelectorAll('[data-colour]')) button.onclick = () => { colourBy(button.dataset.colour); refresh(); };
+const lookFor = query => { find(query); refresh(); };
+if ($('map-find')) $('map-find').oninput = event => lookFor(event.target.value);
+for (const button of document.querySelectorAll('[data-find]')) button.onclick = () => {
+  $('map-find').value = button.dataset.find;
+  lookFor(button.dataset.find);
+  $('page-map').scrollIntoView({ behavior: 'smooth' });
+};
 let playing = 0;
 function stop() {
   clearInterval(playing);
@@ -187,20 +212,18 @@ $('map-play').onclick = () => {
 (async () => {
   const unpacked = await Promise.all(index.workers.map((_, at) => inflate('map-cells-' + at)));
   workers = index.workers.map((worker, at) => unpack(worker, unpacked[at]));
-  for (const { cells, earlier } of workers) for (const codes of [cells, earlier.codes]) for (const code of codes) everSeen[classOf[code & 31]] = true;
+  for (const { cells, earlier } of workers) for (const codes of [cells, earlier.codes]) for (const code of codes) byState.seen[classOf[code & 31]] = true;
+  await readBreaks();
+  if (told) {
+    const kinds = told.causes.map(([css, name, phrase]) => ({ css, name, phrase }));
+    byCause = colouring([STATES[0], ...kinds, STATES[5]]);
+    for (const story of told.stories) byCause.seen[story[STORY.cause] + 1] = true;
+    byCause.seen[kinds.length + 1] = byState.seen[5];
+  }
   const option = (value, text) => $('map-worker').append(new Option(text, value));
   workers.forEach((worker, at) => option(at, 'worker ' + worker.worker + (worker.pid ? ' (pid ' + worker.pid + ')' : '')));
   if (workers.length > 1) option(-1, 'all workers');
-  STATES.forEach((state, cls) => {
-    const button = document.createElement('button');
-    button.type = 'button';
-    const swatch = document.createElement('i');
-    swatch.className = 'swatch';
-    swatch.style.background = 'var(--' + state.css + ')';
-    button.append(swatch, state.name, document.createElement('b'), document.createElement('span'));
-    button.onclick = () => { shown[cls] = !shown[cls]; paintImage(); tell(); draw(); };
-    $('map-legend').append(button);
-  });
+  colourBy($('map-colours') ? 'cause' : 'state');
   $('map-play').hidden = last === 0;
   layOut();
   fit();

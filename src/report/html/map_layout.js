@@ -16,13 +16,6 @@ for (let code = 0; code < 32; code++) {
   const state = code & 7, content = code >> 3;
   classOf[code] = state === 0 ? 0 : state === 2 ? 4 : state === 4 ? 5 : content === 1 ? 1 : content === 2 ? 2 : 3;
 }
-async function inflate(id) {
-  const text = atob($(id).textContent);
-  const packed = new Uint8Array(text.length);
-  for (let i = 0; i < text.length; i++) packed[i] = text.charCodeAt(i);
-  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream('deflate-raw'));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
-}
 
 /* Pages: number -> run, region, address */
 const runs = [];

@@ -1,9 +1,13 @@
 /* What the selection shows: a class for each page, and for all workers how many agree */
 let workers = [];
-let classes = new Uint8Array(pages), broken = new Uint8Array(pages), counts = [];
+let classes = new Uint8Array(pages), broken = new Uint8Array(pages), dim = new Uint8Array(pages), votes = new Uint8Array(pages);
+let counts = [], others = 0;
 let selected = 0, step = Number($('map-step').value);
-const shown = STATES.map(() => true);
 const last = Math.max(0, index.steps.length - 1);
+/* What the colours stand for: number 0 is always the pages still shared */
+const colouring = kinds => ({ kinds, shown: kinds.map(() => true), seen: kinds.map((_, kind) => kind === 0) });
+const byState = colouring(STATES);
+let byCause = null, colours = byState;
 const severity = [0, 3, 5, 4, 2, 1];
 /* State and content of each page of a worker after the chosen step */
 const NEVER = 255;
@@ -16,21 +20,33 @@ const codesNow = worker => {
   }
 };
 const classAt = (worker, page) => classOf[worker.now[page] & 31];
+const kindIn = {
+  state: (worker, page, cls) => cls,
+  cause: (worker, page, cls) => cls === 0 ? 0 : cls === 5 ? byCause.kinds.length - 1 : (worker.breaks.causes[page] || byCause.kinds.length - 2),
+};
+/* Of what several workers show in one page: the gravest state, or the cause of most (a majority vote) */
+const settle = {
+  state: (page, kind) => { if (severity[kind] > severity[classes[page]]) classes[page] = kind; },
+  cause: (page, kind) => {
+    if (votes[page] === 0) { classes[page] = kind; votes[page] = 1; } else if (classes[page] !== kind) votes[page]--; else if (votes[page] < 255) votes[page]++;
+  },
+};
 function select() {
-  counts = [0, 0, 0, 0, 0, 0];
+  const name = colours === byState ? 'state' : 'cause', kindOf = kindIn[name], decide = settle[name];
+  counts = colours.kinds.map(() => 0);
+  others = 0;
   const members = selected < 0 ? workers : [workers[selected]];
-  classes.fill(0);
-  broken.fill(0);
+  for (const each of [classes, broken, dim, votes]) each.fill(0);
   for (const worker of members) {
     codesNow(worker);
-    const now = worker.now;
+    const now = worker.now, hit = finding && hasBreaks(worker) ? worker.breaks.hit : null;
     for (let page = 0; page < pages; page++) {
-      const cls = classOf[now[page] & 31];
-      counts[cls]++;
-      if (cls !== 0) {
-        if (broken[page] < 255) broken[page]++;
-        if (severity[cls] > severity[classes[page]]) classes[page] = cls;
-      }
+      const kind = kindOf(worker, page, classOf[now[page] & 31]);
+      if (kind === 0) { counts[0]++; continue; }
+      if (hit && !hit[page]) { others++; dim[page] = 1; continue; }
+      counts[kind]++;
+      if (broken[page] < 255) broken[page]++;
+      decide(page, kind);
     }
   }
 }
@@ -46,17 +62,18 @@ function paintImage() {
   const painter = image.getContext('2d');
   const data = painter.createImageData(columns, rows);
   const pixels = new Uint32Array(data.data.buffer);
-  const base = rgb(colour('shared')), faint = packed(rgb(colour('grid')));
+  const base = rgb(colour('shared')), faint = packed(rgb(colour('grid'))), muted = rgb(colour('muted'));
+  const dimmed = packed(base.map((channel, i) => Math.round(channel + (muted[i] - channel) * .3)));
   const members = selected < 0 ? workers.length : 1;
-  const table = STATES.map((state, cls) => {
-    const full = rgb(colour(state.css));
+  const table = colours.kinds.map((kind, cls) => {
+    const full = rgb(colour(kind.css));
     return Array.from({ length: members + 1 }, (_, count) => {
-      if (!shown[cls]) return faint;
+      if (!colours.shown[cls]) return faint;
       const share = cls === 0 ? 0 : .4 + .6 * count / members;
       return packed(full.map((channel, i) => Math.round(base[i] + (channel - base[i]) * share)));
     });
   });
-  for (let page = 0; page < pages; page++) pixels[placeOf[page]] = table[classes[page]][Math.min(broken[page], members)];
+  for (let page = 0; page < pages; page++) pixels[placeOf[page]] = dim[page] && classes[page] === 0 ? dimmed : table[classes[page]][Math.min(broken[page], members)];
   painter.putImageData(data, 0, 0);
 }
 let scale = 1, left = 0, top = 0, fitScale = 1, cursor = -1, hovered = -1;

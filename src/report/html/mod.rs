@@ -4,7 +4,10 @@
 //! program passes through the template's escaping or `json_for_script`.
 
 mod evidence;
+mod explained;
+mod flame;
 mod map;
+mod map_breaks;
 mod sections;
 
 use super::palette::css_variables;
@@ -15,12 +18,15 @@ use minijinja::value::Serde;
 use minijinja::{Environment, HtmlEscape, Value, context};
 
 const TEMPLATE: &str = include_str!("report.html");
-const STYLE: &str = include_str!("style.css");
+const EXPLAINED: &str = include_str!("explained.html");
+const STYLE: &str = concat!(include_str!("style.css"), include_str!("explained.css"));
 /// One function, so that its parts share names and the page's other scripts do not.
 const SCRIPT: &str = concat!(
     "'use strict';\n(() => {\n",
     include_str!("page.js"),
+    include_str!("flame.js"),
     include_str!("map_layout.js"),
+    include_str!("map_breaks.js"),
     include_str!("map_paint.js"),
     include_str!("map_input.js"),
     "})();",
@@ -48,6 +54,7 @@ pub(super) fn page(name: &str, template: &str, view: Value) -> Result<String> {
     let mut environment = Environment::new();
     environment.add_filter("grouped", summary::grouped);
     environment.add_filter("prose", prose);
+    environment.add_template("explained.html", EXPLAINED).doing("cannot read the report's template")?;
     environment.add_template(name, template).doing("cannot read the report's template")?;
     let template = environment.get_template(name).doing("cannot read the report's template")?;
     template.render(view).doing("cannot render the report")

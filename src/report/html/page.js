@@ -5,6 +5,14 @@ const bytes = n => {
   for (const [unit, size] of [['GiB', 2 ** 30], ['MiB', 2 ** 20], ['KiB', 1024]]) if (n >= size) return (n / size).toFixed(1) + ' ' + unit;
   return n + ' B';
 };
+/* Packed data: base64 of raw deflate */
+async function inflate(id) {
+  const text = atob($(id).textContent);
+  const packed = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) packed[i] = text.charCodeAt(i);
+  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream('deflate-raw'));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
 
 /* Theme and command */
 const themes = ['', 'light', 'dark'];
@@ -30,7 +38,7 @@ if ($('copy') && navigator.clipboard) {
 let before = [];
 let beforeTheme = 0;
 addEventListener('beforeprint', () => {
-  before = [...document.querySelectorAll('details:not([open])')].filter(d => d.querySelectorAll('tr').length <= 20);
+  before = [...document.querySelectorAll('details:not([open])')].filter(d => d.querySelectorAll('tr').length <= 20 && !d.closest('.owners'));
   before.forEach(d => { d.open = true; });
   beforeTheme = theme;
   setTheme(1);

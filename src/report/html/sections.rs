@@ -6,6 +6,7 @@ use super::super::summary::{Split, Summary, counted, grouped, nothing_was_run, s
 use super::super::text::fate;
 use super::super::verdict::rest_of;
 use super::evidence::{self, date};
+use super::explained;
 use crate::error::Result;
 use crate::family::recording::{Fate, Recording, Step, step_number};
 use crate::units::Bytes;
@@ -29,7 +30,7 @@ pub(super) fn context(recording: &Recording) -> Result<Value> {
         later => summary.as_ref().is_some_and(|summary| summary.end.later),
         by_step => by_step(&recording.steps)?,
         by_region => summary.as_ref().map(|summary| by_region(recording, summary.index)).transpose()?,
-        by_cause => last.map(by_cause).transpose()?.flatten(),
+        explained => explained::context(recording)?,
         ledger => last.map(ledger).transpose()?,
         erosion => erosion(&recording.steps)?,
         findings => Value::from(Serde(&recording.findings)),
@@ -228,34 +229,6 @@ fn region_splits(recording: &Recording, index: usize) -> BTreeMap<&str, (Split, 
         }
     }
     splits
-}
-
-/// Nothing when no break was explained: a chart of one grey bar says nothing.
-#[expect(clippy::cast_precision_loss, reason = "lengths of bars")]
-fn by_cause(step: &Step) -> Result<Option<Value>> {
-    if !step.causes.iter().any(|(cause, &pages)| cause != "unexplained" && pages > 0) {
-        return Ok(None);
-    }
-    let total: u64 = step.causes.values().sum();
-    let mut causes: Vec<(&String, u64)> =
-        step.causes.iter().map(|(cause, &pages)| (cause, pages)).filter(|(_, pages)| *pages > 0).collect();
-    causes.sort_by_key(|(cause, pages)| (*cause != "unexplained", std::cmp::Reverse(*pages)));
-    let rows: Vec<Row> = causes
-        .iter()
-        .map(|(cause, pages)| Row {
-            name: cause.replace('_', " "),
-            parts: vec![(Role::cause(cause), *pages as f64)],
-            track: 0.0,
-            total: format!("{} · {}", Bytes::of_pages(*pages), shown_percent(*pages, total)),
-        })
-        .collect();
-    let table: Vec<Value> = causes.iter().map(|(cause, pages)| context! { name => (*cause).clone(), pages => grouped(*pages), size => Bytes::of_pages(*pages).to_string() }).collect();
-    let svg = charts::bars(
-        "Broken pages by cause",
-        "Who wrote first to each broken page, all workers together.",
-        &rows,
-    )?;
-    Ok(Some(context! { svg => Value::from_safe_string(svg), rows => table }))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "lengths of bars")]
