@@ -8,6 +8,7 @@
 mod area;
 mod arm;
 mod census;
+#[allow(dead_code, reason = "the supervisor reads the rest")]
 #[path = "../../cpython/offsets/frames.rs"]
 mod frame_layout;
 mod handler;
@@ -19,6 +20,7 @@ mod stacks;
 mod state;
 mod sys;
 mod walk;
+#[allow(dead_code, reason = "the supervisor reads the rest")]
 #[path = "../wire.rs"]
 mod wire;
 
