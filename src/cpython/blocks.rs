@@ -76,7 +76,7 @@ impl Pool {
         let carved = (u64::from(header.next_offset) - HEADER_BYTES as u64) / block_size;
         let mut pool = Self {
             base,
-            end: base + layout.pool,
+            end: base.checked_add(layout.pool)?,
             block_size,
             used: vec![true; usize::try_from(carved).ok()?],
         };

@@ -81,8 +81,8 @@ impl CodeObject {
 
 /// 3.11+ counts the code units behind the struct, before that `co_code` is a bytes object.
 fn code_bytes(memory: &dyn Memory, offsets: &Offsets, address: u64) -> Option<u64> {
-    match offsets.structs.code.offset("ob_size") {
-        Some(size) => memory.word(address.checked_add(size)?)?.checked_mul(2),
+    match offsets.code.units {
+        Some(units) => memory.word(address.checked_add(units)?)?.checked_mul(2),
         None => bytes_length(memory, offsets, memory.word(address.checked_add(offsets.code.code)?)?),
     }
 }

@@ -10,6 +10,8 @@ use super::types::Attributes;
 
 /// Dicts of more entries are read up to there: namespaces are smaller, and the count may be hostile.
 const MAX_ENTRIES: u64 = 1 << 14;
+/// So many attributes that instances share are named.
+const MAX_NAMES: usize = 256;
 /// `DICT_KEYS_GENERAL`: the entries begin with the hash of their key.
 const GENERAL: u8 = 0;
 
@@ -70,5 +72,5 @@ pub fn shared_names(memory: &dyn Memory, offsets: &Offsets, keys: u64) -> Option
     let usable = memory.word(keys.checked_add(offsets.dicts.usable)?)?.min(MAX_ENTRIES);
     let room = usable + entries.len() as u64;
     let name = |entry: Entry| read_str(memory, offsets, entry.key).unwrap_or_default();
-    Some(Attributes { names: entries.into_iter().map(name).collect(), room })
+    Some(Attributes { names: entries.into_iter().take(MAX_NAMES).map(name).collect(), room })
 }

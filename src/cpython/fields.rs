@@ -244,9 +244,10 @@ fn attribute(info: &TypeInfo, into_values: u64) -> Option<Field> {
 fn tail_field(offsets: &Offsets, builtin: Option<Builtin>, text: Text, offset: u64) -> Option<(Field, u64)> {
     let all = &offsets.structs;
     let (start, field) = match builtin? {
-        Builtin::Code => {
-            (all.code.offset("co_code_adaptive")?, Field::new("co_code_adaptive", FieldClass::Specialize))
-        }
+        Builtin::Code => (
+            offsets.code.units.map(|_| offsets.code.code)?,
+            Field::new("co_code_adaptive", FieldClass::Specialize),
+        ),
         Builtin::Bytes => (offsets.bytes.1, Field::body("ob_sval")),
         Builtin::Int => (all.long.offset("ob_digit")?, Field::body("ob_digit")),
         Builtin::Type => (u64::from(all.heap_type.size), Field::body("slots")),

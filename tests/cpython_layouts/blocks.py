@@ -37,25 +37,29 @@ makers = {
     "slice": lambda number: slice(number),
     "object": lambda number: object(),
 }
-kept, dropped = [], []
+kept, doomed = [], []
 for number in range(1000, 21_000):
     for name, make in makers.items():
         if random.random() < 0.1:
             kept.append((name, make(number)))
-        elif random.random() < 0.02:
-            dropped.append(make(number))
-random.shuffle(dropped)
-del dropped[: len(dropped) // 2]
-names, managed = [], 1 << 4 | (1 << 3 if sys.version_info >= (3, 12) else 0)
+        elif name == "Slots":
+            doomed.append(make(number))
+managed = 1 << 4 | (1 << 3 if sys.version_info >= (3, 12) else 0)
 told = []
 gc.collect()
 for name, obj in kept:
     flags = type(obj).__flags__
     pre = 16 if sys.version_info >= (3, 11) and flags & managed else 0
-    # getsizeof counts the headers of the collector, on 3.11+ also those before them.
     headers = (16 if flags & 1 << 14 else 0) + pre
     told.append([name, id(obj), headers, id(type(obj))])
+tuple_of_nineteen = tuple([name] * 19)
 types = [id(t) for t in object.__subclasses__()] + [id(t) for _, o in kept for t in type(o).__mro__]
-sys.stdout.write(json.dumps({"objects": told, "types": sorted(set(types)), "dropped": 0}) + "\n")
+types.append(id(tuple))
+text = json.dumps({"objects": told, "types": sorted(set(types)), "freed": [id(o) for o in doomed],
+                   "waiting": id(tuple_of_nineteen)})
+# The tuple waits in the free list of its type, the objects are given back to the allocator.
+tuple_of_nineteen = None
+doomed.clear()
+sys.stdout.write(text + "\n")
 sys.stdout.flush()
 sys.stdin.read()

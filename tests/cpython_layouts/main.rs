@@ -3,6 +3,7 @@
 mod blocks;
 mod code;
 mod frames;
+mod hostile;
 mod interpreters;
 mod objects;
 #[path = "../common/skip.rs"]

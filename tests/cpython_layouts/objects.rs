@@ -93,6 +93,20 @@ fn every_object_is_found_in_its_block() {
 }
 
 #[test]
+fn a_tuple_in_the_free_list_of_its_type_is_not_alive() {
+    for target in every_interpreter(include_str!("blocks.py")) {
+        let (types, mut pools) = (live_types(&target), Pools::new(target.offsets.version));
+        let object = number(&target.told["waiting"]);
+        let Some(Block::Used { start, size }) = pools.block_of(&target.memory, object) else {
+            panic!("{}: the tuple was given back", target.name)
+        };
+        let is_type = |address: u64| types.contains(&address);
+        let found = find_object(&target.memory, &target.offsets, (start, size), &is_type).unwrap();
+        assert_eq!((found.object, found.alive), (object, false), "{}", target.name);
+    }
+}
+
+#[test]
 fn no_object_is_found_in_buffers_of_types() {
     for target in every_interpreter(SCRIPT) {
         let (types, mut pools) = (live_types(&target), Pools::new(target.offsets.version));

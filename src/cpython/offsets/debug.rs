@@ -61,6 +61,14 @@ const GROUPS_3_14: Groups = Groups {
 /// `PyTupleObject` of 3.14, which caches its hash.
 const TUPLE_3_14: &[Member] = &[member("ob_size", 16, 8), member("ob_hash", 24, 8), member("ob_item", 32, 8)];
 
+/// `PyDictObject` of 3.14, whose versions are gone.
+const DICT_3_14: &[Member] = &[
+    member("ma_used", 16, 8),
+    member("_ma_watcher_tag", 24, 8),
+    member("ma_keys", 32, 8),
+    member("ma_values", 40, 8),
+];
+
 impl Offsets {
     /// Reads what the process publishes, given the address of its `_PyRuntime`.
     pub fn read(memory: &dyn Memory, runtime: u64) -> Result<Self> {
@@ -122,7 +130,8 @@ impl Words<'_> {
     }
 
     fn offsets(&self, version: (u8, u8), groups: &Groups) -> Option<Offsets> {
-        let mut found = Offsets::of_structs(version, frames::V3_13, &self.structs(version, groups)?)?;
+        let mut found = Offsets::of_structs(version, frames::V3_13, &v3_13::STRUCTS)?;
+        found.structs = self.structs(version, groups)?;
         let short = |index| self.get(index).and_then(|word| u16::try_from(word).ok());
         found.frames.first_frame = short(groups.thread_state + 4)?;
         found.frames.previous = short(groups.frame + 1)?;
@@ -161,13 +170,13 @@ impl Words<'_> {
         } else {
             self.keep_if_same_size(groups.tuple, &mut structs.tuple)?;
         }
-        let published = [
-            (groups.list, &mut structs.list),
-            (groups.dict, &mut structs.dict),
-            (groups.long, &mut structs.long),
-        ];
-        for (group, known) in published {
-            self.keep_if_same_size(group, known)?;
+        self.keep_if_same_size(groups.code, &mut structs.code)?;
+        self.keep_if_same_size(groups.list, &mut structs.list)?;
+        self.keep_if_same_size(groups.dict, &mut structs.dict)?;
+        self.keep_if_same_size(groups.long, &mut structs.long)?;
+        self.keep_if_same_size(groups.bytes, &mut structs.bytes)?;
+        if !structs.dict.members.is_empty() {
+            structs.dict.members = DICT_3_14;
         }
         structs.heap_type.members = before(structs.heap_type.members, "_spec_cache");
         structs.function.members = &[];
@@ -185,4 +194,64 @@ impl Words<'_> {
 
 fn before(members: &'static [Member], name: &str) -> &'static [Member] {
     members.split(|member| member.name == name).next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `Include/internal/pycore_debug_offsets.h` of 3.14, group by group. Offsets that are not read are
+    /// numbered from 9000 on, so that none of them passes for another.
+    fn published_by_3_14() -> Vec<u8> {
+        let mut unread = 9000..;
+        let mut skip = |count: usize| unread.by_ref().take(count).collect::<Vec<u64>>();
+        let groups: Vec<Vec<u64>> = vec![
+            vec![0x030e_00f0, 0],
+            skip(3),
+            skip(16),
+            [skip(4), vec![72], skip(4)].concat(),
+            [vec![88, 8, 0, 56, 80, 74, 64], skip(1)].concat(),
+            [vec![208, 112, 120, 128, 136, 68], skip(3), vec![200], skip(1)].concat(),
+            vec![16, 8],
+            vec![416, 24, 88, 168],
+            vec![40, 32, 16],
+            vec![40, 24, 16],
+            skip(4),
+            vec![48, 32, 40],
+            vec![24, 16],
+            vec![32, 16, 24],
+            vec![40, 16, 32],
+            vec![64, 32, 16, 40],
+            skip(20),
+        ];
+        COOKIE.iter().copied().chain(groups.concat().into_iter().flat_map(u64::to_le_bytes)).collect()
+    }
+
+    #[test]
+    fn offsets_of_3_14_are_taken_from_the_process() {
+        let offsets = Offsets::parse_debug(&published_by_3_14()).unwrap();
+        let frames = frames::FrameLayout { owner: 74, code_tag: 3, ..frames::V3_13 };
+        assert_eq!((offsets.version, offsets.frames), ((3, 14), frames));
+        let code = offsets.code;
+        assert_eq!((code.file, code.name, code.lines, code.first_line, code.code), (112, 128, 136, 68, 200));
+        assert_eq!((offsets.bytes, offsets.strings.ascii_text, offsets.types.flags), ((16, 32), 40, 168));
+        assert_eq!(offsets.structs.tuple.offset("ob_hash"), Some(24));
+    }
+
+    #[test]
+    fn names_are_given_only_where_the_struct_is_known() {
+        let structs = |group: usize, size: u8| {
+            let mut bytes = published_by_3_14();
+            bytes[group * 8] = size;
+            Offsets::parse_debug(&bytes).map(|offsets| offsets.structs)
+        };
+        let known = structs(GROUPS_3_14.list, 40).unwrap();
+        assert_eq!(known.list.offset("allocated"), Some(32));
+        assert_eq!(known.dict.offset("_ma_watcher_tag"), Some(24));
+        assert_eq!(known.heap_type.offset("_spec_cache"), None, "a field was put before it");
+        assert_eq!(known.function.offset("func_version"), None, "its size is not published");
+        assert_eq!(structs(GROUPS_3_14.list, 48).unwrap().list.offset("allocated"), None);
+        assert_eq!(structs(GROUPS_3_14.code, 216).unwrap().code.offset("co_flags"), None);
+        assert!(structs(GROUPS_3_14.type_object, 8).is_err(), "nothing is read without types");
+    }
 }

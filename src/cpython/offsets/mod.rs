@@ -69,6 +69,8 @@ pub struct CodeOffsets {
     pub lines: u64,
     /// `co_code_adaptive`; before 3.11 the pointer `co_code`.
     pub code: u64,
+    /// `ob_size`, the number of code units in `co_code_adaptive`; 3.11+.
+    pub units: Option<u64>,
 }
 
 /// In the structs of `str`.
@@ -145,6 +147,7 @@ impl Offsets {
                 first_line: code.offset("co_firstlineno")?,
                 lines: code.offset("co_linetable").or_else(|| code.offset("co_lnotab"))?,
                 code: code.offset("co_code_adaptive").or_else(|| code.offset("co_code"))?,
+                units: code.offset("ob_size"),
             },
             strings: StringOffsets {
                 length: ascii.offset("length")?,
