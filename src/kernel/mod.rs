@@ -3,6 +3,7 @@
 //! Each file wraps one kernel interface in a safe function; policy lives above.
 #![allow(unsafe_code)]
 
+pub mod agent;
 pub mod caps;
 pub mod event;
 pub mod pagemap;

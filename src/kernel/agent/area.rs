@@ -1,0 +1,74 @@
+//! The logs of one watched process, as its agent writes them.
+
+use super::memory::{Plain, SharedMapping};
+use crate::agent::wire::{
+    AREA_BYTES, FAULTS, FAULTS_AT, FRAMES, FRAMES_AT, Fault, FrameWord, Header, MAGIC, STACK_SLOTS,
+    STACKS_AT, StackSlot, TRAPS, TRAPS_AT, Trap,
+};
+use crate::error::{Error, Result};
+use std::mem::offset_of;
+use std::os::fd::OwnedFd;
+
+/// A mapped area.
+#[derive(Debug)]
+pub(super) struct Area {
+    mapping: SharedMapping,
+    /// The first page as it was when the process was armed.
+    pub header: Header,
+}
+
+impl Area {
+    pub fn map(memfd: &OwnedFd) -> Result<Self> {
+        let mapping = SharedMapping::map(memfd, AREA_BYTES)?;
+        let header: Header = mapping.copy(0).ok_or_else(|| Error::new("the agent's memory is empty"))?;
+        if header.magic != MAGIC {
+            return Err(Error::new("the agent is of another version")
+                .why(format!("its memory begins with {:#x}, not {MAGIC:#x}", header.magic)));
+        }
+        Ok(Self { mapping, header })
+    }
+
+    /// Faults from number `from` on that are whole, and the number to go on from.
+    pub fn faults(&self, from: usize) -> (Vec<Fault>, usize) {
+        let logged = self.counter(offset_of!(Header, faults)).min(FAULTS);
+        self.entries(FAULTS_AT, offset_of!(Fault, ready), from..logged)
+    }
+
+    /// Traps from number `from` on that are whole, and the number to go on from.
+    pub fn traps(&self, from: usize) -> (Vec<Trap>, usize) {
+        let logged = self.counter(offset_of!(Header, traps)).min(TRAPS);
+        self.entries(TRAPS_AT, offset_of!(Trap, ready), from..logged)
+    }
+
+    /// The frames of a stack by its number, innermost first, and whether there were more.
+    pub fn stack(&self, number: u32) -> Option<(Vec<FrameWord>, bool)> {
+        let slot = usize::try_from(number.checked_sub(1)?).ok().filter(|&slot| slot < STACK_SLOTS)?;
+        let offset = STACKS_AT + slot * size_of::<StackSlot>();
+        let count = self.mapping.word32(offset + offset_of!(StackSlot, count));
+        let first = self.mapping.copy::<StackSlot>(offset)?.first as usize;
+        let frames = (count & !StackSlot::CUT) as usize;
+        if frames == 0 || first.checked_add(frames)? > FRAMES {
+            return None;
+        }
+        let frame = |index: usize| self.mapping.copy(FRAMES_AT + (first + index) * size_of::<FrameWord>());
+        let frames: Option<Vec<FrameWord>> = (0..frames).map(frame).collect();
+        Some((frames?, count & StackSlot::CUT != 0))
+    }
+
+    /// Stacks that found no room.
+    pub fn stacks_dropped(&self) -> u64 {
+        self.mapping.word64(offset_of!(Header, stacks_dropped))
+    }
+
+    fn counter(&self, offset: usize) -> usize {
+        usize::try_from(self.mapping.word64(offset)).unwrap_or(usize::MAX)
+    }
+
+    /// Entries of a log. One that is not whole (its writer was killed) is left out.
+    fn entries<T: Plain>(&self, log: usize, ready: usize, range: std::ops::Range<usize>) -> (Vec<T>, usize) {
+        let end = range.end.max(range.start);
+        let place = |index: usize| log + index * size_of::<T>();
+        let whole = range.filter(|&index| self.mapping.word32(place(index) + ready) != 0);
+        (whole.filter_map(|index| self.mapping.copy(place(index))).collect(), end)
+    }
+}

@@ -1,0 +1,54 @@
+//! The agent library as the process sees it into which it was preloaded: three functions of C.
+
+use std::os::fd::RawFd;
+
+type Configure = unsafe extern "C" fn(libc::c_int) -> libc::c_int;
+type Action = unsafe extern "C" fn();
+
+/// The functions of the library in this process.
+#[derive(Debug, Clone, Copy)]
+pub struct Inside {
+    configure: Configure,
+    watch: Action,
+    census: Action,
+}
+
+impl Inside {
+    /// Finds the library; `None` where it was not preloaded.
+    pub fn find() -> Option<Self> {
+        let symbol = |name: &std::ffi::CStr| {
+            // SAFETY: the name ends in NUL.
+            let address = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
+            (!address.is_null()).then_some(address)
+        };
+        let action = |name| {
+            // SAFETY: the library defines these functions with this type (`agent/library/arm.rs`).
+            symbol(name).map(|address| unsafe { std::mem::transmute::<*mut libc::c_void, Action>(address) })
+        };
+        let configure = symbol(c"forkprint_agent_configure")?;
+        Some(Self {
+            // SAFETY: as above.
+            configure: unsafe { std::mem::transmute::<*mut libc::c_void, Configure>(configure) },
+            watch: action(c"forkprint_agent_watch")?,
+            census: action(c"forkprint_agent_census")?,
+        })
+    }
+
+    /// Hands over the supervisor's socket. Call it once `CPython`, if any, has started.
+    pub fn configure(self, socket: RawFd) {
+        // SAFETY: the zygote has no thread that uses the library.
+        unsafe { (self.configure)(socket) };
+    }
+
+    /// Watches this process and every process it forks from now on.
+    pub fn watch(self) {
+        // SAFETY: as above.
+        unsafe { (self.watch)() };
+    }
+
+    /// Lists every object of the `CPython` in this process. Call it with the GIL held.
+    pub fn census(self) {
+        // SAFETY: as above.
+        unsafe { (self.census)() };
+    }
+}

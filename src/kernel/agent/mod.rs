@@ -1,0 +1,171 @@
+//! The supervisor's side of the agent: preloads it, takes what it hands over, and reads its logs.
+//!
+//! [`Agent`] holds the library's file and the socket on which watched processes report. A process that
+//! is watched becomes a [`Watched`]; a census becomes a [`CensusMemory`].
+
+mod area;
+mod inside;
+mod memory;
+mod watched;
+
+pub use inside::Inside;
+pub use memory::CensusMemory;
+pub use watched::{Stack, Watched};
+
+use crate::agent::wire::{MOST_RINGS, Message};
+use crate::agent::{FILE_NAME, LIBRARY};
+use crate::error::{Context, Error, Result};
+use nix::errno::Errno;
+use nix::sys::socket::{
+    AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, socketpair,
+};
+use std::io::IoSliceMut;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// The agent of one family.
+#[derive(Debug)]
+pub struct Agent {
+    _folder: TempDir,
+    library: PathBuf,
+    ours: OwnedFd,
+    theirs: Option<OwnedFd>,
+}
+
+/// What a watched process said.
+#[derive(Debug)]
+pub enum Report {
+    /// It is watched from now on.
+    Armed(Watched),
+    /// It could not be watched.
+    Refused(Refused),
+    /// A child of it lists its objects.
+    Census {
+        /// That child.
+        pid: u32,
+        /// What it writes.
+        memory: CensusMemory,
+    },
+}
+
+/// What the kernel refused in a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refused {
+    /// The process.
+    pub pid: u32,
+    /// One of the stages of [`Message`].
+    pub stage: u32,
+    /// Why.
+    pub errno: Errno,
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let what = match self.stage {
+            Message::STAGE_AREA => "shared memory for its log",
+            Message::STAGE_EVENT => "perf_event_open",
+            Message::STAGE_RING => "the ring of a perf event",
+            Message::STAGE_HANDLER => "a handler for SIGTRAP",
+            Message::STAGE_CENSUS => "the census of its objects",
+            _ => "the agent",
+        };
+        write!(f, "process {}: {what}: {}", self.pid, self.errno)
+    }
+}
+
+impl Agent {
+    /// Whether this build has an agent.
+    pub const fn exists() -> bool {
+        !LIBRARY.is_empty()
+    }
+
+    /// Writes the library to a folder of its own, and makes the socket.
+    pub fn prepare() -> Result<Self> {
+        if !Self::exists() {
+            return Err(Error::new("there is no agent for this architecture").fix("use x86-64"));
+        }
+        let folder = TempDir::with_prefix("forkprint-agent-").doing("cannot create a temporary folder")?;
+        let library = folder.path().join(FILE_NAME);
+        std::fs::write(&library, LIBRARY).at("cannot write the agent library", &library)?;
+        let (ours, theirs) =
+            socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
+                .doing("cannot make a socket pair")?;
+        Ok(Self { _folder: folder, library, ours, theirs: Some(theirs) })
+    }
+
+    /// The library, to be named in `LD_PRELOAD`.
+    pub fn library(&self) -> &Path {
+        &self.library
+    }
+
+    /// The socket that the zygote inherits under this number.
+    pub fn socket(&self) -> Option<RawFd> {
+        self.theirs.as_ref().map(AsRawFd::as_raw_fd)
+    }
+
+    /// Closes our copy of the zygote's socket, once the zygote has been started.
+    pub fn started(&mut self) {
+        self.theirs = None;
+    }
+
+    /// Everything that was reported so far, without waiting.
+    pub fn reports(&mut self) -> Result<Vec<Report>> {
+        let mut reports = Vec::new();
+        while let Some(report) = self.next_report()? {
+            reports.push(report);
+        }
+        Ok(reports)
+    }
+
+    fn next_report(&self) -> Result<Option<Report>> {
+        let mut bytes = [0; Message::BYTES];
+        let mut control = nix::cmsg_space!([RawFd; MOST_RINGS + 1]);
+        let mut vectors = [IoSliceMut::new(&mut bytes)];
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
+        let received = recvmsg::<()>(self.ours.as_raw_fd(), &mut vectors, Some(&mut control), flags);
+        let received = match received {
+            Ok(received) => received,
+            Err(Errno::EAGAIN | Errno::EINTR) => return Ok(None),
+            Err(errno) => return Err(Error::new("cannot hear the agent").why(errno)),
+        };
+        let length = received.bytes;
+        let descriptors: Vec<OwnedFd> = received
+            .cmsgs()
+            .map_err(|errno| Error::new("cannot take descriptors of the agent").why(errno))?
+            .filter_map(|message| match message {
+                ControlMessageOwned::ScmRights(descriptors) => Some(descriptors),
+                _ => None,
+            })
+            .flatten()
+            // SAFETY: the kernel has just made these descriptors for us; nobody else knows them.
+            .map(|descriptor| unsafe { OwnedFd::from_raw_fd(descriptor) })
+            .collect();
+        if length == 0 {
+            return Ok(None);
+        }
+        understand(&bytes[..length], descriptors).map(Some)
+    }
+}
+
+/// Reads one message.
+fn understand(bytes: &[u8], descriptors: Vec<OwnedFd>) -> Result<Report> {
+    let word = |index: usize| {
+        let bytes = bytes.get(4 * index..4 * index + 4).and_then(|word| word.try_into().ok());
+        bytes.map(u32::from_ne_bytes).ok_or_else(|| Error::new("the agent sent half a message"))
+    };
+    let (kind, pid, errno, stage) = (word(0)?, word(1)?, word(2)?, word(3)?);
+    let mut descriptors = descriptors.into_iter();
+    let mut first = || descriptors.next().ok_or_else(|| Error::new("the agent sent no memory").pid(pid));
+    match kind {
+        Message::ARMED => {
+            let area = first()?;
+            Watched::new(pid, &area, descriptors.collect()).map(Report::Armed)
+        }
+        Message::CENSUS => Ok(Report::Census { pid, memory: CensusMemory::map(&first()?)? }),
+        Message::REFUSED => {
+            Ok(Report::Refused(Refused { pid, stage, errno: Errno::from_raw(errno.cast_signed()) }))
+        }
+        kind => Err(Error::new("cannot understand the agent").pid(pid).why(format!("message {kind}"))),
+    }
+}
