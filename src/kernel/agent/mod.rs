@@ -9,7 +9,7 @@ mod memory;
 mod watched;
 
 pub use inside::Inside;
-pub use memory::CensusMemory;
+pub use memory::{CensusMemory, Plain};
 pub use watched::{Stack, Watched};
 
 use crate::agent::wire::{MOST_RINGS, Message};
