@@ -68,7 +68,7 @@ fn by_cause(all: &Ranking) -> Result<Value> {
         .iter()
         .map(|row| {
             context! {
-                name => row.name.replace('_', " "), phrase => row.cause.phrase(), pages => grouped(row.pages), ghosts => grouped(row.ghosts),
+                role => Role::cause(row.cause.name()).css_name(), name => row.name.replace('_', " "), phrase => row.cause.phrase(), pages => grouped(row.pages), ghosts => grouped(row.ghosts),
                 size => Bytes::of_pages(row.pages).to_string(), share => shown_percent(row.pages, all.pages()),
                 ghost => shown_percent(row.ghosts, row.pages),
             }
