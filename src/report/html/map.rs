@@ -8,7 +8,8 @@
 //! units of 32 above).
 
 use super::super::summary::worst_step;
-use super::{flame, json_for_script, map_breaks};
+use super::flame::Graph;
+use super::{json_for_script, map_breaks};
 use crate::family::PageState;
 use crate::family::recording::{Content, PageHistory, Recording, WorkerPages};
 use base64::Engine;
@@ -86,8 +87,8 @@ impl<'a> Map<'a> {
             document.push_str("</script>\n");
         };
         packed.iter().enumerate().for_each(|(index, cells)| add(format!("map-cells-{index}"), cells));
-        if let Some(data) = flame::packed(self.recording) {
-            add("flame-data".into(), &data);
+        if let Some(graph) = Graph::of(self.recording) {
+            add("flame-data".into(), &graph.packed());
         }
         if let Some((index, rows)) = map_breaks::packed(self.recording) {
             add("map-break-index".into(), &index);
