@@ -14,6 +14,10 @@
 //!
 //! Logs only grow. An entry is valid once its last word, `ready`, is not zero.
 
+/// Environment variable that holds what `LD_PRELOAD` was before the agent was added to it; the agent
+/// puts that back, and removes this, before the program begins.
+pub const RESTORE: &str = "FORKPRINT_LD_PRELOAD";
+
 /// First word of an area: changes with the layout.
 pub const MAGIC: u64 = 0x666f_726b_7072_0001;
 

@@ -1,6 +1,7 @@
 //! What is known of `CPython` from outside its API: memory layouts and the interpreter's life cycle.
 
 pub mod blocks;
+pub mod census;
 pub mod code;
 pub mod dicts;
 pub mod fields;

@@ -84,6 +84,7 @@ pub(super) fn run(
     workers: usize,
     timeout_seconds: f64,
     rung: Option<&str>,
+    witness: None,
     command: String,
     self_command: Vec<OsString>,
 ) -> PyResult<NativeRecording> {

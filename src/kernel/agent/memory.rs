@@ -98,7 +98,8 @@ pub trait Plain: Copy {}
 pub struct CensusMemory(SharedMapping);
 
 impl CensusMemory {
-    pub(super) fn map(memfd: &OwnedFd) -> Result<Self> {
+    /// Maps a census that a process hands over.
+    pub fn map(memfd: &OwnedFd) -> Result<Self> {
         SharedMapping::map(memfd, crate::agent::wire::CENSUS_BYTES).map(Self)
     }
 
