@@ -85,9 +85,9 @@ impl<'a> Explainer<'a> {
             return Explained { cause: Cause::KernelWrite, ty, field, owner, writer };
         }
         let store = self.decode(names, event);
-        let instruction = self.instruction(names, event.instruction);
-        let writer = instruction.writer;
-        let cause = decide(place, store.as_ref(), &instruction.symbol, false, self.version);
+        let version = self.version;
+        let Instruction { symbol, writer, .. } = self.instruction(names, event.instruction);
+        let (writer, cause) = (*writer, decide(place, store.as_ref(), symbol, false, version));
         Explained { cause, ty, field, owner, writer }
     }
 
@@ -119,18 +119,17 @@ impl<'a> Explainer<'a> {
     fn owner(&mut self, names: &mut Names, node: u32) -> u32 {
         let mut chain = Vec::new();
         let mut known = NONE;
-        let mut at = node;
-        while let Some((parent, label)) = self.census.and_then(|census| census.node(at)) {
+        let mut next = Some(node);
+        while let Some(at) = next
+            && let Some((parent, label)) = self.census.and_then(|census| census.node(at))
+        {
             if let Some(&owner) = self.owners.get(&at) {
                 known = owner;
                 break;
             }
             // Parents stand before their children: a census that says otherwise would never end.
             chain.push((at, label));
-            if parent >= at {
-                break;
-            }
-            at = parent;
+            next = parent.filter(|&parent| parent < at);
         }
         for (node, label) in chain.into_iter().rev() {
             known = names.owner(Owner { parent: known, label });

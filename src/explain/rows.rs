@@ -75,7 +75,7 @@ fn broken_state(pages: &WorkerPages, index: usize, cell: &PageCell) -> Option<Pa
     let index = u32::try_from(index).ok()?;
     let start = pages.earlier.partition_point(|earlier| earlier.page < index);
     let earlier = pages.earlier[start..].iter().take_while(|earlier| earlier.page == index);
-    earlier.map(|earlier| earlier.state).rfind(|state| state.broken())
+    earlier.map(|earlier| earlier.state).filter(|state| state.broken()).last()
 }
 
 /// Events of each page, in the order of their times.

@@ -148,6 +148,7 @@ impl Measurement {
             .filter(|(_, member)| member.alive)
             .map(|(i, member)| (i, member.pid))
             .collect();
+        self.trace.stand_aside()?;
         let moment = self.read_family(&alive)?;
         let diffs = self.diffs(&moment, &alive)?;
         let step_index = step_number(self.recording.steps.len());

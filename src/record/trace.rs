@@ -108,6 +108,13 @@ impl Trace {
         Ok(())
     }
 
+    /// Makes sure that memory of the agent is not counted as the program's. Before totals are read.
+    pub fn stand_aside(&mut self) -> Result<()> {
+        self.listen()?;
+        self.watched.values_mut().for_each(Watched::share);
+        Ok(())
+    }
+
     /// Whether a process is watched.
     pub fn watches(&self, pid: u32) -> bool {
         matches!(self.source, Source::Ring(_)) || self.watched.contains_key(&pid)
