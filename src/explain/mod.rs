@@ -3,6 +3,7 @@
 pub mod allocators;
 pub mod demangle;
 pub mod elf;
+pub mod heap;
 pub mod instruction;
 pub mod place;
 pub mod symbols;
