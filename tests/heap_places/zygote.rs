@@ -1,0 +1,95 @@
+//! The interpreters of this machine, each with the agent in it: what a script made there, as the
+//! supervisor would see it.
+
+use crate::skip::skip;
+use forkprint::cpython::census::Census;
+use forkprint::cpython::offsets::Offsets;
+use forkprint::family::Vma;
+use forkprint::kernel::agent::{Agent, Report};
+use forkprint::kernel::remote::SharedMemory;
+use forkprint::observe::{ProcRoot, read_process};
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use serde_json::Value;
+use std::io::{BufRead, BufReader};
+use std::os::fd::BorrowedFd;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// Minor versions whose layouts are known.
+const KNOWN: std::ops::Range<u8> = 9..14;
+
+/// A process that waits after its census. Ends when dropped.
+pub struct Zygote {
+    child: Child,
+    pub minor: u8,
+    pub offsets: Offsets,
+    pub memory: SharedMemory,
+    pub areas: Vec<Vma>,
+    pub census: Census,
+    /// What the script printed.
+    pub told: Value,
+}
+
+impl Zygote {
+    fn start(program: &Path, minor: u8, script: &str) -> Self {
+        let mut agent = Agent::prepare().unwrap();
+        let socket = agent.socket().unwrap();
+        // SAFETY: the agent holds the descriptor until the child has been started.
+        let inherited = unsafe { BorrowedFd::borrow_raw(socket) };
+        fcntl(inherited, FcntlArg::F_SETFD(FdFlag::empty())).unwrap();
+        let mut child = Command::new(program)
+            .args(["-c", script])
+            .env("LD_PRELOAD", agent.library())
+            .env("FORKPRINT_TEST_SOCKET", socket.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        agent.started();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let told = serde_json::from_str(&line).unwrap_or_else(|error| panic!("3.{minor}: {error}: {line}"));
+        let census = agent.reports().unwrap().into_iter().find_map(|report| match report {
+            Report::Census { memory, .. } => Some(memory),
+            _ => None,
+        });
+        Self {
+            minor,
+            offsets: Offsets::of_version((3, minor)).unwrap(),
+            memory: SharedMemory::open(child.id()).unwrap(),
+            areas: read_process(&ProcRoot::system(), child.id()).unwrap().vmas,
+            census: Census::read(census.unwrap()).unwrap(),
+            told,
+            child,
+        }
+    }
+}
+
+impl Drop for Zygote {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        self.child.wait().ok();
+    }
+}
+
+/// Starts an interpreter of each version that is installed.
+pub fn every_zygote(script: &str) -> impl Iterator<Item = Zygote> {
+    KNOWN.filter_map(move |minor| {
+        let program = installed(minor);
+        if program.is_none() {
+            skip(format!("no CPython 3.{minor} on this machine"));
+        }
+        program.map(|program| Zygote::start(&program, minor, script))
+    })
+}
+
+fn installed(minor: u8) -> Option<PathBuf> {
+    let home = std::env::var("HOME").unwrap_or_default();
+    let versions = std::fs::read_dir(format!("{home}/.pyenv/versions")).into_iter().flatten().flatten();
+    let prefix = format!("3.{minor}.");
+    versions
+        .filter(|version| version.file_name().to_string_lossy().starts_with(&prefix))
+        .map(|version| version.path().join("bin/python3"))
+        .chain([format!("/usr/bin/python3.{minor}").into()])
+        .find(|path| path.exists())
+}
