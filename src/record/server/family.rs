@@ -294,7 +294,7 @@ fn deaths(workers: &[Worker], aging: bool) -> Option<Finding> {
 #[cfg(test)]
 mod tests {
     use super::watch::Watch;
-use super::*;
+    use super::*;
 
     #[test]
     fn wait_statuses_become_fates() {

@@ -82,7 +82,9 @@ impl Watch {
                     .into(),
             );
         }
-        self.notes.into_iter().for_each(|note| trace.note(note));
+        for note in self.notes {
+            trace.note(note);
+        }
         Ok(trace)
     }
 

@@ -78,7 +78,8 @@ mod tests {
         let quoted = quote(&lines.join("\n"));
         assert!(quoted.starts_with("...\nline 88\n") && quoted.ends_with("line 99"), "{quoted}");
         assert_eq!(quote(""), "");
-        let linker = format!("ERROR: ld.so: object '/tmp/{FILE_NAME}' from LD_PRELOAD cannot be preloaded: ignored.");
+        let linker =
+            format!("ERROR: ld.so: object '/tmp/{FILE_NAME}' from LD_PRELOAD cannot be preloaded: ignored.");
         assert_eq!(quote(&format!("{linker}\ncannot bind")), "cannot bind");
         assert_eq!(quote(&"é".repeat(1000)).chars().count(), LINE_WIDTH + 3);
     }

@@ -63,14 +63,23 @@ class Watcher:
     def __init__(self, socket, library):
         self.library, self.state = None, self.NOT_PRELOADED
         self.hide(library)
-        if socket < 0 or not self.preloaded(library):
+        if socket < 0:
             return
-        self.state = self.UNKNOWN_PYTHON
-        if self.python_is_known():
-            self.library = self.load(library)
-            self.library.configure(socket)
-            self.state = self.READY
+        if self.preloaded(library):
+            self.begin(socket, library)
         os.close(socket)
+
+    def begin(self, socket, library):
+        self.state = self.UNKNOWN_PYTHON
+        if not self.python_is_known():
+            return
+        try:
+            self.library = self.load(library)
+        except ImportError:  # half of it was mapped, from a file system without executables
+            self.state = self.NOT_PRELOADED
+            return
+        self.library.configure(socket)
+        self.state = self.READY
 
     @staticmethod
     def hide(library):
