@@ -32,7 +32,7 @@ impl Watch {
             notes: weaker.into_iter().collect(),
         };
         if witness == Witness::Sigtrap {
-            match Agent::prepare().and_then(can_be_named) {
+            match Agent::prepare().and_then(Agent::that_can_be_named) {
                 Ok(agent) => watch.agent = Some(agent),
                 Err(error) => watch.give_up(error.what(), &error)?,
             }
@@ -98,16 +98,4 @@ impl Watch {
         self.notes.push(format!("witness '{}' instead of '{given_up}', because {why}", self.witness));
         Ok(())
     }
-}
-
-/// `LD_PRELOAD` is a list, separated by colons and spaces.
-fn can_be_named(agent: Agent) -> Result<Agent> {
-    let path = agent.library().to_string_lossy();
-    if path.contains([':', ' ']) {
-        return Err(Error::new("the agent's path cannot be named in LD_PRELOAD")
-            .path(agent.library())
-            .why("it holds a colon or a space")
-            .fix("TMPDIR=/tmp"));
-    }
-    Ok(agent)
 }

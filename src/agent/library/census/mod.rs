@@ -36,7 +36,7 @@ pub unsafe extern "C" fn forkprint_agent_census() {
     };
     // SAFETY: plain calls on numbers; the child leaves by `_exit` without returning.
     unsafe {
-        let child = sys::fork();
+        let child = sys::fork_plainly();
         if child == 0 {
             sys::prctl(PR_SET_PDEATHSIG, SIGKILL);
             take(table);
