@@ -6,8 +6,8 @@ use super::progress::Progress;
 use super::trace::Trace;
 use crate::cpython::offsets::Offsets;
 use crate::error::{Error, Result};
-use crate::family::{Rung, Witness};
 use crate::family::recording::{About, Fate, Finding, Recording};
+use crate::family::{Rung, Witness};
 use crate::kernel::agent::Agent;
 use crate::kernel::caps::{self, Caps, kernel_release, machine};
 use crate::runtimes::Workload;
@@ -69,7 +69,9 @@ pub fn run(options: &RunOptions, progress: &Progress) -> Result<RunOutcome> {
         options.mute,
         agent.as_ref(),
     )?;
-    agent.iter_mut().for_each(Agent::started);
+    if let Some(agent) = &mut agent {
+        agent.started();
+    }
     let frozen = family.freeze(rung == Rung::Scan)?;
     let baseline = Baseline {
         zygote_pid: family.zygote_pid(),
@@ -81,7 +83,9 @@ pub fn run(options: &RunOptions, progress: &Progress) -> Result<RunOutcome> {
     };
     progress.now("reading the zygote");
     let mut trace = trace(witness, agent, &frozen, &loaded, family.zygote_pid())?;
-    weaker.into_iter().for_each(|note| trace.note(note));
+    if let Some(note) = weaker {
+        trace.note(note);
+    }
     let mut measurement = Measurement::begin(about(options, &loaded), baseline, &measure, trace)?;
     for _ in 0..options.workers {
         measurement.add_still_worker(family.fork()?)?;

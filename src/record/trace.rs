@@ -3,6 +3,7 @@
 use crate::cpython::census::Census;
 use crate::cpython::offsets::Offsets;
 use crate::error::{Error, Result};
+use crate::explain::code::Code;
 use crate::explain::names::Names;
 use crate::explain::rows::{Seen, Witnessed};
 use crate::explain::stacks::Stacks;
@@ -21,6 +22,7 @@ pub struct Trace {
     watched: BTreeMap<u32, Watched>,
     seen: BTreeMap<u32, Vec<Seen>>,
     stacks: Stacks,
+    code: Code,
     /// Tables that frames are named in.
     pub(super) names: Names,
     census: Option<CensusMemory>,
@@ -58,6 +60,7 @@ impl Trace {
             watched: BTreeMap::new(),
             seen: BTreeMap::new(),
             stacks: Stacks::default(),
+            code: Code::default(),
             names: Names::default(),
             census: None,
             offsets: None,
@@ -99,7 +102,7 @@ impl Trace {
         for report in agent.reports()? {
             match report {
                 Report::Armed(watched) => {
-                    self.watched.insert(watched.pid(), watched);
+                    self.watched.insert(watched.pid(), *watched);
                 }
                 Report::Census { memory, .. } => self.census = Some(memory),
                 Report::Refused(refused) => self.notes.push(format!("not watched: {refused}")),
@@ -128,8 +131,14 @@ impl Trace {
         match &self.source {
             Source::Nothing => {}
             Source::Ring(ring) => {
+                let mut memories: BTreeMap<u32, Option<SharedMemory>> = BTreeMap::new();
                 for event in ring.take() {
                     if let Some(page) = inherited_page(inherited, &event) {
+                        let memory =
+                            memories.entry(event.pid).or_insert_with(|| SharedMemory::open(event.pid).ok());
+                        if let Some(memory) = memory {
+                            self.code.keep(&event, memory);
+                        }
                         self.seen.entry(event.pid).or_default().push(Seen { page, event, stack: None });
                     }
                 }
@@ -150,6 +159,9 @@ impl Trace {
             let seen = self.seen.entry(pid).or_default();
             for event in events {
                 let Some(page) = inherited_page(inherited, &event) else { continue };
+                if let Some(memory) = &memory {
+                    self.code.keep(&event, memory);
+                }
                 let stack = event.stack.and_then(|number| {
                     let (memory, offsets) = (memory.as_ref()?, self.offsets.as_ref()?);
                     let read = || watched.stack(number);
@@ -211,9 +223,9 @@ impl Trace {
         notes
     }
 
-    /// Takes the tables that frames were named in.
-    pub(super) fn take_names(&mut self) -> Names {
-        std::mem::take(&mut self.names)
+    /// Takes the tables that frames were named in, and the instructions of all events.
+    pub(super) fn take_tables(&mut self) -> (Names, Code) {
+        (std::mem::take(&mut self.names), std::mem::take(&mut self.code))
     }
 }
 

@@ -12,8 +12,8 @@ pub use inside::Inside;
 pub use memory::{CensusMemory, Plain};
 pub use watched::{Stack, Watched};
 
-use crate::agent::wire::{MOST_RINGS, Message};
 use crate::agent::wire::RESTORE;
+use crate::agent::wire::{MOST_RINGS, Message};
 use crate::agent::{FILE_NAME, LIBRARY};
 use crate::error::{Context, Error, Result};
 use nix::errno::Errno;
@@ -39,7 +39,7 @@ pub struct Agent {
 #[derive(Debug)]
 pub enum Report {
     /// It is watched from now on.
-    Armed(Watched),
+    Armed(Box<Watched>),
     /// It could not be watched.
     Refused(Refused),
     /// A child of it lists its objects.
@@ -174,7 +174,7 @@ fn understand(bytes: &[u8], descriptors: Vec<OwnedFd>) -> Result<Report> {
     match kind {
         Message::ARMED => {
             let area = first()?;
-            Watched::new(pid, &area, descriptors.collect()).map(Report::Armed)
+            Watched::new(pid, &area, descriptors.collect()).map(|watched| Report::Armed(Box::new(watched)))
         }
         Message::CENSUS => Ok(Report::Census { pid, memory: CensusMemory::map(&first()?)? }),
         Message::REFUSED => {
