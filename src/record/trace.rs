@@ -34,7 +34,7 @@ pub struct Trace {
 #[derive(Debug)]
 enum Source {
     Agent(Agent),
-    Ring(RingWitness),
+    Ring(RingWitness, Option<Agent>),
     Nothing,
 }
 
@@ -44,9 +44,9 @@ impl Trace {
         Self::of(Source::Agent(agent))
     }
 
-    /// Rung B: rings of the kernel, on a zygote that runs.
-    pub fn ring(zygote: u32) -> Result<Self> {
-        RingWitness::attach(zygote).map(|ring| Self::of(Source::Ring(ring)))
+    /// Rung B: rings of the kernel, on a zygote that runs. An agent in it may list its objects.
+    pub fn ring(zygote: u32, agent: Option<Agent>) -> Result<Self> {
+        RingWitness::attach(zygote).map(|ring| Self::of(Source::Ring(ring, agent)))
     }
 
     /// Nothing witnesses single writes.
@@ -73,7 +73,7 @@ impl Trace {
     pub const fn witness(&self) -> Witness {
         match self.source {
             Source::Agent(_) => Witness::Sigtrap,
-            Source::Ring(_) => Witness::Ring,
+            Source::Ring(..) => Witness::Ring,
             Source::Nothing => Witness::None,
         }
     }
@@ -81,8 +81,8 @@ impl Trace {
     /// The agent, where there is one.
     pub const fn as_agent(&mut self) -> Option<&mut Agent> {
         match &mut self.source {
-            Source::Agent(agent) => Some(agent),
-            _ => None,
+            Source::Agent(agent) | Source::Ring(_, Some(agent)) => Some(agent),
+            Source::Ring(_, None) | Source::Nothing => None,
         }
     }
 
@@ -98,7 +98,7 @@ impl Trace {
 
     /// Takes in what processes have reported.
     pub fn listen(&mut self) -> Result<()> {
-        let Source::Agent(agent) = &mut self.source else { return Ok(()) };
+        let Some(agent) = self.as_agent() else { return Ok(()) };
         for report in agent.reports()? {
             match report {
                 Report::Armed(watched) => {
@@ -120,7 +120,7 @@ impl Trace {
 
     /// Whether a process is watched.
     pub fn watches(&self, pid: u32) -> bool {
-        matches!(self.source, Source::Ring(_)) || self.watched.contains_key(&pid)
+        matches!(self.source, Source::Ring(..)) || self.watched.contains_key(&pid)
     }
 
     /// Takes the events since the last harvest. The family should stand still.
@@ -130,7 +130,7 @@ impl Trace {
         self.listen()?;
         match &self.source {
             Source::Nothing => {}
-            Source::Ring(ring) => {
+            Source::Ring(ring, _) => {
                 let mut memories: BTreeMap<u32, Option<SharedMemory>> = BTreeMap::new();
                 for event in ring.take() {
                     if let Some(page) = inherited_page(inherited, &event) {
@@ -176,7 +176,7 @@ impl Trace {
     /// What was seen of a process.
     pub fn of_process(&self, pid: u32) -> Witnessed {
         let kernel_included = match &self.source {
-            Source::Ring(ring) => ring.kernel_included(),
+            Source::Ring(ring, _) => ring.kernel_included(),
             _ => self.watched.get(&pid).is_some_and(Watched::kernel_included),
         };
         let watched = self.watches(pid);
