@@ -30,7 +30,7 @@ fn main() {
         Baseline { zygote_pid: family.zygote, reference_pid: Some(family.reference), ..Baseline::default() };
     let options = MeasureOptions::default();
     let mut measurement =
-        Measurement::begin(forkprint::record::run::about_this_machine(), baseline, &options)
+        Measurement::begin(forkprint::record::run::about_this_machine(), baseline, &options, Trace::none())
             .expect("measured");
     let fork = read_process(&ProcRoot::system(), family.zygote).expect("read");
     for worker in family.fork_workers() {

@@ -79,7 +79,7 @@ pub fn run(mut args: AnalyzeArgs, invocation: &Invocation) -> Result<i32> {
         let options = AnalyzeOptions {
             invocation: target,
             plan,
-            measure: MeasureOptions { rung: args.rung, code_in_worker: false },
+            measure: MeasureOptions { rung: args.rung, witness: None, code_in_worker: false },
             patience: Duration::from_secs(args.timeout),
             command,
         };

@@ -13,6 +13,7 @@ pub use memory::{CensusMemory, Plain};
 pub use watched::{Stack, Watched};
 
 use crate::agent::wire::{MOST_RINGS, Message};
+use crate::agent::wire::RESTORE;
 use crate::agent::{FILE_NAME, LIBRARY};
 use crate::error::{Context, Error, Result};
 use nix::errno::Errno;
@@ -22,6 +23,7 @@ use nix::sys::socket::{
 use std::io::IoSliceMut;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use tempfile::TempDir;
 
 /// The agent of one family.
@@ -146,6 +148,18 @@ impl Agent {
         }
         understand(&bytes[..length], descriptors).map(Some)
     }
+}
+
+/// Has a command preload the library before all else. Its constructor takes the variables away again,
+/// so that the program sees its environment as it would have been.
+pub fn preload(command: &mut Command, library: &Path) {
+    let before = std::env::var_os("LD_PRELOAD").unwrap_or_default();
+    let mut all = library.as_os_str().to_owned();
+    if !before.is_empty() {
+        all.push(":");
+        all.push(&before);
+    }
+    command.env("LD_PRELOAD", all).env(RESTORE, before);
 }
 
 /// Reads one message.

@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::family::recording::{About, Fate, Finding};
 use crate::kernel::spawn::signal_name;
 use crate::kernel::stop::StandStill;
-use crate::record::{Baseline, MeasureOptions, Measurement, Recording};
+use crate::record::{Baseline, MeasureOptions, Measurement, Recording, Trace};
 use crate::servers::gunicorn::{AtFork, Event, Invocation, Master, Settings};
 use nix::sys::wait::WaitStatus;
 use std::collections::BTreeSet;
@@ -56,7 +56,7 @@ impl Family {
             python: Some((settings.python.0, settings.python.1)),
             ..Baseline::default()
         };
-        let measurement = Measurement::begin(about, baseline, options)?;
+        let measurement = Measurement::begin(about, baseline, options, Trace::none())?;
         master.go()?;
         let mut family = Self {
             master,
@@ -155,8 +155,9 @@ impl Family {
         }
         let alive = self.workers.iter().filter(|worker| worker.fate.is_none()).map(|worker| worker.pid);
         let children: Vec<u32> = alive.chain([self.reference]).collect();
+        let recording = self.measurement.finish(complete);
         self.master.stop(&children);
-        self.measurement.finish(complete)
+        recording
     }
 
     fn left_by_themselves(&self) -> usize {
