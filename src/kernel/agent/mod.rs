@@ -12,8 +12,8 @@ pub use inside::Inside;
 pub use memory::{CensusMemory, Plain};
 pub use watched::{Stack, Watched};
 
-use crate::agent::wire::{MOST_RINGS, Message};
 use crate::agent::wire::RESTORE;
+use crate::agent::wire::{MOST_RINGS, Message};
 use crate::agent::{FILE_NAME, LIBRARY};
 use crate::error::{Context, Error, Result};
 use nix::errno::Errno;
