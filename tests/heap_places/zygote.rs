@@ -59,6 +59,16 @@ impl Zygote {
             _process: process,
         }
     }
+
+    /// A list that the script told.
+    pub fn list(&self, name: &str) -> &[Value] {
+        self.told[name].as_array().unwrap_or_else(|| panic!("3.{}: no {name}", self.minor))
+    }
+}
+
+/// A number that the script told.
+pub fn number(value: &Value) -> u64 {
+    value.as_u64().unwrap_or_else(|| panic!("no number: {value}"))
 }
 
 /// Starts an interpreter of each version that is installed.
