@@ -65,12 +65,12 @@ impl Watch {
             }
         }
         let mut trace = match (self.witness, self.agent) {
-            (Witness::None, _) => Trace::none(),
+            (Witness::None, _) | (Witness::Sigtrap, None) => Trace::none(),
             (Witness::Sigtrap, Some(mut agent)) => {
                 agent.started();
                 Trace::agent(agent)
             }
-            _ => Trace::ring(master)?,
+            (Witness::Ring, agent) => Trace::ring(master, agent)?,
         };
         match Offsets::of_version(python) {
             Ok(offsets) => trace.read_python_with(offsets),
