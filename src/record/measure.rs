@@ -47,12 +47,7 @@ impl Measurement {
     /// Reads the zygote at the fork. Call it while the zygote stands still and has no worker yet.
     ///
     /// `trace` witnesses single writes from now on.
-    pub fn begin(
-        about: About,
-        baseline: Baseline,
-        options: &MeasureOptions,
-        trace: Trace,
-    ) -> Result<Self> {
+    pub fn begin(about: About, baseline: Baseline, options: &MeasureOptions, trace: Trace) -> Result<Self> {
         let root = ProcRoot::system();
         let rung = options.choose_rung(Caps::get())?;
         let process = read_process(&root, baseline.zygote_pid)?;

@@ -4,7 +4,7 @@ A place is [address, place, type, field]. Everything is written down before the 
 that hardly anything changes behind it.
 """
 
-import ast, collections, ctypes, json, os, sys, threading
+import ast, ctypes, gc, json, os, sys, threading
 
 VERSION = sys.version_info[:2]
 POOL = 4096 if VERSION < (3, 10) else 16384
@@ -155,7 +155,6 @@ for pool in pools:
 blocks = [bytes(448 - AROUND) for _ in range(2_000)]
 freed = [id(block) for index, block in enumerate(blocks) if index % 2]
 blocks = blocks[::2]
-taken = {id(block) for block in blocks}
 
 # Data of libraries.
 libc = ctypes.CDLL(None)
@@ -202,7 +201,21 @@ with open("/proc/self/maps") as maps:
     stack = next(line for line in maps if line.endswith("[stack]\n"))
 place(int(stack.split()[0].split("-")[1], 16) - 4_000, "stack")
 
-told = json.dumps({"places": places, "freed": freed, "version": VERSION}) + "\n"
+def full_name(ty):
+    """As the census and the memory call it."""
+    if not ty.__flags__ & 1 << 9:
+        return ctypes.string_at(word(id(ty) + 24)).decode()
+    module = ty.__dict__.get("__module__")
+    return ty.__qualname__ if module in (None, "builtins") else f"{module}.{ty.__qualname__}"
+
+
+# Every object that the collector knows, and all that these refer to.
+everything = gc.get_objects()
+everything += gc.get_referents(*everything)
+everything = list({id(thing): thing for thing in everything}.values())
+objects = [[id(thing), full_name(type(thing))] for thing in everything]
+
+told = json.dumps({"places": places, "freed": freed, "objects": objects}) + "\n"
 del places[:]
 libc.forkprint_agent_configure(int(os.environ["FORKPRINT_TEST_SOCKET"]))
 ctypes.PyDLL(None).forkprint_agent_census()

@@ -7,20 +7,19 @@ use forkprint::cpython::offsets::Offsets;
 use forkprint::family::Vma;
 use forkprint::kernel::agent::{Agent, Report};
 use forkprint::kernel::remote::SharedMemory;
+use forkprint::kernel::spawn::ProcessGroup;
 use forkprint::observe::{ProcRoot, read_process};
-use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
-use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 /// Minor versions whose layouts are known.
 const KNOWN: std::ops::Range<u8> = 9..14;
 
 /// A process that waits after its census. Ends when dropped.
 pub struct Zygote {
-    child: Child,
+    _process: ProcessGroup,
     pub minor: u8,
     pub offsets: Offsets,
     pub memory: SharedMemory,
@@ -34,20 +33,17 @@ impl Zygote {
     fn start(program: &Path, minor: u8, script: &str) -> Self {
         let mut agent = Agent::prepare().unwrap();
         let socket = agent.socket().unwrap();
-        // SAFETY: the agent holds the descriptor until the child has been started.
-        let inherited = unsafe { BorrowedFd::borrow_raw(socket) };
-        fcntl(inherited, FcntlArg::F_SETFD(FdFlag::empty())).unwrap();
-        let mut child = Command::new(program)
+        let mut command = Command::new(program);
+        command
             .args(["-c", script])
             .env("LD_PRELOAD", agent.library())
             .env("FORKPRINT_TEST_SOCKET", socket.to_string())
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+            .stdout(Stdio::piped());
+        let mut process = ProcessGroup::spawn(command, vec![socket]).unwrap();
         agent.started();
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        BufReader::new(process.child().stdout.take().unwrap()).read_line(&mut line).unwrap();
         let told = serde_json::from_str(&line).unwrap_or_else(|error| panic!("3.{minor}: {error}: {line}"));
         let census = agent.reports().unwrap().into_iter().find_map(|report| match report {
             Report::Census { memory, .. } => Some(memory),
@@ -56,20 +52,23 @@ impl Zygote {
         Self {
             minor,
             offsets: Offsets::of_version((3, minor)).unwrap(),
-            memory: SharedMemory::open(child.id()).unwrap(),
-            areas: read_process(&ProcRoot::system(), child.id()).unwrap().vmas,
+            memory: SharedMemory::open(process.pid()).unwrap(),
+            areas: read_process(&ProcRoot::system(), process.pid()).unwrap().vmas,
             census: Census::read(census.unwrap()).unwrap(),
             told,
-            child,
+            _process: process,
         }
+    }
+
+    /// A list that the script told.
+    pub fn list(&self, name: &str) -> &[Value] {
+        self.told[name].as_array().unwrap_or_else(|| panic!("3.{}: no {name}", self.minor))
     }
 }
 
-impl Drop for Zygote {
-    fn drop(&mut self) {
-        drop(self.child.stdin.take());
-        self.child.wait().ok();
-    }
+/// A number that the script told.
+pub fn number(value: &Value) -> u64 {
+    value.as_u64().unwrap_or_else(|| panic!("no number: {value}"))
 }
 
 /// Starts an interpreter of each version that is installed.

@@ -70,7 +70,7 @@ impl<'a> Heap<'a> {
         census: Option<&'a Census>,
         regions: &'a [Region],
     ) -> Self {
-        let python = python.map(|offsets| Python::new(memory, offsets, census));
+        let python = python.map(|offsets| Python::new(memory, &offsets, census));
         let interpreter = python.as_ref().and_then(Python::home);
         Self {
             memory,

@@ -5,7 +5,9 @@ use super::shared_keys::SharedKeys;
 use super::types::Types;
 use crate::cpython::blocks::{Block, Pools};
 use crate::cpython::census::{Census, Entry, Kind};
-use crate::cpython::fields::{Field, FieldClass, dict_keys_field, field_of, items_field, values_field};
+use crate::cpython::fields::{
+    Field, FieldClass, before_values, dict_keys_field, field_of, items_field, values_field,
+};
 use crate::cpython::memory::Memory;
 use crate::cpython::object::{ObjectAt, find_object};
 use crate::cpython::offsets::Offsets;
@@ -28,9 +30,9 @@ pub(super) struct Python<'a> {
 }
 
 impl<'a> Python<'a> {
-    pub fn new(memory: &'a dyn Memory, offsets: Offsets, census: Option<&'a Census>) -> Self {
+    pub fn new(memory: &'a dyn Memory, offsets: &Offsets, census: Option<&'a Census>) -> Self {
         let pools = Pools::new(offsets.version);
-        Self { memory, offsets, census, types: Types::default(), pools, shared_keys: None }
+        Self { memory, offsets: *offsets, census, types: Types::default(), pools, shared_keys: None }
     }
 
     /// The address of `type`, which is in the interpreter's own data.
@@ -168,7 +170,10 @@ impl<'a> Python<'a> {
         let (field, into_field) = match entry.kind {
             Kind::Items => (body("items"), items_field(offset).1),
             Kind::Keys => dict_keys_field(&self.offsets, offset),
-            Kind::Values => values_field(&self.offsets, &ty.info, offset),
+            Kind::Values => match before_values(self.memory, &self.offsets, entry.start) {
+                Some(before) => values_field(&ty.info, before, offset),
+                None => (body("values"), offset),
+            },
             Kind::Table => (body("table"), offset % 8),
             Kind::Bytes | Kind::Object => (body("buffer"), offset),
         };

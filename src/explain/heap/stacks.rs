@@ -6,10 +6,11 @@
 
 use crate::cpython::memory::Memory;
 use crate::family::Vma;
-use crate::units::PAGE_SIZE;
 use std::ops::Range;
 
-/// `struct pthread` is aligned to so many bytes.
+/// `struct pthread` begins in the last so many bytes of a stack,
+const LAST_BYTES: usize = 4096;
+/// aligned to so many bytes.
 const ALIGNMENT: usize = 64;
 /// Sizes of stacks that are tried where an area has more than one: powers of two, of which these are the
 /// least and the greatest exponent.
@@ -24,8 +25,8 @@ pub(super) struct Stacks {
 impl Stacks {
     /// Looks behind every guard.
     pub fn find(memory: &dyn Memory, areas: &[Vma]) -> Self {
-        let ranges = areas.array_windows().filter_map(|[guard, area]| stack(memory, guard, area)).collect();
-        Self { ranges }
+        let neighbours = areas.iter().zip(areas.iter().skip(1));
+        Self { ranges: neighbours.filter_map(|(guard, area)| stack(memory, guard, area)).collect() }
     }
 
     /// Whether an address is in one of them.
@@ -45,15 +46,15 @@ fn stack(memory: &dyn Memory, guard: &Vma, area: &Vma) -> Option<Range<u64>> {
     let sizes = SIZES.map(|exponent| guard.start.address() + (1 << exponent));
     let top = std::iter::once(end)
         .chain(sizes)
-        .filter(|top| (start + PAGE_SIZE..=end).contains(top))
+        .filter(|top| (start + LAST_BYTES as u64..=end).contains(top))
         .find(|top| ends_with_a_thread(memory, *top))?;
     Some(start..top)
 }
 
-/// Whether the last page before an address holds a `struct pthread`.
+/// Whether a `struct pthread` stands right before an address.
 fn ends_with_a_thread(memory: &dyn Memory, top: u64) -> bool {
-    let mut page = [0; PAGE_SIZE as usize];
-    let start = top - PAGE_SIZE;
+    let mut page = [0; LAST_BYTES];
+    let start = top - LAST_BYTES as u64;
     memory.read(start, &mut page)
         && (start..).step_by(ALIGNMENT).zip(page.chunks_exact(ALIGNMENT)).any(|(address, bytes)| {
             let itself = address.to_le_bytes();

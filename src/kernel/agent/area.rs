@@ -2,8 +2,8 @@
 
 use super::memory::{Plain, SharedMapping};
 use crate::agent::wire::{
-    AREA_BYTES, FAULTS, FAULTS_AT, FRAMES, FRAMES_AT, Fault, FrameWord, Header, MAGIC, PIECE,
-    STACK_SLOTS, STACKS_AT, StackSlot, TRAPS, TRAPS_AT, Trap,
+    AREA_BYTES, FAULTS, FAULTS_AT, FRAMES, FRAMES_AT, Fault, FrameWord, Header, MAGIC, PIECE, STACK_SLOTS,
+    STACKS_AT, StackSlot, TRAPS, TRAPS_AT, Trap,
 };
 use crate::error::{Error, Result};
 use std::mem::offset_of;

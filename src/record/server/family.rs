@@ -2,6 +2,7 @@
 
 use super::watch::Watch;
 use crate::error::{Error, Result};
+use crate::family::Witness;
 use crate::family::recording::{About, Fate, Finding};
 use crate::kernel::spawn::signal_name;
 use crate::kernel::stop::StandStill;
@@ -59,8 +60,9 @@ impl Family {
             ..Baseline::default()
         };
         let trace = watch.begin(master.pid(), watcher, settings)?;
+        let watched_from_inside = trace.witness() == Witness::Sigtrap;
         let measurement = Measurement::begin(about, baseline, options, trace)?;
-        master.go()?;
+        master.go(watched_from_inside)?;
         let mut family = Self {
             master,
             measurement,
