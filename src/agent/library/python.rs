@@ -18,6 +18,7 @@ mod api {
     pub type BuildValue = unsafe extern "C" fn(*const c_char, ...) -> Object;
     pub type ListNew = unsafe extern "C" fn(isize) -> Object;
     pub type ListAppend = unsafe extern "C" fn(Object, Object) -> c_int;
+    pub type Check = unsafe extern "C" fn() -> c_int;
     pub type GetFrame = unsafe extern "C" fn() -> Object;
     pub type OfFrame = unsafe extern "C" fn(Object) -> Object;
     pub type DecRef = unsafe extern "C" fn(Object);
@@ -72,12 +73,8 @@ fn version() -> Option<(u8, u8)> {
 
 /// Whether this is a thread of Python that may use objects.
 pub fn holds_gil(state: &State) -> bool {
-    let (Some(this), Some(running)) = (state.this_thread_state, state.running_thread_state) else {
-        return false;
-    };
-    // SAFETY: both read one pointer.
-    let (this, running) = unsafe { (this(), running()) };
-    state.python_minor > 0 && !this.is_null() && this == running
+    let known = state.python_minor > 0 && arm::function(c"PyGILState_Check").is_some();
+    known && call!(api::Check, c"PyGILState_Check",) != 0
 }
 
 /// Whether frames are where the layout says, asked of Python itself. The GIL must be held.
