@@ -25,6 +25,7 @@ pub const AF_UNIX: c_int = 1;
 pub const SOCK_SEQPACKET: c_int = 5;
 pub const SOCK_CLOEXEC: c_int = 0o2_000_000;
 pub const SYS_POLL: c_long = 7;
+pub const SYS_KILL: c_long = 62;
 pub const SYS_EXIT_GROUP: c_long = 231;
 pub const SYS_CLOSE_RANGE: c_long = 436;
 const SYS_CLONE: c_long = 56;
