@@ -10,6 +10,7 @@ fn million_pages(criterion: &mut Criterion) {
     let recording = recording(Shape { pages: 1_000_000, workers: 2, steps: 5, server: false, seed: 2 });
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("million.forkprint");
+    capture::write(&recording, &path, true).expect("written");
     let mut group = criterion.benchmark_group("million_pages_two_workers");
     group.sample_size(20);
     group.bench_function("write", |bencher| {

@@ -242,7 +242,7 @@ fn the_flame_graph_shows_every_call_and_zooms_by_keyboard() {
         for frame in breaks.stack(row.frame) {
             let function = &breaks.functions[frame.function as usize];
             let file = function.file.rsplit('/').next().unwrap();
-            *expected.entry(format!("{} {file}:{}", function.name, frame.line)).or_default() += 1;
+            *expected.entry(format!("{} ({file}:{})", function.name, frame.line)).or_default() += 1;
         }
     }
     let mut drawn: BTreeMap<String, u64> = BTreeMap::new();
@@ -256,13 +256,13 @@ fn the_flame_graph_shows_every_call_and_zooms_by_keyboard() {
         assert_eq!(drawn.get(call), Some(pages), "{call}");
     }
     assert!(
-        seen["zoomed"]["top"].as_str().unwrap().starts_with("<module> gunicorn:8 · "),
+        seen["zoomed"]["top"].as_str().unwrap().starts_with("<module> (gunicorn:8) · "),
         "{}",
         seen["zoomed"]
     );
     assert!(seen["zoomed"]["full"].as_u64().unwrap() >= 2 && seen["zoomed"]["reset"] == false);
     assert_eq!(seen["after"], seen["all"].as_array().unwrap().len());
-    let touched = expected["Session.touch session.py:25"] * 4096;
+    let touched = expected["Session.touch (session.py:25)"] * 4096;
     let found = seen["found"].as_str().unwrap();
     assert!(touched > 0 && found.contains("calls match: ") && !found.contains(": 0 B"), "{found}");
 }

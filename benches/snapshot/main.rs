@@ -14,7 +14,7 @@ use family::BenchFamily;
 use forkprint::family::recording::PageCell;
 use forkprint::family::{Diff, Evidence, Inherited, PageEntry, Process, diff};
 use forkprint::observe::{ProcRoot, contents, read_process, read_processes};
-use forkprint::record::{Baseline, MeasureOptions, Measurement};
+use forkprint::record::{Baseline, MeasureOptions, Measurement, Trace};
 use forkprint::units::{PAGE_SIZE, Vpn};
 use std::hint::black_box;
 
@@ -30,7 +30,7 @@ fn main() {
         Baseline { zygote_pid: family.zygote, reference_pid: Some(family.reference), ..Baseline::default() };
     let options = MeasureOptions::default();
     let mut measurement =
-        Measurement::begin(forkprint::record::run::about_this_machine(), baseline, &options)
+        Measurement::begin(forkprint::record::run::about_this_machine(), baseline, &options, Trace::none())
             .expect("measured");
     let fork = read_process(&ProcRoot::system(), family.zygote).expect("read");
     for worker in family.fork_workers() {

@@ -28,6 +28,7 @@ def run(
     workers: int,
     timeout_seconds: float,
     rung: Optional[str],
+    witness: Optional[str],
     command: str,
     self_command: List[str],
 ) -> Recording: ...

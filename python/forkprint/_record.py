@@ -252,6 +252,7 @@ def run(
     *,
     timeout: float = 300.0,
     rung: Optional[str] = None,
+    witness: Optional[str] = None,
 ) -> Recording:
     """Run a workload in a zygote and forked workers of its own, and measure the family.
 
@@ -266,8 +267,10 @@ def run(
     command = ["forkprint", "run", os.fspath(workload), "-w", str(workers)]
     if rung is not None:
         command += ["--rung", rung]
+    if witness is not None:
+        command += ["--witness", witness]
     joined = " ".join(shlex.quote(word) for word in command)
-    return _recording(_native.run(os.fspath(workload), workers, timeout, rung, joined, self_command()))
+    return _recording(_native.run(os.fspath(workload), workers, timeout, rung, witness, joined, self_command()))
 
 
 def load(path: _Path) -> Recording:

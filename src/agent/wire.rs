@@ -7,12 +7,18 @@
 //! | part | entries |
 //! | --- | --- |
 //! | [`Header`] | one, in the first page |
+//! | rings | where the process mapped its rings; one page, of no use to others |
+//! | signal stack | [`SIGNAL_STACK_BYTES`], on which the handler runs |
 //! | stacks | [`STACK_SLOTS`] of [`StackSlot`], a hash table |
 //! | faults | [`FAULTS`] of [`Fault`], as the kernel's rings told them |
 //! | traps | [`TRAPS`] of [`Trap`], as the handler saw them |
 //! | frames | [`FRAMES`] of [`FrameWord`] |
 //!
 //! Logs only grow. An entry is valid once its last word, `ready`, is not zero.
+
+/// Environment variable that holds what `LD_PRELOAD` was before the agent was added to it; the agent
+/// puts that back, and removes this, before the program begins.
+pub const RESTORE: &str = "FORKPRINT_LD_PRELOAD";
 
 /// First word of an area: changes with the layout.
 pub const MAGIC: u64 = 0x666f_726b_7072_0001;
@@ -33,9 +39,18 @@ pub const MOST_FRAMES: usize = 64;
 /// Rings of one process: one a processor.
 pub const MOST_RINGS: usize = 250;
 
+/// Bytes of the stack on which the handler runs: enough for the largest frame of a signal (AVX-512, AMX).
+pub const SIGNAL_STACK_BYTES: usize = 128 << 10;
+/// Memory of a log is made present in pieces of so many bytes, two pieces ahead of its use.
+pub const PIECE: usize = 1 << 18;
+
 const PAGE: usize = 4096;
+/// Offset of the addresses of the rings.
+pub const RINGS_AT: usize = PAGE;
+/// Offset of the signal stack.
+pub const SIGNAL_STACK_AT: usize = 2 * PAGE;
 /// Offset of the table of stacks.
-pub const STACKS_AT: usize = PAGE;
+pub const STACKS_AT: usize = SIGNAL_STACK_AT + SIGNAL_STACK_BYTES;
 /// Offset of the log of faults.
 pub const FAULTS_AT: usize = STACKS_AT + STACK_SLOTS * size_of::<StackSlot>();
 /// Offset of the log of traps.

@@ -111,6 +111,7 @@ fn show(exhibit: &Exhibit, args: &DemoArgs, workloads: &Path, invocation: &Invoc
                 workers: args.workers,
                 timeout: TIMEOUT,
                 rung: None,
+                witness: None,
                 self_command: invocation.self_command.clone(),
                 command: exhibit.command.clone(),
                 mute: true,

@@ -3,7 +3,7 @@
 use super::Invocation;
 use super::output::OutputArgs;
 use crate::error::Result;
-use crate::family::Rung;
+use crate::family::{Rung, Witness};
 use crate::record::progress::Progress;
 use crate::record::{RunOptions, RunOutcome, run as measure};
 use crate::runtimes::Workload;
@@ -35,6 +35,9 @@ pub struct RunArgs {
     /// Evidence to use [default: the best that works here]
     #[arg(long, value_parser = super::rungs(&[Rung::Pfn, Rung::Scan, Rung::Exclusive]))]
     rung: Option<Rung>,
+    /// How to witness single writes: sigtrap, ring or none [default: the best that works here]
+    #[arg(long, value_name = "WITNESS")]
+    witness: Option<Witness>,
     /// Where the toy collector keeps its marks: mark-header, mark-bitmap
     #[arg(long, default_value_t, help_heading = "Toy runtime")]
     gc: GcPolicy,
@@ -55,6 +58,7 @@ pub fn run(mut args: RunArgs, invocation: &Invocation) -> Result<i32> {
         workers: args.workers,
         timeout: Duration::from_secs(args.timeout),
         rung: args.rung,
+        witness: args.witness,
         self_command: invocation.self_command.clone(),
         command: invocation.command_line(),
         mute: invocation.quiet,

@@ -29,8 +29,7 @@ pub fn entries(memory: &dyn Memory, offsets: &Offsets, keys: u64) -> Option<Vec<
     let layout = &offsets.dicts;
     let count = memory.word(keys.checked_add(layout.nentries)?)?.min(MAX_ENTRIES);
     let start = keys.checked_add(layout.table)?.checked_add(index_bytes(memory, offsets, keys)?)?;
-    let kind = layout.kind.map_or(Some(GENERAL), |at| memory.byte(keys.wrapping_add(at)))?;
-    let (size, key_at) = if kind == GENERAL { (24, 8) } else { (16, 0) };
+    let (key_at, size) = entry_form(memory, offsets, keys)?;
     let bytes = memory.bytes(start, usize::try_from(count).ok()?.checked_mul(size)?)?;
     let word = |entry: &[u8], at: usize| {
         entry.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map(u64::from_le_bytes)
@@ -55,6 +54,22 @@ fn index_bytes(memory: &dyn Memory, offsets: &Offsets, keys: u64) -> Option<u64>
         _ => 8,
     };
     size.checked_mul(width)
+}
+
+/// Bytes of the keys object at an address: header, hash table, and room for entries.
+pub fn keys_bytes(memory: &dyn Memory, offsets: &Offsets, keys: u64) -> Option<u64> {
+    let layout = &offsets.dicts;
+    let count = |at: u64| keys.checked_add(at).and_then(|at| memory.word(at));
+    let room = count(layout.usable)?.checked_add(count(layout.nentries)?)?;
+    let (_, entry) = entry_form(memory, offsets, keys)?;
+    let table = index_bytes(memory, offsets, keys)?;
+    room.checked_mul(entry as u64)?.checked_add(table)?.checked_add(layout.table)
+}
+
+/// Where an entry has its key, and the bytes of an entry.
+fn entry_form(memory: &dyn Memory, offsets: &Offsets, keys: u64) -> Option<(usize, usize)> {
+    let kind = offsets.dicts.kind.map_or(Some(GENERAL), |at| memory.byte(keys.wrapping_add(at)))?;
+    Some(if kind == GENERAL { (8, 24) } else { (0, 16) })
 }
 
 /// The value that a dict (not one that shares its keys) has for a name.

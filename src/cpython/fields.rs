@@ -13,6 +13,9 @@ use std::borrow::Cow;
 /// Bytes of a pointer.
 const WORD: u64 = 8;
 
+/// The order of 30 values (`SHARED_KEYS_MAX_SIZE`) and two bytes more take so many words.
+const MAX_WORDS_BEFORE_VALUES: u64 = 4;
+
 /// What a write to a field means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FieldClass {
@@ -86,17 +89,35 @@ pub fn dict_keys_field(offsets: &Offsets, offset: u64) -> (Field, u64) {
 }
 
 /// The field at an offset in a block that holds the attribute values of an instance apart from it
-/// (`ma_values`; 3.11 and 3.12 `PyDictValues`).
-pub fn values_field(offsets: &Offsets, info: &TypeInfo, offset: u64) -> (Field, u64) {
-    let room = info.attributes.as_ref().map_or(0, |attributes| attributes.room);
-    let first = match offsets.version {
-        (3, ..=10) => 0,
-        // The order of insertion, and two bytes of counts, end where the values begin.
-        (3, 11 | 12) => (room + 2).next_multiple_of(WORD),
-        _ => WORD,
-    };
-    let Some(into_values) = offset.checked_sub(first) else { return (Field::body("values"), offset) };
+/// (`ma_values`; 3.11 and 3.12 `PyDictValues`), whose first value is `before` bytes behind its start.
+pub fn values_field(info: &TypeInfo, before: u64, offset: u64) -> (Field, u64) {
+    let Some(into_values) = offset.checked_sub(before) else { return (Field::body("values"), offset) };
     (attribute(info, into_values).unwrap_or(Field::body("values")), into_values % WORD)
+}
+
+/// Bytes in front of the first value in such a block that begins at an address.
+///
+/// In 3.11 and 3.12 there stand, downwards from the values: how many bytes these are, how many values
+/// were set, and the order in which they were (`Objects/dictobject.c`, `new_values`). `None` where
+/// that is not found, or not only once.
+pub fn before_values(memory: &dyn Memory, offsets: &Offsets, start: u64) -> Option<u64> {
+    match offsets.version {
+        (3, ..=10) => return Some(0),
+        (3, 11 | 12) => {}
+        _ => return Some(WORD),
+    }
+    let fits = |before: &u64| {
+        let mut bytes = memory.bytes(start, usize::try_from(*before).ok()?)?;
+        let (size, count) = (bytes.pop()?, bytes.pop()?);
+        let room = bytes.len();
+        let order = bytes.iter().rev().take(count.into());
+        let fits = u64::from(size) == *before
+            && usize::from(count) <= room
+            && order.clone().all(|index| usize::from(*index) < room);
+        Some(fits)
+    };
+    let mut found = (1..=MAX_WORDS_BEFORE_VALUES).map(|words| words * WORD).filter(|b| fits(b) == Some(true));
+    found.next().filter(|_| found.next().is_none())
 }
 
 /// The field at an offset in the items of a list, or of another array of pointers.

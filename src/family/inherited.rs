@@ -37,6 +37,13 @@ impl Inherited {
         inherited
     }
 
+    /// The index of a page, if it was inherited.
+    pub fn index_of(&self, page: Vpn) -> Option<usize> {
+        let run = self.table.runs.partition_point(|run| run.end() <= page);
+        let run = self.table.runs.get(run).filter(|run| run.first <= page)?;
+        Some(run.offset + usize::try_from(page.0 - run.first.0).ok()?)
+    }
+
     /// Number of inherited pages.
     pub fn len(&self) -> usize {
         self.table.entries.len()
@@ -143,6 +150,13 @@ mod tests {
         assert_eq!(inherited.region_of_page().collect::<Vec<_>>(), [0, 0, 1]);
         let firsts: Vec<_> = inherited.table.runs.iter().map(|run| run.first.0).collect();
         assert_eq!(firsts, [10, 12, 13]);
+    }
+
+    #[test]
+    fn a_page_is_found_by_its_address() {
+        let inherited = Inherited::new(&zygote(), &[], |_| false);
+        let found = (9..15).map(|page| inherited.index_of(Vpn(page))).collect::<Vec<_>>();
+        assert_eq!(found, [None, Some(0), None, Some(1), Some(2), None]);
     }
 
     #[test]

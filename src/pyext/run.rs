@@ -78,23 +78,27 @@ pub(super) fn load(py: Python<'_>, path: PathBuf) -> PyResult<NativeRecording> {
 
 /// Runs a workload under a supervisor in processes of its own.
 #[pyfunction]
+#[expect(clippy::too_many_arguments, reason = "keywords of the Python function")]
 pub(super) fn run(
     py: Python<'_>,
     workload: PathBuf,
     workers: usize,
     timeout_seconds: f64,
     rung: Option<&str>,
+    witness: Option<&str>,
     command: String,
     self_command: Vec<OsString>,
 ) -> PyResult<NativeRecording> {
     let timeout = Duration::try_from_secs_f64(timeout_seconds)
         .map_err(|error| Error::new(format!("timeout: {error}")).fix("timeout=300.0, in seconds"))?;
     let rung = rung.map(parse_rung).transpose()?;
+    let witness = witness.map(|name| name.parse().map_err(Error::new)).transpose()?;
     let options = RunOptions {
         workload: Workload::new(workload),
         workers,
         timeout,
         rung,
+        witness,
         self_command,
         command,
         mute: false,

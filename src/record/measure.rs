@@ -2,13 +2,15 @@
 
 use super::compare::Comparison;
 use super::evidence::{EvidenceSource, Moment};
+use super::explain::{ForkScene, explain};
 use super::options::{Baseline, MeasureOptions};
 use super::pages::PageLog;
+use super::trace::Trace;
+use crate::agent;
 use crate::error::{Error, Result};
 use crate::family::ledger::left_to_the_sibling;
 use crate::family::recording::{
-    About, CrossCheck, Fate, Finding, Reconciliation, Recording, Step, WorkerInfo, WorkerStep, ZygoteSummary,
-    step_number,
+    About, CrossCheck, Fate, Finding, Recording, Step, WorkerInfo, ZygoteSummary, step_number,
 };
 use crate::family::{Diff, FrameOwners, Inherited, Ledger, PageState, Process, diff};
 use crate::kernel::Caps;
@@ -16,7 +18,6 @@ use crate::observe::parallel::in_parallel;
 use crate::observe::rollup::{Rollup, read_rollup};
 use crate::observe::{ProcRoot, read_process, read_processes};
 use crate::units::{PAGE_SIZE, Vpn};
-use std::collections::BTreeMap;
 use std::time::Instant;
 
 /// A measurement under way.
@@ -31,6 +32,8 @@ pub struct Measurement {
     members: Vec<Member>,
     log: PageLog,
     forked: Instant,
+    trace: Trace,
+    scene: ForkScene,
 }
 
 /// A worker of the family and whether it still lives.
@@ -42,19 +45,22 @@ struct Member {
 
 impl Measurement {
     /// Reads the zygote at the fork. Call it while the zygote stands still and has no worker yet.
-    pub fn begin(about: About, baseline: Baseline, options: &MeasureOptions) -> Result<Self> {
+    ///
+    /// `trace` witnesses single writes from now on.
+    pub fn begin(about: About, baseline: Baseline, options: &MeasureOptions, trace: Trace) -> Result<Self> {
         let root = ProcRoot::system();
         let rung = options.choose_rung(Caps::get())?;
         let process = read_process(&root, baseline.zygote_pid)?;
-        let regions = super::regions::name_regions(&process, baseline.regions, baseline.python);
+        let regions = super::regions::name_regions(&process, baseline.regions.clone(), baseline.python);
         let mut instrument = baseline.instrument;
+        instrument.extend(areas_of_the_agent(&process));
         instrument.sort_by_key(|range| range.start);
         let is_instrument = |page: Vpn| instrument.iter().any(|range| range.contains(&page));
         let inherited = Inherited::new(&process, &regions, is_instrument);
         let evidence =
             EvidenceSource::new(rung, &root, &inherited, baseline.reference_pid, baseline.tracked)?;
         let mut recording = Recording {
-            about: About { rung, page_size: PAGE_SIZE, ..about },
+            about: About { rung, witness: trace.witness(), page_size: PAGE_SIZE, ..about },
             zygote: ZygoteSummary {
                 pid: process.pid,
                 private_pages: inherited.len() as u64,
@@ -73,6 +79,12 @@ impl Measurement {
             reference: baseline.reference_pid,
             members: Vec::new(),
             forked: Instant::now(),
+            trace,
+            scene: ForkScene {
+                areas: process.vmas,
+                regions: baseline.regions,
+                reference: baseline.reference_pid.unwrap_or(baseline.zygote_pid),
+            },
         })
     }
 
@@ -131,6 +143,7 @@ impl Measurement {
             .filter(|(_, member)| member.alive)
             .map(|(i, member)| (i, member.pid))
             .collect();
+        self.trace.stand_aside()?;
         let moment = self.read_family(&alive)?;
         let diffs = self.diffs(&moment, &alive)?;
         let step_index = step_number(self.recording.steps.len());
@@ -153,14 +166,21 @@ impl Measurement {
         step.ledger = self.ledger(&moment, &diffs, owners.as_ref());
         step.cross_check = self.cross_check(&moment, &diffs, owners.as_ref(), &step.ledger)?;
         self.recording.steps.push(step);
-        Ok(())
+        self.trace.harvest(&self.inherited)
     }
 
-    /// Ends the measurement. `complete` is false when it was cut short.
+    /// The witness of single writes.
+    pub fn trace(&mut self) -> &mut Trace {
+        &mut self.trace
+    }
+
+    /// Ends the measurement and explains what it found. `complete` is false when it was cut short.
+    ///
+    /// Call it while the frozen sibling still lives: it holds the bytes that were written over.
     pub fn finish(mut self, complete: bool) -> Recording {
         self.recording.about.complete = complete;
-        self.recording.reconciliation = reconcile(&self.recording.steps);
         self.recording.pages = self.log.finish(&self.inherited);
+        explain(&mut self.recording, &mut self.trace, &self.scene);
         self.recording
     }
 
@@ -197,8 +217,6 @@ impl Measurement {
         }
         let named = self.inherited.regions.iter().cloned().zip(broken);
         step.regions = named.filter(|&(_, count)| count > 0).collect();
-        let total: u64 = step.workers.iter().map(|worker| worker.broken).sum();
-        step.causes = BTreeMap::from([("unexplained".to_owned(), total)]);
     }
 
     #[tracing::instrument(level = "debug", skip_all)]
@@ -258,10 +276,8 @@ fn frame_owners(moment: &Moment) -> Option<FrameOwners> {
     FrameOwners::new(moment.members().chain(&moment.reference).map(|process| &process.pages))
 }
 
-/// What is known of the broken pages: until causes are explained, all but the floor is unexplained.
-fn reconcile(steps: &[Step]) -> Reconciliation {
-    let broken = |step: &Step| step.workers.iter().map(|worker: &WorkerStep| worker.broken).sum::<u64>();
-    let total = steps.last().map_or(0, broken);
-    let floor = steps.first().map_or(0, broken).min(total);
-    Reconciliation { broken: total, floor, unexplained: total - floor, ..Reconciliation::default() }
+/// The agent's own pages: no part of the program measured.
+fn areas_of_the_agent(process: &Process) -> Vec<std::ops::Range<Vpn>> {
+    let is_agent = |name: &str| name.trim_end_matches(" (deleted)").ends_with(agent::FILE_NAME);
+    process.vmas.iter().filter(|vma| is_agent(&vma.name)).map(|vma| vma.start..vma.end).collect()
 }

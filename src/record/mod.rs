@@ -2,13 +2,16 @@
 
 mod compare;
 mod evidence;
+mod explain;
 pub mod measure;
 mod options;
 mod pages;
 pub(crate) mod regions;
+mod trace;
 
 pub use measure::Measurement;
 pub use options::{Baseline, MeasureOptions};
+pub use trace::Trace;
 pub mod progress;
 pub mod run;
 pub mod server;

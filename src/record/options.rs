@@ -1,7 +1,7 @@
 //! What a measurement is given: the zygote at the fork, and the evidence to use.
 
 use crate::error::{Error, Result};
-use crate::family::{PageRanges, Region, Rung};
+use crate::family::{PageRanges, Region, Rung, Witness};
 use crate::kernel::Caps;
 
 /// The zygote at the moment of the fork, before the first worker exists.
@@ -26,6 +26,8 @@ pub struct Baseline {
 pub struct MeasureOptions {
     /// Evidence to use; the best one otherwise.
     pub rung: Option<Rung>,
+    /// How to witness breaks; the best way otherwise.
+    pub witness: Option<Witness>,
     /// The workers run our code after the fork and track their own writes.
     pub code_in_worker: bool,
 }
@@ -49,6 +51,22 @@ impl MeasureOptions {
             return refuse("totals alone give no pages".into());
         }
         caps.supports(rung).map_or_else(refuse, |()| Ok(rung))
+    }
+
+    /// The witness that will be used, and why it is not the best there is.
+    ///
+    /// Errors: the witness asked for does not work here (says what forbids it, and what would allow it).
+    pub fn choose_witness(&self, caps: &Caps) -> Result<(Witness, Option<String>)> {
+        if let Some(witness) = self.witness {
+            let refuse = |why| Err(super::trace::refused(witness, why, caps.raise_witness(witness)));
+            return caps.supports_witness(witness).map_or_else(refuse, |()| Ok((witness, None)));
+        }
+        let (witness, best) = (caps.best_witness(true), Witness::ALL[0]);
+        let note = caps.supports_witness(best).err().map(|why| {
+            let raise = caps.raise_witness(best).map(|fix| format!("; to raise it: {fix}"));
+            format!("witness '{witness}' instead of '{best}', because {why}{}", raise.unwrap_or_default())
+        });
+        Ok((witness, note))
     }
 
     /// Why the evidence is weaker than the best there is, and what would raise it.

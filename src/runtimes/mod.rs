@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 pub use crate::family::Region;
+use crate::kernel::agent::Inside;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use toy::ToyOptions;
@@ -104,6 +105,14 @@ pub trait Runtime {
     /// Remarks for the reader of the report, such as a missing JIT back end.
     fn notes(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    /// Shows the agent around in the zygote, before anything is forked or watched: it may list the
+    /// objects, and check that it reads frames as the runtime does.
+    ///
+    /// `None` where the agent knows nothing of this runtime, or why it may not be believed.
+    fn meet_agent(&mut self, _agent: Inside, _library: &Path) -> Option<Result<(), String>> {
+        None
     }
 
     /// Forks through the runtime's own fork hooks.

@@ -1,9 +1,11 @@
 //! The supervisor's side: one zygote, its workers, and the barrier between steps.
 
 use super::protocol::{Channel, Ending, FromWorker, FromZygote, Frozen, Loaded, Silence, ToWorker, ToZygote};
-use super::zygote::ZygoteSpec;
+use super::zygote::{AgentSpec, ZygoteSpec};
 use crate::error::{Context, Error, Result};
+use crate::family::Witness;
 use crate::family::recording::Fate;
+use crate::kernel::agent::{Agent, preload};
 use crate::kernel::spawn::{ProcessGroup, describe_exit, kill, signal_name, wait_for_exit};
 use crate::runtimes::{StepFailure, Workload};
 use std::ffi::OsString;
@@ -46,13 +48,15 @@ impl Family {
     /// Starts a zygote that will fork up to `workers` workers, and waits until it has loaded.
     ///
     /// `self_command` re-executes this program; every wait on the family lasts `deadline` at most;
-    /// `mute` throws away what the workload prints.
+    /// `mute` throws away what the workload prints; `agent` is
+    /// preloaded, and watches if it is the witness.
     pub fn start(
         self_command: &[OsString],
         workload: &Workload,
         workers: usize,
         deadline: Duration,
         mute: bool,
+        agent: Option<(&Agent, Witness)>,
     ) -> Result<(Self, Loaded)> {
         let pair = || UnixStream::pair().doing("cannot make a socket pair");
         let (control, zygote_end) = pair()?;
@@ -64,6 +68,13 @@ impl Family {
             workload: workload.clone(),
             control: zygote_end.fd(),
             workers: theirs.iter().map(Channel::fd).collect(),
+            agent: agent.and_then(|(agent, witness)| {
+                Some(AgentSpec {
+                    socket: agent.socket()?,
+                    library: agent.library().to_owned(),
+                    watch: witness == Witness::Sigtrap,
+                })
+            }),
         };
         let group = spawn_zygote(self_command, &spec, mute)?;
         drop((zygote_end, theirs));
@@ -228,7 +239,11 @@ fn spawn_zygote(self_command: &[OsString], spec: &ZygoteSpec, mute: bool) -> Res
     command.args(arguments).arg("__zygote").arg(spec_text);
     let output = if mute { Stdio::null() } else { Stdio::from(std::io::stderr()) };
     command.stdin(Stdio::null()).stdout(output);
-    let keep = spec.workers.iter().copied().chain([spec.control]).collect();
+    if let Some(agent) = &spec.agent {
+        preload(&mut command, &agent.library);
+    }
+    let sockets = spec.agent.as_ref().map(|agent| agent.socket);
+    let keep = spec.workers.iter().copied().chain([spec.control]).chain(sockets).collect();
     ProcessGroup::spawn(command, keep)
 }
 

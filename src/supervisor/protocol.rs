@@ -66,6 +66,23 @@ pub struct Frozen {
     pub instrument: Vec<(u64, u64)>,
     /// Areas whose writes are tracked, in the zygote and in every worker.
     pub tracked: Vec<(u64, u64)>,
+    /// Whether breaks are witnessed by the agent.
+    pub watched: Watching,
+}
+
+/// What became of the agent in the zygote.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum Watching {
+    /// None was preloaded.
+    NotAsked,
+    /// It is not in the process, although it was to be preloaded.
+    NotPreloaded,
+    /// It watches.
+    Since {
+        /// Whether frames and objects of the runtime can be read: `None` where it is no `CPython`, or
+        /// why not.
+        python: Option<std::result::Result<(), String>>,
+    },
 }
 
 /// Page ranges as they travel.

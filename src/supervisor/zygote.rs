@@ -1,10 +1,11 @@
 //! The measured side: loads a workload, then forks on command.
 
-use super::protocol::{Channel, Ending, FromZygote, Frozen, Loaded, ToZygote, pairs};
+use super::protocol::{Channel, Ending, FromZygote, Frozen, Loaded, ToZygote, Watching, pairs};
 use super::worker;
 use crate::error::{Error, Result};
 use crate::family::PageRanges;
-use crate::kernel::spawn::{die_with_parent, exit_now, freeze_sibling};
+use crate::kernel::agent::Inside;
+use crate::kernel::spawn::{adopt_fd, die_with_parent, exit_now, freeze_sibling};
 use crate::kernel::uffd::WriteTracker;
 use crate::observe::ProcRoot;
 use crate::observe::maps::read_identity;
@@ -14,6 +15,7 @@ use nix::unistd::{Pid, getppid};
 use serde::{Deserialize, Serialize};
 use std::os::fd::RawFd;
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 
 /// What the supervisor tells its re-executed self on the command line.
 #[derive(Debug, Serialize, Deserialize)]
@@ -24,6 +26,19 @@ pub struct ZygoteSpec {
     pub control: RawFd,
     /// Numbers of the inherited sockets of the workers.
     pub workers: Vec<RawFd>,
+    /// The agent that was preloaded.
+    pub agent: Option<AgentSpec>,
+}
+
+/// An agent that was preloaded into the zygote.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct AgentSpec {
+    /// Number of the inherited socket on which it reports.
+    pub socket: RawFd,
+    /// Its file.
+    pub library: PathBuf,
+    /// Whether it witnesses breaks; else it only lists the objects.
+    pub watch: bool,
 }
 
 /// Serves as a zygote until told to end. Returns the exit status.
@@ -37,13 +52,14 @@ pub fn serve(spec: ZygoteSpec) -> i32 {
         workers: spec.workers.into_iter().map(|fd| Some(adopt(fd))).collect(),
         tracked: None,
         tracker: None,
+        agent: spec.agent,
     };
     if control.send(&FromZygote::Loaded(describe(runtime.as_ref()))).is_err() {
         return 1;
     }
     loop {
         let answer = match control.receive() {
-            Ok(ToZygote::Freeze { track }) => zygote.freeze(track),
+            Ok(ToZygote::Freeze { track }) => zygote.freeze(runtime.as_mut(), track),
             Ok(ToZygote::Fork { worker }) => zygote.fork(&mut runtime, worker, &mut control),
             Ok(ToZygote::Reap { pid }) => Ok(FromZygote::Reaped(reap(pid))),
             Ok(ToZygote::Exit) | Err(_) => return 0,
@@ -72,19 +88,35 @@ struct Zygote {
     /// Areas whose writes are tracked in every worker.
     tracked: Option<PageRanges>,
     tracker: Option<WriteTracker>,
+    agent: Option<AgentSpec>,
 }
 
 impl Zygote {
-    fn freeze(&mut self, track: bool) -> Result<FromZygote> {
+    fn freeze(&mut self, runtime: &mut dyn Runtime, track: bool) -> Result<FromZygote> {
+        let agent = self.agent.take().map(|spec| Inside::find().map(|inside| (inside, spec)));
+        let watched = match &agent {
+            None => Watching::NotAsked,
+            Some(None) => Watching::NotPreloaded,
+            Some(Some((inside, spec))) => {
+                inside.configure(spec.socket);
+                drop(adopt_fd(spec.socket));
+                Watching::Since { python: runtime.meet_agent(*inside, &spec.library) }
+            }
+        };
         let own = read_identity(&ProcRoot::system(), std::process::id())?;
         let areas = own.vmas.iter().filter(|vma| vma.copy_on_write() && vma.flags.write);
         let areas: PageRanges = areas.map(|vma| vma.start..vma.end).collect();
         let sibling = freeze_sibling()?;
         let mut frozen =
-            Frozen { pid: sibling.pid, instrument: pairs(&sibling.instrument), tracked: Vec::new() };
+            Frozen { pid: sibling.pid, instrument: pairs(&sibling.instrument), tracked: Vec::new(), watched };
         if track {
             let areas = self.track(areas)?;
             frozen.tracked = pairs(areas);
+        }
+        if let Some(Some((inside, spec))) = agent
+            && spec.watch
+        {
+            inside.watch();
         }
         Ok(FromZygote::Frozen(frozen))
     }
@@ -136,5 +168,5 @@ fn reap(pid: u32) -> Ending {
 }
 
 fn adopt(fd: RawFd) -> UnixStream {
-    crate::kernel::spawn::adopt_fd(fd).into()
+    adopt_fd(fd).into()
 }

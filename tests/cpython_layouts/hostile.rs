@@ -3,7 +3,7 @@
 use forkprint::cpython::blocks::Pools;
 use forkprint::cpython::code::CodeObject;
 use forkprint::cpython::dicts;
-use forkprint::cpython::fields::{dict_keys_field, field_of, values_field};
+use forkprint::cpython::fields::{before_values, dict_keys_field, field_of, values_field};
 use forkprint::cpython::object::find_object;
 use forkprint::cpython::offsets::{Offsets, debug};
 use forkprint::cpython::strings::{read_bytes, read_str};
@@ -62,7 +62,8 @@ proptest! {
         let _ = Offsets::read(&memory, address);
         if let Some(info) = TypeInfo::read(&memory, &offsets, address) {
             field_of(&memory, &offsets, &info, address, offset);
-            values_field(&offsets, &info, offset.unsigned_abs());
+            let before = before_values(&memory, &offsets, address).unwrap_or(offset.unsigned_abs() / 2);
+            values_field(&info, before, offset.unsigned_abs());
         }
         dict_keys_field(&offsets, offset.unsigned_abs());
     }

@@ -2,7 +2,9 @@
 
 use crate::interpreters::{Target, every_interpreter, number};
 use forkprint::cpython::blocks::{Block, Pools};
-use forkprint::cpython::fields::{FieldClass, dict_keys_field, field_at, field_of, values_field};
+use forkprint::cpython::fields::{
+    FieldClass, before_values, dict_keys_field, field_at, field_of, values_field,
+};
 use forkprint::cpython::object::find_object;
 use forkprint::cpython::types::TypeInfo;
 use serde_json::Value;
@@ -68,7 +70,8 @@ fn attributes_have_their_names_where_they_stand_apart_from_the_instance() {
             let Some(Block::Used { start, .. }) = pools.block_of(&target.memory, address) else {
                 panic!("{}: no block", target.name)
             };
-            let (field, into) = values_field(&target.offsets, &info, address + 3 - start);
+            let before = before_values(&target.memory, &target.offsets, start).unwrap();
+            let (field, into) = values_field(&info, before, address + 3 - start);
             assert_eq!((&*field.name, into), (told[2].as_str().unwrap(), 3), "{}", target.name);
         }
     }

@@ -10,7 +10,7 @@ use forkprint::family::{PageState, Rung};
 use forkprint::kernel::Caps;
 use forkprint::kernel::spawn::ProcessGroup;
 use forkprint::kernel::stop::StandStill;
-use forkprint::record::{Baseline, MeasureOptions, Measurement};
+use forkprint::record::{Baseline, MeasureOptions, Measurement, Trace};
 use forkprint::supervisor::protocol::{Channel, Frozen, ranges};
 use std::collections::BTreeMap;
 use std::os::unix::net::UnixStream;
@@ -151,8 +151,8 @@ impl Measurements {
                 tracked,
                 ..Baseline::default()
             };
-            let options = MeasureOptions { rung: Some(rung), code_in_worker: true };
-            Measurement::begin(About::default(), baseline, &options).unwrap()
+            let options = MeasureOptions { rung: Some(rung), code_in_worker: true, witness: None };
+            Measurement::begin(About::default(), baseline, &options, Trace::none()).unwrap()
         };
         Self(rungs.iter().map(begin).collect())
     }
@@ -219,8 +219,8 @@ pub fn check_without_sibling(experiment: &Experiment) {
         return skip(format!("rung pfn: {why}"));
     }
     let baseline = Baseline { zygote_pid: family.pid(), ..Baseline::default() };
-    let options = MeasureOptions { rung: Some(Rung::Pfn), code_in_worker: false };
-    let mut measurement = Measurement::begin(About::default(), baseline, &options).unwrap();
+    let options = MeasureOptions { rung: Some(Rung::Pfn), code_in_worker: false, witness: None };
+    let mut measurement = Measurement::begin(About::default(), baseline, &options, Trace::none()).unwrap();
     measurement.add_worker(family.fork());
     measurement.snapshot("fork", None).unwrap();
     for phase in 0..PHASES {

@@ -1,17 +1,15 @@
 //! The area of this process: logs that only grow, in memory shared with the supervisor.
 
 use crate::perf::Record;
+use crate::state::Rings;
 use crate::sys;
 use crate::wire::{
-    AREA_BYTES, FAULTS, FAULTS_AT, FRAMES, FRAMES_AT, Fault, FrameWord, Header, STACK_SLOTS, STACKS_AT,
-    StackSlot, TRAPS, TRAPS_AT, Trap,
+    AREA_BYTES, FAULTS, FAULTS_AT, FRAMES, FRAMES_AT, Fault, FrameWord, Header, PIECE, RINGS_AT,
+    SIGNAL_STACK_AT, STACK_SLOTS, STACKS_AT, StackSlot, TRAPS, TRAPS_AT, Trap,
 };
 use core::mem::offset_of;
 use core::ptr;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-
-/// Memory of a log is made present in pieces of so many bytes, one piece ahead of its use.
-const PIECE: usize = 1 << 18;
 
 /// A mapped area.
 #[derive(Clone, Copy)]
@@ -60,6 +58,18 @@ impl Area {
     /// Its first page, to be filled before others see it.
     pub fn header(self) -> *mut Header {
         self.0.cast()
+    }
+
+    /// Where the addresses of its rings are kept.
+    pub fn rings(self) -> *mut Rings {
+        // SAFETY: within the mapping.
+        unsafe { self.0.add(RINGS_AT).cast() }
+    }
+
+    /// The lowest byte of the stack for the handler.
+    pub fn signal_stack(self) -> *mut u8 {
+        // SAFETY: within the mapping.
+        unsafe { self.0.add(SIGNAL_STACK_AT) }
     }
 
     /// Takes the lock of a ring; false when another thread holds it.

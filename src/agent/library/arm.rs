@@ -6,15 +6,13 @@ use crate::perf;
 use crate::signals;
 use crate::state::{self, Rings};
 use crate::sys;
-use crate::wire::{Header, MAGIC, MOST_RINGS, Message};
+use crate::wire::{Header, MAGIC, MOST_RINGS, Message, SIGNAL_STACK_BYTES};
 use core::ffi::{CStr, c_int};
 
 /// Pages of data of a ring, tried from the largest down; ordinary users may lock little memory.
 const RING_PAGES: [usize; 7] = [256, 128, 64, 32, 16, 8, 4];
 /// Descriptors of ours get numbers from here on, out of the way of the program's.
 const LEAST_DESCRIPTOR: c_int = 600;
-/// Enough for the largest frame of a signal (AVX-512, AMX) and for what the handler needs.
-const SIGNAL_STACK_BYTES: usize = 128 << 10;
 
 /// Takes the supervisor's socket and learns which `CPython` runs here.
 ///
@@ -31,14 +29,6 @@ pub unsafe extern "C" fn forkprint_agent_configure(socket: c_int) -> c_int {
     let own = unsafe { sys::fcntl(socket, sys::F_DUPFD_CLOEXEC, LEAST_DESCRIPTOR) };
     // SAFETY: as above; the limit of descriptors may be below our number.
     state.socket = if own >= 0 { own } else { unsafe { sys::fcntl(socket, sys::F_DUPFD_CLOEXEC, 3) } };
-    if state.signal_stack.is_null() {
-        if let Some(stack) = sys::map_shared(SIGNAL_STACK_BYTES, -1) {
-            state.signal_stack = stack.cast();
-        }
-        if let Some(rings) = sys::map_shared(size_of::<Rings>(), -1) {
-            state.rings = rings.cast();
-        }
-    }
     crate::python::learn_version(state);
     state.socket
 }
@@ -79,20 +69,7 @@ unsafe extern "C" fn in_child() {
     // What the parent's events wrote to is the parent's.
     state.area = core::ptr::null_mut();
     if state.watching {
-        renew_shared_memory();
         arm();
-    }
-}
-
-/// Rings and signal stack are shared memory: the child takes its own, at other addresses.
-fn renew_shared_memory() {
-    // SAFETY: a new process has one thread.
-    let state = unsafe { state::get_mut() };
-    if let Some(stack) = sys::map_shared(SIGNAL_STACK_BYTES, -1) {
-        state.signal_stack = stack.cast();
-    }
-    if let Some(rings) = sys::map_shared(size_of::<Rings>(), -1) {
-        state.rings = rings.cast();
     }
 }
 
@@ -121,8 +98,8 @@ fn arm() {
 fn arm_into(area: Area, descriptors: &mut [c_int; MOST_RINGS + 1]) -> Result<(), u32> {
     // SAFETY: see `arm`.
     let state = unsafe { state::get_mut() };
-    // SAFETY: mapped by `configure` or `renew_shared_memory`, and used by this process alone.
-    let rings = unsafe { state.rings.as_mut() }.ok_or(Message::STAGE_RING)?;
+    // SAFETY: a page of a new area, which is all zeros: no rings, at null addresses.
+    let rings = unsafe { &mut *area.rings() };
     let with_kernel = open_events(descriptors)?;
     let events = descriptors[1..].iter().take_while(|&&event| event >= 0).count();
     map_rings(&descriptors[1..=events], rings)?;
@@ -145,7 +122,7 @@ fn arm_into(area: Area, descriptors: &mut [c_int; MOST_RINGS + 1]) -> Result<(),
     // SAFETY: the first page of our own mapping; nobody else knows it yet.
     unsafe { area.header().write(header) };
     state.area = area.address();
-    use_signal_stack();
+    use_signal_stack(area);
     if !state.armed {
         let handler = crate::handler::on_trap as *const () as usize;
         if !signals::install(handler, &mut state.user_action) {
@@ -208,12 +185,8 @@ fn map_rings(events: &[c_int], rings: &mut Rings) -> Result<(), u32> {
 
 /// Lets the handler run on a stack of its own, which is shared memory: on the program's, the frame of
 /// the signal would break pages itself.
-fn use_signal_stack() {
-    let base = state::get().signal_stack;
-    if base.is_null() {
-        return;
-    }
-    sys::populate(base.cast(), SIGNAL_STACK_BYTES);
+fn use_signal_stack(area: Area) {
+    let base = area.signal_stack().cast();
     let stack = sys::SignalStack { base, flags: 0, size: SIGNAL_STACK_BYTES };
     // SAFETY: the memory is ours and stays mapped.
     unsafe { sys::sigaltstack(&raw const stack, core::ptr::null_mut()) };

@@ -48,7 +48,7 @@ pub unsafe extern "C" fn on_trap(signal: c_int, info: *mut c_void, context: *mut
         let registers = context.cast::<u8>().add(GREGS).cast::<[u64; 23]>();
         let state = state::get();
         if let Some(area) = Area::of(state.area) {
-            drain_rings(state, area);
+            drain_rings(area);
             log(state, area, address, late, &*registers);
         }
     }
@@ -56,9 +56,9 @@ pub unsafe extern "C" fn on_trap(signal: c_int, info: *mut c_void, context: *mut
 }
 
 /// Moves what the rings hold to the log, so that they never fill up while signals arrive.
-fn drain_rings(state: &State, area: Area) {
-    // SAFETY: set before the events were switched on, and never taken away.
-    let Some(rings) = (unsafe { state.rings.as_ref() }) else { return };
+fn drain_rings(area: Area) {
+    // SAFETY: filled before the events were switched on, and never changed.
+    let rings = unsafe { &*area.rings() };
     for index in 0..rings.count {
         // Whoever holds the lock takes our records too.
         if area.lock_ring(index) {

@@ -8,6 +8,7 @@
 mod area;
 mod arm;
 mod census;
+mod environment;
 #[allow(dead_code, reason = "the supervisor reads the rest")]
 #[path = "../../cpython/offsets/frames.rs"]
 mod frame_layout;

@@ -3,7 +3,6 @@
 use crate::frame_layout::FrameLayout;
 use crate::sys::SigAction;
 use core::cell::UnsafeCell;
-use core::ffi::c_void;
 
 pub type GetThreadState = unsafe extern "C" fn() -> *mut u8;
 
@@ -19,10 +18,6 @@ pub struct State {
     pub registered: bool,
     /// The area of this process.
     pub area: *mut u8,
-    /// Mapped rings.
-    pub rings: *mut Rings,
-    /// The alternate stack, shared memory that workers take over one after the other.
-    pub signal_stack: *mut c_void,
     /// What the program wants done about SIGTRAP.
     pub user_action: SigAction,
     /// How frames of the `CPython` of this process are laid out.
@@ -35,7 +30,7 @@ pub struct State {
     pub running_thread_state: Option<GetThreadState>,
 }
 
-/// The rings of the events of this process, one a processor.
+/// The rings of the events of this process, one a processor. Kept in the area.
 pub struct Rings {
     pub count: usize,
     pub pages: usize,
@@ -54,8 +49,6 @@ static STATE: Cell = Cell(UnsafeCell::new(State {
     armed: false,
     registered: false,
     area: core::ptr::null_mut(),
-    rings: core::ptr::null_mut(),
-    signal_stack: core::ptr::null_mut(),
     user_action: SigAction::DEFAULT,
     frames: None,
     python_minor: 0,

@@ -16,8 +16,8 @@ use std::sync::Arc;
 type Table = Result<RecordBatch, ArrowError>;
 type Column = Result<ArrayRef, ArrowError>;
 
-/// Values of `breaks.by`; null where no write was seen.
-const BY: [&str; 3] = ["worker", "zygote", "kernel"];
+/// Values of `breaks.written_by`; null where no write was seen.
+const WRITTEN_BY: [&str; 3] = ["worker", "zygote", "kernel"];
 /// Bytes of an owner's path after which its beginning is left out: chains may be very long.
 const LONGEST_PATH: usize = 1024;
 
@@ -59,7 +59,7 @@ fn rows(breaks: &Breaks, pages: &PageHistory, step_names: &[String], paths: &[St
         ("cause", names(causes, rows.iter().map(|row| row.cause as u32))?, false),
         ("step", dictionary8(&step_names, rows.iter().map(step))?, true),
         ("step_index", Arc::new(UInt8Array::from_iter_values(rows.iter().map(|row| row.step))), false),
-        ("by", dictionary8(&BY, rows.iter().map(|row| by(row.flags)))?, true),
+        ("written_by", dictionary8(&WRITTEN_BY, rows.iter().map(|row| written_by(row.flags)))?, true),
         ("gil_released", flag(rows, Flags::GIL_RELEASED), false),
         ("flags", Arc::new(UInt8Array::from_iter_values(rows.iter().map(|row| row.flags.0))), false),
         ("type", names(&breaks.types, rows.iter().map(|row| row.ty))?, true),
@@ -147,7 +147,7 @@ fn owner_paths(owners: &[Owner]) -> Vec<String> {
     paths
 }
 
-const fn by(flags: Flags) -> Option<u8> {
+const fn written_by(flags: Flags) -> Option<u8> {
     if flags.has(Flags::BY_KERNEL) {
         Some(2)
     } else if flags.has(Flags::BY_ZYGOTE) {

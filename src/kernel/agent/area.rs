@@ -2,7 +2,7 @@
 
 use super::memory::{Plain, SharedMapping};
 use crate::agent::wire::{
-    AREA_BYTES, FAULTS, FAULTS_AT, FRAMES, FRAMES_AT, Fault, FrameWord, Header, MAGIC, STACK_SLOTS,
+    AREA_BYTES, FAULTS, FAULTS_AT, FRAMES, FRAMES_AT, Fault, FrameWord, Header, MAGIC, PIECE, STACK_SLOTS,
     STACKS_AT, StackSlot, TRAPS, TRAPS_AT, Trap,
 };
 use crate::error::{Error, Result};
@@ -15,6 +15,8 @@ pub(super) struct Area {
     mapping: SharedMapping,
     /// The first page as it was when the process was armed.
     pub header: Header,
+    /// Ends of what was made present of faults, traps and frames.
+    present: [usize; 3],
 }
 
 impl Area {
@@ -25,7 +27,30 @@ impl Area {
             return Err(Error::new("the agent is of another version")
                 .why(format!("its memory begins with {:#x}, not {MAGIC:#x}", header.magic)));
         }
-        Ok(Self { mapping, header })
+        mapping.make_present(0..FAULTS_AT);
+        let mut area = Self { mapping, header, present: [FAULTS_AT, TRAPS_AT, FRAMES_AT] };
+        area.share();
+        Ok(area)
+    }
+
+    /// Maps what the process has made present by now.
+    ///
+    /// Memory that the process alone maps would look like private memory in the kernel's totals.
+    pub fn share(&mut self) {
+        let logs = [
+            (FAULTS_AT, offset_of!(Header, faults), size_of::<Fault>()),
+            (TRAPS_AT, offset_of!(Header, traps), size_of::<Trap>()),
+            (FRAMES_AT, offset_of!(Header, frames), size_of::<FrameWord>()),
+        ];
+        for (present, (log, counter, entry)) in self.present.iter_mut().zip(logs) {
+            let used = log + self.mapping.word64(counter).min(1 << 26) as usize * entry;
+            // The process makes memory present two pieces ahead, see `agent/library/area.rs`.
+            let end = (used / PIECE + 3) * PIECE;
+            if end > *present {
+                self.mapping.make_present(*present & !4095..end.min(AREA_BYTES));
+                *present = end;
+            }
+        }
     }
 
     /// Faults from number `from` on that are whole, and the number to go on from.

@@ -68,6 +68,13 @@ impl SharedMapping {
             .load(Ordering::Acquire)
     }
 
+    /// Maps the pages of a range of offsets.
+    pub fn make_present(&self, range: std::ops::Range<usize>) {
+        for offset in range.step_by(4096) {
+            self.word32(offset);
+        }
+    }
+
     /// Copies bytes; `None` beyond the end.
     pub fn bytes(&self, offset: usize, count: usize) -> Option<Vec<u8>> {
         let end = offset.checked_add(count)?;

@@ -12,6 +12,7 @@ pub use inside::Inside;
 pub use memory::{CensusMemory, Plain};
 pub use watched::{Stack, Watched};
 
+use crate::agent::wire::RESTORE;
 use crate::agent::wire::{MOST_RINGS, Message};
 use crate::agent::{FILE_NAME, LIBRARY};
 use crate::error::{Context, Error, Result};
@@ -22,6 +23,7 @@ use nix::sys::socket::{
 use std::io::IoSliceMut;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use tempfile::TempDir;
 
 /// The agent of one family.
@@ -37,7 +39,7 @@ pub struct Agent {
 #[derive(Debug)]
 pub enum Report {
     /// It is watched from now on.
-    Armed(Watched),
+    Armed(Box<Watched>),
     /// It could not be watched.
     Refused(Refused),
     /// A child of it lists its objects.
@@ -148,6 +150,18 @@ impl Agent {
     }
 }
 
+/// Has a command preload the library before all else. Its constructor takes the variables away again,
+/// so that the program sees its environment as it would have been.
+pub fn preload(command: &mut Command, library: &Path) {
+    let before = std::env::var_os("LD_PRELOAD").unwrap_or_default();
+    let mut all = library.as_os_str().to_owned();
+    if !before.is_empty() {
+        all.push(":");
+        all.push(&before);
+    }
+    command.env("LD_PRELOAD", all).env(RESTORE, before);
+}
+
 /// Reads one message.
 fn understand(bytes: &[u8], descriptors: Vec<OwnedFd>) -> Result<Report> {
     let word = |index: usize| {
@@ -160,7 +174,7 @@ fn understand(bytes: &[u8], descriptors: Vec<OwnedFd>) -> Result<Report> {
     match kind {
         Message::ARMED => {
             let area = first()?;
-            Watched::new(pid, &area, descriptors.collect()).map(Report::Armed)
+            Watched::new(pid, &area, descriptors.collect()).map(|watched| Report::Armed(Box::new(watched)))
         }
         Message::CENSUS => Ok(Report::Census { pid, memory: CensusMemory::map(&first()?)? }),
         Message::REFUSED => {

@@ -114,6 +114,11 @@ impl Watched {
         events
     }
 
+    /// Maps the log as far as it was used: see [`Area::share`].
+    pub fn share(&mut self) {
+        self.area.share();
+    }
+
     /// Faults that the kernel counted, and those that were harvested so far.
     pub fn counted_and_delivered(&self) -> Result<(u64, u64)> {
         let counted = self.rings.iter().map(read_counter).sum::<Result<u64>>()?;

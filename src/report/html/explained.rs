@@ -4,7 +4,7 @@ use super::super::charts::{self, Row};
 use super::super::palette::Role;
 use super::super::ranking::{NO_LINE, NO_TYPE, NO_WRITER, OwnerRow, Ranked, Ranking, Selection, headline};
 use super::super::summary::{grouped, shown_percent};
-use super::flame;
+use super::flame::Graph;
 use crate::error::Result;
 use crate::family::breaks::NONE;
 use crate::family::cause::Cause;
@@ -44,7 +44,7 @@ pub(super) fn context(recording: &Recording) -> Result<Option<Value>> {
         writers => table(["Native code", "Writing function", "writer"], all.by_writer()),
         owners => owners(&all.owner_tree(), pages),
         finds => all.by_owner().into_iter().take(FINDS).map(|row| row.name).collect::<Vec<_>>(),
-        flame => flame::context(recording),
+        flame => Graph::of(recording).map(|graph| graph.context()),
     }))
 }
 
@@ -68,7 +68,7 @@ fn by_cause(all: &Ranking) -> Result<Value> {
         .iter()
         .map(|row| {
             context! {
-                name => row.name.replace('_', " "), phrase => row.cause.phrase(), pages => grouped(row.pages), ghosts => grouped(row.ghosts),
+                role => Role::cause(row.cause.name()).css_name(), name => row.name.replace('_', " "), phrase => row.cause.phrase(), pages => grouped(row.pages), ghosts => grouped(row.ghosts),
                 size => Bytes::of_pages(row.pages).to_string(), share => shown_percent(row.pages, all.pages()),
                 ghost => shown_percent(row.ghosts, row.pages),
             }

@@ -5,18 +5,19 @@ async function drawFlame() {
   if (!host) return;
   const data = JSON.parse(new TextDecoder().decode(await inflate('flame-data')));
   const size = node => bytes(node.pages * data.page_size), share = node => (100 * node.pages / data.pages).toFixed(node.pages * 100 < data.pages ? 2 : 0) + ' %';
-  const all = { label: 'all broken pages', file: '', pages: data.pages, own: data.unknown, cause: -1, depth: 0, from: 0, children: [], parent: null };
+  const all = { label: 'all broken pages', path: '', pages: data.pages, own: 0, cause: -1, depth: 0, from: 0, filled: 0, children: [], parent: null };
   const nodes = [all];
-  for (const [parent, name, line, pages, own, cause] of data.nodes) {
-    const above = nodes[parent], file = data.files[name];
-    const node = { label: data.names[name] + ' ' + file.slice(file.lastIndexOf('/') + 1) + ':' + line, file: file + ':' + line, pages, own, cause, depth: above.depth + 1, parent: above, children: [], from: above.from + above.children.reduce((sum, child) => sum + child.pages, 0) };
+  for (const [parent, name, pages, own, cause] of data.nodes) {
+    const above = nodes[parent], [label, path] = data.names[name];
+    const node = { label, path, pages, own, cause, depth: above.depth + 1, parent: above, children: [], from: above.from + above.filled, filled: 0 };
+    above.filled += pages;
     above.children.push(node);
     nodes.push(node);
   }
   let top = all, at = all, wanted = '';
   const within = (node, ancestor) => { while (node && node !== ancestor) node = node.parent; return node === ancestor; };
-  const matches = node => wanted !== '' && (node.label + '\n' + node.file).toLowerCase().includes(wanted);
-  const words = node => node.label + ' · ' + size(node) + ', ' + share(node) + ' of all broken bytes' + (node.cause < 0 ? '' : ' · mostly ' + data.causes[node.cause][1]) + (node.own && node !== all && node.own !== node.pages ? ' · ' + bytes(node.own * data.page_size) + ' by its own lines' : '');
+  const matches = node => wanted !== '' && (node.label + '\n' + node.path).toLowerCase().includes(wanted);
+  const words = node => node.label + ' · ' + size(node) + ', ' + share(node) + ' of all broken bytes' + (node.cause < 0 ? '' : ' · mostly ' + data.causes[node.cause][1]) + (node.own && node.own !== node.pages ? ' · ' + bytes(node.own * data.page_size) + ' by its own lines' : '');
   const say = node => { $('flame-cell').textContent = words(node); };
   function render() {
     const width = host.clientWidth, drawn = [];

@@ -8,7 +8,8 @@
 //! units of 32 above).
 
 use super::super::summary::worst_step;
-use super::{flame, json_for_script, map_breaks};
+use super::flame::Graph;
+use super::{json_for_script, map_breaks};
 use crate::family::PageState;
 use crate::family::recording::{Content, PageHistory, Recording, WorkerPages};
 use base64::Engine;
@@ -22,9 +23,6 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::thread;
-
-/// Where the packed cells belong in the rendered document.
-const SLOT: &str = "<!--page-data-->";
 
 /// What the script reads first.
 #[derive(Serialize)]
@@ -67,33 +65,35 @@ impl<'a> Map<'a> {
         }
     }
 
-    /// Puts the data into the rendered document. It is added last, since it is large and needs no
-    /// escaping: base64, and JSON without `<`.
-    pub fn fill(&self, document: &mut String) {
+    /// The elements that hold the data of map and flame graph.
+    ///
+    /// They are large and need no escaping: base64, and JSON without `<`.
+    pub fn data(&self) -> String {
         let pages = &self.recording.pages;
-        let Some(at) = document.rfind(SLOT) else { return };
-        let tail = document.split_off(at);
-        document.push_str("<script type=\"application/json\" id=\"map-index\">");
-        document.push_str(&json_for_script(&self.index()));
-        document.push_str("</script>\n");
-        let packed: Vec<String> = thread::scope(|scope| {
+        let (cells, breaks) = thread::scope(|scope| {
             let tasks: Vec<_> = pages.workers.iter().map(|worker| scope.spawn(|| pack(worker))).collect();
-            tasks.into_iter().map(|task| task.join().unwrap_or_default()).collect()
+            let breaks = map_breaks::packed(self.recording);
+            let cells: Vec<String> = tasks.into_iter().map(|task| task.join().unwrap_or_default()).collect();
+            (cells, breaks)
         });
-        let mut add = |id: String, data: &str| {
-            let _ = write!(document, "<script type=\"text/plain\" id=\"{id}\">");
-            document.push_str(data);
-            document.push_str("</script>\n");
+        let mut data = String::new();
+        let mut add = |kind: &str, id: &str, content: &str| {
+            let _ = writeln!(data, "<script type=\"{kind}\" id=\"{id}\">{content}</script>");
         };
-        packed.iter().enumerate().for_each(|(index, cells)| add(format!("map-cells-{index}"), cells));
-        if let Some(data) = flame::packed(self.recording) {
-            add("flame-data".into(), &data);
+        add("application/json", "map-index", &json_for_script(&self.index()));
+        for (index, cells) in cells.iter().enumerate() {
+            add("text/plain", &format!("map-cells-{index}"), cells);
         }
-        if let Some((index, rows)) = map_breaks::packed(self.recording) {
-            add("map-break-index".into(), &index);
-            rows.iter().enumerate().for_each(|(at, rows)| add(format!("map-breaks-{at}"), rows));
+        if let Some(graph) = Graph::of(self.recording) {
+            add("text/plain", "flame-data", &graph.packed());
         }
-        document.push_str(&tail[SLOT.len()..]);
+        if let Some((index, rows)) = breaks {
+            add("text/plain", "map-break-index", &index);
+            for (at, rows) in rows.iter().enumerate() {
+                add("text/plain", &format!("map-breaks-{at}"), rows);
+            }
+        }
+        data
     }
 
     fn index(&self) -> Index<'a> {

@@ -16,6 +16,7 @@ use crate::error::{Context, Result};
 use crate::family::recording::Recording;
 use minijinja::value::Serde;
 use minijinja::{Environment, HtmlEscape, Value, context};
+use std::thread;
 
 const TEMPLATE: &str = include_str!("report.html");
 const EXPLAINED: &str = include_str!("explained.html");
@@ -32,9 +33,25 @@ const SCRIPT: &str = concat!(
     "})();",
 );
 
+/// Where the packed data belongs in the rendered document.
+const SLOT: &str = "<!--page-data-->";
+
 /// The recording as a self-contained HTML document.
 pub fn render(recording: &Recording) -> Result<String> {
     let map = map::Map::of(recording);
+    let (document, data) = thread::scope(|scope| {
+        let data = scope.spawn(|| map.data());
+        (around(recording, &map), data.join().unwrap_or_default())
+    });
+    let mut document = document?;
+    if let Some(at) = document.rfind(SLOT) {
+        document.replace_range(at..at + SLOT.len(), &data);
+    }
+    Ok(document)
+}
+
+/// The document without the packed data.
+fn around(recording: &Recording, map: &map::Map) -> Result<String> {
     let view = context! {
         about => Value::from(Serde(&recording.about)),
         verdict => super::verdict::verdict(recording),
@@ -44,9 +61,7 @@ pub fn render(recording: &Recording) -> Result<String> {
         only_read => summary::nothing_was_run(recording),
         ..sections::context(recording)?
     };
-    let mut document = page("report.html", TEMPLATE, view)?;
-    map.fill(&mut document);
-    Ok(document)
+    page("report.html", TEMPLATE, view)
 }
 
 /// Renders a template with escaping.

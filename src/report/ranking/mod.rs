@@ -185,16 +185,18 @@ impl<'a> Ranking<'a> {
         self.rank(|row| row.ty, |ty| (self.type_name(ty).to_owned(), None))
     }
 
-    /// By type and field: `str.ob_refcnt`, `shop.Product.price`.
+    /// By type and field: `str.ob_refcnt`, `shop.Product.price`; outside of objects `chunk header`.
     pub fn by_field(&self) -> Vec<Ranked> {
         self.rank(
             |row| (row.ty, row.field),
             |(ty, field)| {
-                let ty = self.type_name(ty);
-                let name = match self.breaks.fields.get(field as usize) {
-                    Some(field) => format!("{ty}.{}", field.trim_start_matches('.')),
-                    None if ty == NO_TYPE => ty.to_owned(),
-                    None => format!("{ty}, no field known"),
+                let ty = self.breaks.types.get(ty as usize);
+                let field = self.breaks.fields.get(field as usize);
+                let name = match (ty, field) {
+                    (Some(ty), Some(field)) => format!("{ty}.{}", field.trim_start_matches('.')),
+                    (Some(ty), None) => format!("{ty}, no field known"),
+                    (None, Some(field)) => field.clone(),
+                    (None, None) => NO_TYPE.into(),
                 };
                 (name, None)
             },

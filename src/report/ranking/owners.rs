@@ -9,6 +9,9 @@ use std::cmp::Reverse;
 /// A child that holds so much of its parent, in percent, stands for it.
 pub(super) const STANDS_FOR_ALL: u64 = 80;
 
+/// Bytes of a path after which its beginning is left out.
+const LONGEST_PATH: usize = 1024;
+
 /// One owner of the tree.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OwnerRow {
@@ -20,7 +23,7 @@ pub struct OwnerRow {
     pub depth: u32,
     /// As it is appended to the parent's path: `shop`, `.CATALOG`, `[*]`.
     pub label: String,
-    /// Its whole path: `shop.CATALOG[*]`.
+    /// Its path: `shop.CATALOG[*]`; beyond 1024 bytes, its end.
     pub path: String,
     /// Broken pages of it and of all it owns.
     pub pages: u64,
@@ -70,7 +73,7 @@ impl Ranking<'_> {
         while let Some((owner, parent)) = pending.pop() {
             let above = parent.map(|parent| &rows[parent]);
             let label = owners[owner].label.clone();
-            let path = above.map_or_else(String::new, |above| above.path.clone()) + &label;
+            let path = joined(above.map_or("", |above| &above.path), &label);
             let depth = above.map_or(0, |above| above.depth + 1);
             let tally = &counts.inclusive[owner];
             let index = u32::try_from(owner).unwrap_or(NONE);
@@ -167,6 +170,11 @@ impl OwnerRow {
             place: None,
         }
     }
+}
+
+/// A path and its next label. Chains may be very long: then only the end of the path is kept.
+fn joined(path: &str, label: &str) -> String {
+    if path.len() > LONGEST_PATH { format!("…{label}") } else { format!("{path}{label}") }
 }
 
 /// The parent of an owner, which stands before it.

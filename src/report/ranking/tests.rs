@@ -174,3 +174,16 @@ fn indices_that_lead_nowhere_are_rows_of_unknown_names() {
     assert_eq!(all.by_module().iter().map(|row| row.pages).sum::<u64>(), 10);
     assert!(headline(&recording).is_some());
 }
+
+#[test]
+fn a_chain_of_a_hundred_thousand_owners_is_ranked_in_little_memory() {
+    let mut recording = example();
+    let breaks = &mut recording.breaks;
+    breaks.owners = (0..100_000_u32)
+        .map(|index| Owner { parent: index.checked_sub(1).unwrap_or(NONE), label: ".next".into() })
+        .collect();
+    breaks.rows = (0..100_000).map(|page| row(page, Cause::Refcount, [0, 0, page, 1])).collect();
+    let tree = Ranking::of(&recording, Selection::default()).owner_tree();
+    assert_eq!((tree.len(), tree[0].pages, tree[99_999].pages), (100_000, 100_000, 1));
+    assert!(tree.iter().map(|row| row.path.len()).max().unwrap() < 1100);
+}

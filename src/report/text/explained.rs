@@ -3,7 +3,7 @@
 use super::paint::bar;
 use super::{Page, printable};
 use crate::family::recording::Recording;
-use crate::report::ranking::{Ranked, Ranking, Selection, headline};
+use crate::report::ranking::{Ranked, Ranking, Selection};
 use crate::report::summary::{clipped, column_percent};
 use crate::units::Bytes;
 use std::fmt::Write;
@@ -30,7 +30,7 @@ struct Block {
 impl Page {
     /// Why and by whom pages were broken; without an explanation, only where.
     pub(super) fn where_and_why(&self, recording: &Recording) -> String {
-        if headline(recording).is_none() {
+        if self.why.is_none() {
             return self.regions(recording);
         }
         let all = Ranking::of(recording, Selection::default());

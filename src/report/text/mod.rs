@@ -30,7 +30,7 @@ pub fn render(recording: &Recording, width: usize, color: bool) -> String {
 
 /// The same, where the caller knows the next command better.
 pub fn render_with_next(recording: &Recording, width: usize, color: bool, next: &str) -> String {
-    let page = Page { width: width.clamp(40, 120), paint: Paint { color } };
+    let page = Page { width: width.clamp(40, 120), paint: Paint { color }, why: headline(recording) };
     if nothing_was_run(recording) {
         let sections = [
             page.head(recording),
@@ -62,6 +62,8 @@ fn joined<const N: usize>(sections: [String; N]) -> String {
 struct Page {
     width: usize,
     paint: Paint,
+    /// The headline, where breaks are explained.
+    why: Option<String>,
 }
 
 impl Page {
@@ -81,8 +83,8 @@ impl Page {
         let sentences = verdict(recording).map(|sentence| printable(&sentence)).join(" ");
         let mut text = self.wrap(&sentences, 0);
         let rest = Summary::of(recording).map(|summary| rest_of(&summary.split)).unwrap_or_default();
-        if let Some(why) = headline(recording) {
-            text += &self.paint.bold(&self.wrap(&format!("why: {}", printable(&why)), 5));
+        if let Some(why) = &self.why {
+            text += &self.paint.bold(&self.wrap(&format!("why: {}", printable(why)), 5));
         } else if !rest.is_empty() {
             let rest = format!("the rest of what is no longer shared, all workers: {rest}");
             text += &self.paint.dim(&self.wrap(&rest, 0));
@@ -102,7 +104,7 @@ impl Page {
         let table = StepTable::of(recording, self.width);
         let mut text = self.paint.dim("no longer shared, per worker, since the fork\n");
         text += &self.paint.dim(&table.head());
-        let most = MOST_STEPS[usize::from(headline(recording).is_some())];
+        let most = MOST_STEPS[usize::from(self.why.is_some())];
         let hidden = steps.len().saturating_sub(most);
         for (index, step) in steps.iter().enumerate() {
             if hidden > 0 && index == most / 2 {

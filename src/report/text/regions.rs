@@ -3,7 +3,6 @@
 use super::paint::bar;
 use super::{Page, printable};
 use crate::family::recording::Recording;
-use crate::report::ranking::headline;
 use crate::report::summary::{clipped, column_percent, worst_step};
 use crate::units::Bytes;
 use std::cmp::Reverse;
@@ -61,7 +60,7 @@ impl Page {
 
     /// The same in a sentence, where causes stand in their place.
     pub(super) fn regions_in_short(&self, recording: &Recording) -> String {
-        if headline(recording).is_none() {
+        if self.why.is_none() {
             return String::new();
         }
         let Some(Regions { rows, total, .. }) = Regions::of(recording, FEW_REGIONS) else {

@@ -1,9 +1,11 @@
 //! `CPython` as a runtime: a workload is an ordinary module with functions marked `@forkprint.step`.
 
+mod agent;
 mod load;
 
 use crate::cpython::lifecycle;
 use crate::error::{Error, Result};
+use crate::kernel::agent::Inside;
 use crate::runtimes::{ForkSide, Region, Runtime, StepFailure};
 use pyo3::call::PyCallArgs;
 use pyo3::prelude::*;
@@ -103,6 +105,10 @@ impl Runtime for PythonRuntime {
     /// Nothing: `CPython`'s arenas are recognised from outside, by [`crate::cpython::pymalloc`].
     fn regions(&self) -> Vec<Region> {
         Vec::new()
+    }
+
+    fn meet_agent(&mut self, agent: Inside, library: &Path) -> Option<Result<(), String>> {
+        Some(agent::meet(agent, library, (self.version.0, self.version.1)))
     }
 
     fn fork(&mut self) -> Result<ForkSide> {

@@ -13,7 +13,7 @@ use super::text::Text;
 use crate::wire::{CensusName, CensusType, MOST_TYPES};
 
 /// Slots looked for in one type and its bases.
-const MOST_SLOTS: usize = 512;
+const MOST_SLOTS: usize = 4096;
 /// Bytes of `PyMemberDef`, and the kinds of members that are references (`structmember.h`).
 const SLOT_BYTES: u64 = 40;
 const T_OBJECT: u32 = 6;

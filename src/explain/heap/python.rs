@@ -1,0 +1,197 @@
+//! Objects of `CPython`, and the buffers that they own.
+
+use super::Site;
+use super::shared_keys::SharedKeys;
+use super::types::Types;
+use crate::cpython::blocks::{Block, Pools};
+use crate::cpython::census::{Census, Entry, Kind};
+use crate::cpython::fields::{
+    Field, FieldClass, before_values, dict_keys_field, field_of, items_field, values_field,
+};
+use crate::cpython::memory::Memory;
+use crate::cpython::object::{ObjectAt, find_object};
+use crate::cpython::offsets::Offsets;
+use crate::cpython::types::TypeFlags;
+use crate::explain::Place;
+
+/// Sizes in a census end here: larger ones are not known.
+const GREATEST_SIZE: u64 = u32::MAX as u64;
+/// So many types of types are followed to `type`, which is its own type.
+const MAX_METATYPES: usize = 8;
+
+/// The objects of one process at one moment.
+pub(super) struct Python<'a> {
+    memory: &'a dyn Memory,
+    offsets: Offsets,
+    census: Option<&'a Census>,
+    types: Types,
+    pools: Pools,
+    shared_keys: Option<SharedKeys>,
+}
+
+impl<'a> Python<'a> {
+    pub fn new(memory: &'a dyn Memory, offsets: &Offsets, census: Option<&'a Census>) -> Self {
+        let pools = Pools::new(offsets.version);
+        Self { memory, offsets: *offsets, census, types: Types::default(), pools, shared_keys: None }
+    }
+
+    /// The address of `type`, which is in the interpreter's own data.
+    pub fn home(&self) -> Option<u64> {
+        let mut ty = self.census?.type_address(0)?;
+        for _ in 0..MAX_METATYPES {
+            let metatype = self.memory.word(ty.checked_add(8)?)?;
+            if metatype == ty {
+                return Some(ty);
+            }
+            ty = metatype;
+        }
+        None
+    }
+
+    /// Whether a census lists them all.
+    pub fn knows_all_objects(&self) -> bool {
+        self.census.is_some_and(|census| census.counts().dropped == 0)
+    }
+
+    /// Whether an address is in a pool of pymalloc.
+    pub fn is_in_pool(&mut self, address: u64) -> bool {
+        self.pools.block_of(self.memory, address).is_some()
+    }
+
+    /// What stood at an address in a pool of pymalloc; `None` elsewhere.
+    pub fn in_pool(&mut self, address: u64) -> Option<Site> {
+        Some(match self.pools.block_of(self.memory, address)? {
+            Block::Header => Site::nameless(Place::PoolHeader),
+            Block::Used { start, size } => self.in_used_block((start, size), address),
+            Block::Free { start, size } => match self.entry_in((start, size), address) {
+                None => Site::nameless(Place::FreeBlock { offset: address - start }),
+                Some(_) => Site::nameless(Place::Unknown),
+            },
+        })
+    }
+
+    /// The object or buffer that the census has at an address outside of the pools.
+    pub fn listed_at(&mut self, address: u64) -> Option<Site> {
+        let entry = self.census?.at(address).filter(|entry| entry.size < GREATEST_SIZE);
+        match entry {
+            Some(entry) if entry.kind != Kind::Object || self.confirms(&entry) => {
+                Some(self.site_of(&entry, address))
+            }
+            Some(_) => Some(Site::nameless(Place::Unknown)),
+            None => self.in_shared_keys(address),
+        }
+    }
+
+    fn in_used_block(&mut self, block: (u64, u64), address: u64) -> Site {
+        match self.entry_in(block, address) {
+            Some(entry) if self.fits(&entry, block) => self.site_of(&entry, address),
+            Some(_) => Site::nameless(Place::Unknown),
+            None => self.in_unlisted_block(block, address),
+        }
+    }
+
+    /// The entry of the census that begins in a block, of several the innermost at the address. Some
+    /// objects are larger than the census knows.
+    fn entry_in(&self, (start, size): (u64, u64), address: u64) -> Option<Entry> {
+        let begins_here = |entry: &Entry| (start..start + size).contains(&entry.start);
+        let census = self.census?;
+        census.at(address).filter(begins_here).or_else(|| census.at(start).filter(begins_here))
+    }
+
+    /// Whether memory does not contradict the census.
+    fn fits(&self, entry: &Entry, (start, size): (u64, u64)) -> bool {
+        if entry.kind == Kind::Object {
+            return self.confirms(entry);
+        }
+        let fills_it = entry.start == start && entry.size <= size;
+        fills_it && self.find((start, size)).is_none_or(|object| !object.alive)
+    }
+
+    /// Whether memory says as well that an object of the type stands there, and lives.
+    fn confirms(&self, entry: &Entry) -> bool {
+        let word = |offset| entry.object.checked_add(offset).and_then(|at| self.memory.word(at));
+        let ty = self.census.and_then(|census| census.type_address(entry.ty));
+        ty.is_some() && word(8) == ty && word(0).is_some_and(|count| count != 0)
+    }
+
+    /// A block of which only memory tells.
+    fn in_unlisted_block(&mut self, block: (u64, u64), address: u64) -> Site {
+        match self.find(block) {
+            Some(found) if found.alive => self.object(found.object, found.ty, address, None),
+            Some(_) => Site::nameless(Place::FreeBlock { offset: address - block.0 }),
+            None => self.in_shared_keys(address).unwrap_or_else(|| Site::nameless(Place::UnknownBlock)),
+        }
+    }
+
+    fn find(&self, block: (u64, u64)) -> Option<ObjectAt> {
+        let is_type = |address: u64| match self.census {
+            Some(census) => census.is_type(address),
+            None => self.looks_like_type(address).unwrap_or(false),
+        };
+        find_object(self.memory, &self.offsets, block, &is_type)
+    }
+
+    fn looks_like_type(&self, address: u64) -> Option<bool> {
+        let metatype = self.memory.word(address.checked_add(8)?)?;
+        TypeFlags::read(self.memory, &self.offsets, metatype).map(TypeFlags::metatype)
+    }
+
+    fn site_of(&mut self, entry: &Entry, address: u64) -> Site {
+        let Some(ty) = self.census.and_then(|census| census.type_address(entry.ty)) else {
+            return Site::nameless(Place::Unknown);
+        };
+        if entry.kind == Kind::Object {
+            return self.object(entry.object, ty, address, Some(entry.node));
+        }
+        if entry.kind == Kind::Keys
+            && let Some(shared) = self.in_shared_keys(address)
+        {
+            return shared;
+        }
+        self.buffer(entry, ty, address)
+    }
+
+    fn object(&mut self, object: u64, ty: u64, address: u64, node: Option<u32>) -> Site {
+        let Some(ty) = self.types.get(self.memory, &self.offsets, ty) else {
+            return Site::nameless(Place::Unknown);
+        };
+        let offset = address.wrapping_sub(object).cast_signed();
+        let (field, into_field) = field_of(self.memory, &self.offsets, &ty.info, object, offset);
+        let place = Place::Object { class: field.class, into_field };
+        Site { place, ty: Some(ty.name.clone()), field: Some(field.name), node }
+    }
+
+    fn buffer(&mut self, entry: &Entry, owner: u64, address: u64) -> Site {
+        let Some(ty) = self.types.get(self.memory, &self.offsets, owner) else {
+            return Site::nameless(Place::Unknown);
+        };
+        let body = |name: &'static str| Field { name: name.into(), class: FieldClass::Body };
+        let offset = address - entry.start;
+        let (field, into_field) = match entry.kind {
+            Kind::Items => (body("items"), items_field(offset).1),
+            Kind::Keys => dict_keys_field(&self.offsets, offset),
+            Kind::Values => match before_values(self.memory, &self.offsets, entry.start) {
+                Some(before) => values_field(&ty.info, before, offset),
+                None => (body("values"), offset),
+            },
+            Kind::Table => (body("table"), offset % 8),
+            Kind::Bytes | Kind::Object => (body("buffer"), offset),
+        };
+        let place = Place::Buffer { class: field.class, into_field };
+        Site { place, ty: Some(ty.name.clone()), field: Some(field.name), node: Some(entry.node) }
+    }
+
+    /// The keys that the instances of a type share: they are the type's.
+    fn in_shared_keys(&mut self, address: u64) -> Option<Site> {
+        let census = self.census?;
+        let keys = self
+            .shared_keys
+            .get_or_insert_with(|| SharedKeys::of_types(self.memory, &self.offsets, census))
+            .at(address)?;
+        let ty = self.types.get(self.memory, &self.offsets, keys.ty)?;
+        let (field, into_field) = dict_keys_field(&self.offsets, address - keys.start);
+        let place = Place::Buffer { class: field.class, into_field };
+        let node = census.at(keys.ty).filter(|entry| entry.object == keys.ty).map(|entry| entry.node);
+        Some(Site { place, ty: Some(ty.name.clone()), field: Some(field.name), node })
+    }
+}
