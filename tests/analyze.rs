@@ -1,6 +1,10 @@
 //! Real gunicorn on loopback: what is measured, what is told, and that nothing is left behind.
 
 mod gunicorn_project;
+#[path = "common/skip.rs"]
+mod skip;
+#[path = "common/witness.rs"]
+mod witness;
 
 use gunicorn_project::Project;
 use serde_json::Value;
@@ -145,9 +149,7 @@ fn an_application_that_takes_too_long_to_load_is_given_up() {
 #[test]
 fn the_shop_breaks_half_of_its_catalogue_without_changing_it() {
     let Some(project) = Project::new() else { return };
-    let shop = concat!(env!("CARGO_MANIFEST_DIR"), "/workloads/servers/gunicorn_shop");
-    let (config, load) = (format!("{shop}/gunicorn.conf.py"), format!("{shop}/load.toml"));
-    let recording = project.analyze(&[&config, "--load", &load]).success();
+    let recording = project.analyze_shop(&["--witness", "none"]).success();
     let steps = recording["steps"].as_array().unwrap();
     let sum = |step: &Value, field: &str| -> u64 {
         step["workers"].as_array().unwrap().iter().map(|worker| worker[field].as_u64().unwrap()).sum()
@@ -162,6 +164,88 @@ fn the_shop_breaks_half_of_its_catalogue_without_changing_it() {
     assert!(sum(last, "ghost") * 10 > sum(last, "broken") * 8, "requests only read: {last}");
     assert_eq!(recording["about"]["title"], "gunicorn_shop");
     assert!(recording["about"]["description"].as_str().unwrap().starts_with("A production-like"));
+}
+
+#[test]
+fn the_shop_is_told_which_line_breaks_whose_pages() {
+    let Some(project) = Project::new() else { return };
+    if !witness::can_be_had() {
+        return;
+    }
+    let recording = project.analyze_shop(&[]).success();
+    assert_eq!(recording["about"]["witness"], "sigtrap");
+    assert_eq!(recording["about"]["notes"].as_array().unwrap().len(), 0, "{}", recording["about"]["notes"]);
+    let accounts = &recording["reconciliation"];
+    let count = |name: &str| accounts[name].as_u64().unwrap();
+    let parts = ["explained", "kernel_writes", "floor", "unexplained"];
+    assert_eq!(count("broken"), parts.iter().map(|part| count(part)).sum::<u64>(), "{accounts}");
+    assert_eq!(count("lost_samples"), 0, "{accounts}");
+    assert!(count("unexplained") * 100 < count("broken") * 3, "{accounts}");
+    let top = |by: &str| recording["explained"][by][0].clone();
+    let line = top("by_line");
+    let source = std::fs::read_to_string(line["file"].as_str().unwrap()).unwrap();
+    let number = usize::try_from(line["line"].as_u64().unwrap()).unwrap();
+    assert!(source.lines().nth(number - 1).unwrap().contains("for product in CATALOGUE if lot in"), "{line}");
+    assert_eq!(line["cause"], "refcount");
+    assert!(
+        top("by_owner")["name"].as_str().unwrap().starts_with("shop.CATALOGUE[*]"),
+        "{}",
+        top("by_owner")
+    );
+    assert_eq!(top("by_module")["name"], "shop");
+}
+
+#[test]
+fn workers_find_nothing_of_the_agent_in_their_environment() {
+    let Some(project) = project(CONFIG) else { return };
+    let app = r#"
+import os, sys
+
+def app(environ, start_response):
+    open("found", "w").write(repr([os.environ.get("LD_PRELOAD"), "_forkprint_agent" in sys.modules]))
+    start_response("200 OK", [])
+    return [b"fine"]
+"#;
+    project.write("app.py", app).write("load.toml", "[load]\ncount = 1\n");
+    for before in [None, Some("/no/such.so:/nor/this.so")] {
+        let recording = project
+            .analyze_with(&["gunicorn.conf.py", "--load", "load.toml"], |command| match before {
+                Some(before) => command.env("LD_PRELOAD", before),
+                None => command.env_remove("LD_PRELOAD"),
+            })
+            .success();
+        assert_eq!(recording["steps"].as_array().unwrap().len(), 2);
+        let told = before.map_or("None".to_owned(), |before| format!("'{before}'"));
+        assert_eq!(project.read("found"), format!("[{told}, False]"));
+    }
+}
+
+#[test]
+fn a_server_into_which_nothing_can_be_preloaded_is_watched_from_outside_and_says_so() {
+    let Some(project) = project(CONFIG) else { return };
+    if !witness::can_be_had() {
+        return;
+    }
+    let python = project.python_without_preloads();
+    let arguments = ["gunicorn.conf.py", "--load", "load.toml", "--python", &python];
+    let recording = project.analyze(&arguments).success();
+    assert_eq!(recording["about"]["witness"], "ring");
+    let notes = recording["about"]["notes"].to_string();
+    assert!(
+        notes.contains("'ring' instead of 'sigtrap', because the agent could not be preloaded"),
+        "{notes}"
+    );
+    let error = project.analyze(&[&arguments[..], &["--witness", "sigtrap"]].concat()).failure();
+    assert!(
+        error.contains("witness 'sigtrap' does not work here") && error.contains("--witness ring"),
+        "{error}"
+    );
+    let recording = project.analyze(&[&arguments[..], &["--witness", "none"]].concat()).success();
+    assert_eq!(
+        (&recording["about"]["witness"], recording["about"]["notes"].as_array().unwrap().len()),
+        (&"none".into(), 0)
+    );
+    project.assert_nothing_left();
 }
 
 #[test]
@@ -401,6 +485,9 @@ fn an_ordinary_user_measures_too() {
     let recording = project.analyze_as_nobody(&arguments).success();
     assert_ne!(recording["about"]["uid"], 0);
     assert_eq!(recording["about"]["rung"], "exclusive");
+    if witness::can_be_had() {
+        assert_eq!(recording["about"]["witness"], "sigtrap");
+    }
     let workers = recording["steps"][2]["workers"].as_array().unwrap();
     assert!(workers.iter().all(|worker| worker["broken"].as_u64().unwrap() > 390), "{workers:?}");
 }

@@ -14,7 +14,7 @@ use family::BenchFamily;
 use forkprint::family::recording::PageCell;
 use forkprint::family::{Diff, Evidence, Inherited, PageEntry, Process, diff};
 use forkprint::observe::{ProcRoot, contents, read_process, read_processes};
-use forkprint::record::{Baseline, MeasureOptions, Measurement};
+use forkprint::record::{Baseline, MeasureOptions, Measurement, Trace};
 use forkprint::units::{PAGE_SIZE, Vpn};
 use std::hint::black_box;
 

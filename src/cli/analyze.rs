@@ -3,7 +3,7 @@
 use super::output::OutputArgs;
 use super::{Invocation, interpreter};
 use crate::error::Result;
-use crate::family::Rung;
+use crate::family::{Rung, Witness};
 use crate::record::progress::Progress;
 use crate::record::server::{AnalyzeOptions, analyze, lint_only};
 use crate::record::{MeasureOptions, RunOutcome};
@@ -43,7 +43,7 @@ pub struct AnalyzeArgs {
     #[arg(long, value_name = "PATH", default_value = interpreter::ON_PATH)]
     python: PathBuf,
     /// Only read the configuration and apply the rules to it
-    #[arg(long, conflicts_with_all = ["load", "rung", "timeout"])]
+    #[arg(long, conflicts_with_all = ["load", "rung", "witness", "timeout"])]
     no_run: bool,
     /// Workers, instead of the configuration's
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
@@ -54,6 +54,9 @@ pub struct AnalyzeArgs {
     /// Evidence to use [default: the best that works here]
     #[arg(long, value_parser = super::rungs(&[Rung::Pfn, Rung::Exclusive]))]
     rung: Option<Rung>,
+    /// How to witness single writes: sigtrap, ring or none [default: the best that works here]
+    #[arg(long, value_name = "WITNESS")]
+    witness: Option<Witness>,
     #[command(flatten)]
     output: OutputArgs,
     /// More arguments of gunicorn
@@ -79,7 +82,7 @@ pub fn run(mut args: AnalyzeArgs, invocation: &Invocation) -> Result<i32> {
         let options = AnalyzeOptions {
             invocation: target,
             plan,
-            measure: MeasureOptions { rung: args.rung, witness: None, code_in_worker: false },
+            measure: MeasureOptions { rung: args.rung, witness: args.witness, code_in_worker: false },
             patience: Duration::from_secs(args.timeout),
             command,
         };

@@ -13,7 +13,7 @@ const MAX_NAME: usize = 512;
 /// Longest chain of bases that is followed.
 const MAX_BASES: usize = 64;
 /// Most members of one type that are read.
-const MAX_MEMBERS: u64 = 256;
+const MAX_MEMBERS: u64 = 4096;
 /// Instances and items larger than this are not believed.
 const MAX_SIZE: u64 = 1 << 24;
 

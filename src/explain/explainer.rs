@@ -1,5 +1,6 @@
 //! Explains single events: what stood at the byte, what the instruction did to it, and whose it was.
 
+use super::code::Code;
 use super::heap::{Heap, Site};
 use super::instruction::{Decoded, Store};
 use super::names::Names;
@@ -12,9 +13,6 @@ use crate::family::breaks::{NONE, Owner, Writer};
 use crate::kernel::event::BreakEvent;
 use std::collections::HashMap;
 
-/// Bytes of the longest instruction.
-const INSTRUCTION_BYTES: usize = 15;
-
 /// What is known of the fork, and caches of what was looked up in it.
 pub struct Explainer<'a> {
     heap: Heap<'a>,
@@ -22,16 +20,15 @@ pub struct Explainer<'a> {
     symbolizer: &'a Symbolizer,
     census: Option<&'a Census>,
     version: (u8, u8),
-    code: HashMap<u64, Instruction>,
+    code: &'a Code,
+    writers: HashMap<u64, WriterName>,
     owners: HashMap<u32, u32>,
 }
 
-/// One instruction of the program, as far as it does not depend on the event.
-#[derive(Debug, Clone)]
-struct Instruction {
-    bytes: [u8; INSTRUCTION_BYTES],
+/// What an instruction belongs to.
+struct WriterName {
     symbol: String,
-    writer: u32,
+    number: u32,
 }
 
 /// One event, explained.
@@ -50,10 +47,12 @@ pub struct Explained {
 }
 
 impl<'a> Explainer<'a> {
-    /// `memory` holds the bytes of the fork. `version` is that of `CPython`, if any.
+    /// `memory` holds the bytes of the fork, `code` the instructions of all events. `version` is that of
+    /// `CPython`, if any.
     pub fn new(
         heap: Heap<'a>,
         memory: &'a dyn Memory,
+        code: &'a Code,
         symbolizer: &'a Symbolizer,
         census: Option<&'a Census>,
         version: Option<(u8, u8)>,
@@ -64,15 +63,16 @@ impl<'a> Explainer<'a> {
             symbolizer,
             census,
             version: version.unwrap_or_default(),
-            code: HashMap::new(),
+            code,
+            writers: HashMap::new(),
             owners: HashMap::new(),
         }
     }
 
     /// Whether an event is a write, as far as its instruction tells: reads fault too.
-    pub fn is_write(&mut self, names: &mut Names, event: &BreakEvent) -> bool {
+    pub fn is_write(&self, event: &BreakEvent) -> bool {
         event.by_kernel()
-            || self.decode(names, event).is_some_and(|store| store.writes() && store.covers != Some(false))
+            || self.decode(event).is_some_and(|store| store.writes() && store.covers != Some(false))
     }
 
     /// Explains an event that is the first write to its page since the fork.
@@ -84,15 +84,14 @@ impl<'a> Explainer<'a> {
             let writer = names.writer(Writer { symbol: String::new(), library: "kernel".into() });
             return Explained { cause: Cause::KernelWrite, ty, field, owner, writer };
         }
-        let store = self.decode(names, event);
-        let version = self.version;
-        let Instruction { symbol, writer, .. } = self.instruction(names, event.instruction);
-        let (writer, cause) = (*writer, decide(place, store.as_ref(), symbol, false, version));
-        Explained { cause, ty, field, owner, writer }
+        let (store, version) = (self.decode(event), self.version);
+        let WriterName { symbol, number } = self.writer(names, event.instruction);
+        let cause = decide(place, store.as_ref(), symbol, false, version);
+        Explained { cause, ty, field, owner, writer: *number }
     }
 
-    fn decode(&mut self, names: &mut Names, event: &BreakEvent) -> Option<Decoded> {
-        let bytes = self.instruction(names, event.instruction).bytes;
+    fn decode(&self, event: &BreakEvent) -> Option<Decoded> {
+        let bytes = self.code.of(event);
         // Before the first write of a page its bytes are still those of the fork.
         let old = event.old.or_else(|| {
             let mut old = [0; 16];
@@ -102,16 +101,15 @@ impl<'a> Explainer<'a> {
         Store::decode(&bytes, event.instruction, event.address, event.registers.as_ref(), old)
     }
 
-    fn instruction(&mut self, names: &mut Names, address: u64) -> &Instruction {
-        self.code.entry(address).or_insert_with(|| {
-            let symbol = self.symbolizer.at(address);
-            let known = !symbol.library.is_empty();
-            let writer = if known {
-                names.writer(Writer { symbol: symbol.name.clone(), library: symbol.library })
-            } else {
+    fn writer(&mut self, names: &mut Names, instruction: u64) -> &WriterName {
+        self.writers.entry(instruction).or_insert_with(|| {
+            let symbol = self.symbolizer.at(instruction);
+            let number = if symbol.library.is_empty() {
                 NONE
+            } else {
+                names.writer(Writer { symbol: symbol.name.clone(), library: symbol.library })
             };
-            Instruction { bytes: code_at(self.memory, address), symbol: symbol.name, writer }
+            WriterName { symbol: symbol.name, number }
         })
     }
 
@@ -137,14 +135,4 @@ impl<'a> Explainer<'a> {
         }
         known
     }
-}
-
-/// The bytes of an instruction; zeros where they cannot be read, also behind the end of an area.
-fn code_at(memory: &dyn Memory, address: u64) -> [u8; INSTRUCTION_BYTES] {
-    let mut bytes = [0; INSTRUCTION_BYTES];
-    if !memory.read(address, &mut bytes) {
-        let left = (4096 - address % 4096).min(INSTRUCTION_BYTES as u64);
-        let _unreadable = usize::try_from(left).is_ok_and(|left| memory.read(address, &mut bytes[..left]));
-    }
-    bytes
 }

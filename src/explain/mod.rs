@@ -4,6 +4,7 @@
 //! by which function; [`verdict`] decides, and [`rows`] finds the first write of every broken page.
 
 pub mod allocators;
+pub mod code;
 pub mod demangle;
 pub mod elf;
 pub mod explainer;

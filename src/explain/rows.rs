@@ -47,13 +47,13 @@ pub fn of_worker(
     let first_step = pages.cells.iter().map(|cell| cell.step).min().unwrap_or(NO_STEP);
     let mut rows = Vec::new();
     for (page, (index, cell)) in (0_u32..).zip(pages.cells.iter().enumerate()) {
-        let Some(state) = broken_state(pages, index, cell) else { continue };
+        let Some(state) = broken_state(pages, index, *cell) else { continue };
         let by_zygote = state == PageState::BrokenByZygote;
         let (witness, events) = if by_zygote { (zygote, &zygote_events) } else { (worker, &worker_events) };
         let events = events.get(&page).map_or(&[][..], Vec::as_slice);
         let flags = if by_zygote { Flags::BY_ZYGOTE } else { 0 };
         let row = Row { worker: pages.worker, page, step: cell.step, flags };
-        let found = first_write(events, explainer, names);
+        let found = first_write(events, explainer);
         rows.push(match found {
             Some(seen) => row.explained(&seen, explainer.explain(names, &seen.event), fork_nanos),
             None if cell.step == first_step => row.unseen(Cause::Floor),
@@ -65,7 +65,7 @@ pub fn of_worker(
 }
 
 /// The state in which a page was broken, if it ever was: at the end, or before it was given up.
-fn broken_state(pages: &WorkerPages, index: usize, cell: &PageCell) -> Option<PageState> {
+fn broken_state(pages: &WorkerPages, index: usize, cell: PageCell) -> Option<PageState> {
     if cell.step == NO_STEP {
         return None;
     }
@@ -84,14 +84,16 @@ fn by_page(events: &[Seen]) -> BTreeMap<u32, Vec<Seen>> {
     for seen in events {
         pages.entry(seen.page).or_default().push(*seen);
     }
-    pages.values_mut().for_each(|events| events.sort_by_key(|seen| seen.event.nanos));
+    for events in pages.values_mut() {
+        events.sort_by_key(|seen| seen.event.nanos);
+    }
     pages
 }
 
 /// The first event that is a write. Where the instruction of none can be read as one, the first event:
 /// that something touched the page is known, and no more.
-fn first_write(events: &[Seen], explainer: &mut Explainer<'_>, names: &mut Names) -> Option<Seen> {
-    let write = events.iter().find(|seen| explainer.is_write(names, &seen.event));
+fn first_write(events: &[Seen], explainer: &Explainer<'_>) -> Option<Seen> {
+    let write = events.iter().find(|seen| explainer.is_write(&seen.event));
     write.or_else(|| events.first()).copied()
 }
 

@@ -20,7 +20,7 @@ pub struct NamedStack {
 /// The stacks of all processes, by process and by their number there.
 #[derive(Debug, Default)]
 pub struct Stacks {
-    named: HashMap<(u32, u32), NamedStack>,
+    known: HashMap<(u32, u32), NamedStack>,
     codes: HashMap<(u32, u64), Option<NamedCode>>,
 }
 
@@ -41,8 +41,8 @@ impl Stacks {
         memory: &dyn Memory,
         offsets: &Offsets,
     ) -> Option<NamedStack> {
-        if let Some(&known) = self.named.get(&(pid, number)) {
-            return Some(known);
+        if let Some(&found) = self.known.get(&(pid, number)) {
+            return Some(found);
         }
         let stack = read()?;
         let mut parent = NONE;
@@ -63,8 +63,8 @@ impl Stacks {
         if parent == NONE {
             return None;
         }
-        let named = NamedStack { frame: parent, cut: stack.cut };
-        self.named.insert((pid, number), named);
-        Some(named)
+        let found = NamedStack { frame: parent, cut: stack.cut };
+        self.known.insert((pid, number), found);
+        Some(found)
     }
 }

@@ -78,6 +78,7 @@ pub(super) fn load(py: Python<'_>, path: PathBuf) -> PyResult<NativeRecording> {
 
 /// Runs a workload under a supervisor in processes of its own.
 #[pyfunction]
+#[expect(clippy::too_many_arguments, reason = "keywords of the Python function")]
 pub(super) fn run(
     py: Python<'_>,
     workload: PathBuf,

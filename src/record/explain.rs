@@ -50,8 +50,8 @@ fn explain_rows(recording: &mut Recording, trace: &mut Trace, scene: &ForkScene)
     let offsets = trace.offsets().copied();
     let version = offsets.as_ref().map(|offsets| offsets.version);
     let heap = Heap::new(memory, &scene.areas, &symbolizer, offsets, census.as_ref(), &scene.regions);
-    let mut explainer = Explainer::new(heap, memory, &symbolizer, census.as_ref(), version);
-    let mut names = trace.take_names();
+    let (mut names, code) = trace.take_tables();
+    let mut explainer = Explainer::new(heap, memory, &code, &symbolizer, census.as_ref(), version);
     let zygote = recording.zygote.pid;
     let (began, of_zygote) = (trace.began(zygote), trace.of_process(zygote));
     let mut found = Vec::new();

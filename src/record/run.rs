@@ -59,7 +59,7 @@ pub fn run(options: &RunOptions, progress: &Progress) -> Result<RunOutcome> {
     let measure = MeasureOptions { rung: options.rung, witness: options.witness, code_in_worker: true };
     let rung = measure.choose_rung(Caps::get())?;
     let (witness, weaker) = measure.choose_witness(Caps::get())?;
-    let mut agent = if witness == Witness::Sigtrap { Some(Agent::prepare()?) } else { None };
+    let mut agent = if witness == Witness::None { None } else { Some(Agent::prepare()?) };
     progress.now(format!("loading {}", options.workload.path.display()));
     let (mut family, loaded) = Family::start(
         &options.self_command,
@@ -67,9 +67,11 @@ pub fn run(options: &RunOptions, progress: &Progress) -> Result<RunOutcome> {
         options.workers,
         options.timeout,
         options.mute,
-        agent.as_ref(),
+        agent.as_ref().map(|agent| (agent, witness)),
     )?;
-    agent.iter_mut().for_each(Agent::started);
+    if let Some(agent) = &mut agent {
+        agent.started();
+    }
     let frozen = family.freeze(rung == Rung::Scan)?;
     let baseline = Baseline {
         zygote_pid: family.zygote_pid(),
@@ -81,7 +83,9 @@ pub fn run(options: &RunOptions, progress: &Progress) -> Result<RunOutcome> {
     };
     progress.now("reading the zygote");
     let mut trace = trace(witness, agent, &frozen, &loaded, family.zygote_pid())?;
-    weaker.into_iter().for_each(|note| trace.note(note));
+    if let Some(note) = weaker {
+        trace.note(note);
+    }
     let mut measurement = Measurement::begin(about(options, &loaded), baseline, &measure, trace)?;
     for _ in 0..options.workers {
         measurement.add_still_worker(family.fork()?)?;
@@ -108,8 +112,8 @@ fn trace(
     let mut trace = match (witness, agent, &frozen.watched) {
         (Witness::Sigtrap, Some(agent), Watching::Since { .. }) => Trace::agent(agent),
         (Witness::None, ..) => Trace::none(),
-        (asked, ..) => {
-            let mut trace = Trace::ring(zygote)?;
+        (asked, agent, _) => {
+            let mut trace = Trace::ring(zygote, agent)?;
             if asked == Witness::Sigtrap {
                 trace.note("witness 'ring' instead of 'sigtrap': the agent could not be preloaded (is the folder for temporary files mounted noexec?)");
             }

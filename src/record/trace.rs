@@ -3,6 +3,7 @@
 use crate::cpython::census::Census;
 use crate::cpython::offsets::Offsets;
 use crate::error::{Error, Result};
+use crate::explain::code::Code;
 use crate::explain::names::Names;
 use crate::explain::rows::{Seen, Witnessed};
 use crate::explain::stacks::Stacks;
@@ -21,6 +22,7 @@ pub struct Trace {
     watched: BTreeMap<u32, Watched>,
     seen: BTreeMap<u32, Vec<Seen>>,
     stacks: Stacks,
+    code: Code,
     /// Tables that frames are named in.
     pub(super) names: Names,
     census: Option<CensusMemory>,
@@ -32,7 +34,7 @@ pub struct Trace {
 #[derive(Debug)]
 enum Source {
     Agent(Agent),
-    Ring(RingWitness),
+    Ring(RingWitness, Option<Agent>),
     Nothing,
 }
 
@@ -42,9 +44,9 @@ impl Trace {
         Self::of(Source::Agent(agent))
     }
 
-    /// Rung B: rings of the kernel, on a zygote that runs.
-    pub fn ring(zygote: u32) -> Result<Self> {
-        RingWitness::attach(zygote).map(|ring| Self::of(Source::Ring(ring)))
+    /// Rung B: rings of the kernel, on a zygote that runs. An agent in it may list its objects.
+    pub fn ring(zygote: u32, agent: Option<Agent>) -> Result<Self> {
+        RingWitness::attach(zygote).map(|ring| Self::of(Source::Ring(ring, agent)))
     }
 
     /// Nothing witnesses single writes.
@@ -58,6 +60,7 @@ impl Trace {
             watched: BTreeMap::new(),
             seen: BTreeMap::new(),
             stacks: Stacks::default(),
+            code: Code::default(),
             names: Names::default(),
             census: None,
             offsets: None,
@@ -70,7 +73,7 @@ impl Trace {
     pub const fn witness(&self) -> Witness {
         match self.source {
             Source::Agent(_) => Witness::Sigtrap,
-            Source::Ring(_) => Witness::Ring,
+            Source::Ring(..) => Witness::Ring,
             Source::Nothing => Witness::None,
         }
     }
@@ -78,8 +81,8 @@ impl Trace {
     /// The agent, where there is one.
     pub const fn as_agent(&mut self) -> Option<&mut Agent> {
         match &mut self.source {
-            Source::Agent(agent) => Some(agent),
-            _ => None,
+            Source::Agent(agent) | Source::Ring(_, Some(agent)) => Some(agent),
+            Source::Ring(_, None) | Source::Nothing => None,
         }
     }
 
@@ -95,11 +98,11 @@ impl Trace {
 
     /// Takes in what processes have reported.
     pub fn listen(&mut self) -> Result<()> {
-        let Source::Agent(agent) = &mut self.source else { return Ok(()) };
+        let Some(agent) = self.as_agent() else { return Ok(()) };
         for report in agent.reports()? {
             match report {
                 Report::Armed(watched) => {
-                    self.watched.insert(watched.pid(), watched);
+                    self.watched.insert(watched.pid(), *watched);
                 }
                 Report::Census { memory, .. } => self.census = Some(memory),
                 Report::Refused(refused) => self.notes.push(format!("not watched: {refused}")),
@@ -117,7 +120,7 @@ impl Trace {
 
     /// Whether a process is watched.
     pub fn watches(&self, pid: u32) -> bool {
-        matches!(self.source, Source::Ring(_)) || self.watched.contains_key(&pid)
+        matches!(self.source, Source::Ring(..)) || self.watched.contains_key(&pid)
     }
 
     /// Takes the events since the last harvest. The family should stand still.
@@ -127,9 +130,15 @@ impl Trace {
         self.listen()?;
         match &self.source {
             Source::Nothing => {}
-            Source::Ring(ring) => {
+            Source::Ring(ring, _) => {
+                let mut memories: BTreeMap<u32, Option<SharedMemory>> = BTreeMap::new();
                 for event in ring.take() {
                     if let Some(page) = inherited_page(inherited, &event) {
+                        let memory =
+                            memories.entry(event.pid).or_insert_with(|| SharedMemory::open(event.pid).ok());
+                        if let Some(memory) = memory {
+                            self.code.keep(&event, memory);
+                        }
                         self.seen.entry(event.pid).or_default().push(Seen { page, event, stack: None });
                     }
                 }
@@ -150,6 +159,9 @@ impl Trace {
             let seen = self.seen.entry(pid).or_default();
             for event in events {
                 let Some(page) = inherited_page(inherited, &event) else { continue };
+                if let Some(memory) = &memory {
+                    self.code.keep(&event, memory);
+                }
                 let stack = event.stack.and_then(|number| {
                     let (memory, offsets) = (memory.as_ref()?, self.offsets.as_ref()?);
                     let read = || watched.stack(number);
@@ -164,7 +176,7 @@ impl Trace {
     /// What was seen of a process.
     pub fn of_process(&self, pid: u32) -> Witnessed {
         let kernel_included = match &self.source {
-            Source::Ring(ring) => ring.kernel_included(),
+            Source::Ring(ring, _) => ring.kernel_included(),
             _ => self.watched.get(&pid).is_some_and(Watched::kernel_included),
         };
         let watched = self.watches(pid);
@@ -211,9 +223,9 @@ impl Trace {
         notes
     }
 
-    /// Takes the tables that frames were named in.
-    pub(super) fn take_names(&mut self) -> Names {
-        std::mem::take(&mut self.names)
+    /// Takes the tables that frames were named in, and the instructions of all events.
+    pub(super) fn take_tables(&mut self) -> (Names, Code) {
+        (std::mem::take(&mut self.names), std::mem::take(&mut self.code))
     }
 }
 

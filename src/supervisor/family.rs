@@ -3,6 +3,7 @@
 use super::protocol::{Channel, Ending, FromWorker, FromZygote, Frozen, Loaded, Silence, ToWorker, ToZygote};
 use super::zygote::{AgentSpec, ZygoteSpec};
 use crate::error::{Context, Error, Result};
+use crate::family::Witness;
 use crate::family::recording::Fate;
 use crate::kernel::agent::{Agent, preload};
 use crate::kernel::spawn::{ProcessGroup, describe_exit, kill, signal_name, wait_for_exit};
@@ -47,14 +48,15 @@ impl Family {
     /// Starts a zygote that will fork up to `workers` workers, and waits until it has loaded.
     ///
     /// `self_command` re-executes this program; every wait on the family lasts `deadline` at most;
-    /// `mute` throws away what the workload prints; `agent` is preloaded.
+    /// `mute` throws away what the workload prints; `agent` is
+    /// preloaded, and watches if it is the witness.
     pub fn start(
         self_command: &[OsString],
         workload: &Workload,
         workers: usize,
         deadline: Duration,
         mute: bool,
-        agent: Option<&Agent>,
+        agent: Option<(&Agent, Witness)>,
     ) -> Result<(Self, Loaded)> {
         let pair = || UnixStream::pair().doing("cannot make a socket pair");
         let (control, zygote_end) = pair()?;
@@ -66,8 +68,12 @@ impl Family {
             workload: workload.clone(),
             control: zygote_end.fd(),
             workers: theirs.iter().map(Channel::fd).collect(),
-            agent: agent.and_then(|agent| {
-                Some(AgentSpec { socket: agent.socket()?, library: agent.library().to_owned() })
+            agent: agent.and_then(|(agent, witness)| {
+                Some(AgentSpec {
+                    socket: agent.socket()?,
+                    library: agent.library().to_owned(),
+                    watch: witness == Witness::Sigtrap,
+                })
             }),
         };
         let group = spawn_zygote(self_command, &spec, mute)?;

@@ -37,6 +37,8 @@ pub struct AgentSpec {
     pub socket: RawFd,
     /// Its file.
     pub library: PathBuf,
+    /// Whether it witnesses breaks; else it only lists the objects.
+    pub watch: bool,
 }
 
 /// Serves as a zygote until told to end. Returns the exit status.
@@ -111,7 +113,9 @@ impl Zygote {
             let areas = self.track(areas)?;
             frozen.tracked = pairs(areas);
         }
-        if let Some(Some((inside, _))) = agent {
+        if let Some(Some((inside, spec))) = agent
+            && spec.watch
+        {
             inside.watch();
         }
         Ok(FromZygote::Frozen(frozen))

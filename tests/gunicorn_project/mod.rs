@@ -42,6 +42,10 @@ impl Project {
         self
     }
 
+    pub fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.folder.path().join(name)).unwrap()
+    }
+
     pub fn analyze(&self, arguments: &[&str]) -> Outcome {
         self.analyze_with(arguments, |command| command)
     }
@@ -54,6 +58,21 @@ impl Project {
         let mut command = self.command(arguments);
         change(&mut command);
         command.output().unwrap().into()
+    }
+
+    /// Analyzes the shop of the workloads.
+    pub fn analyze_shop(&self, more: &[&str]) -> Outcome {
+        let shop = concat!(env!("CARGO_MANIFEST_DIR"), "/workloads/servers/gunicorn_shop");
+        let (config, load) = (format!("{shop}/gunicorn.conf.py"), format!("{shop}/load.toml"));
+        self.analyze(&[&[&config, "--load", &load], more].concat())
+    }
+
+    /// An interpreter that the dynamic linker preloads nothing into, as a static one.
+    pub fn python_without_preloads(&self) -> String {
+        let path = self.folder.path().join("python");
+        fs::write(&path, format!("#!/bin/sh\nunset LD_PRELOAD\nexec '{}' \"$@\"\n", self.python)).unwrap();
+        open_to_everyone(&path);
+        path.to_str().unwrap().to_owned()
     }
 
     /// Runs as a user without privileges; only root can.

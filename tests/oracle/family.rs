@@ -10,7 +10,7 @@ use forkprint::family::{PageState, Rung};
 use forkprint::kernel::Caps;
 use forkprint::kernel::spawn::ProcessGroup;
 use forkprint::kernel::stop::StandStill;
-use forkprint::record::{Baseline, MeasureOptions, Measurement};
+use forkprint::record::{Baseline, MeasureOptions, Measurement, Trace};
 use forkprint::supervisor::protocol::{Channel, Frozen, ranges};
 use std::collections::BTreeMap;
 use std::os::unix::net::UnixStream;

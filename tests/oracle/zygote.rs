@@ -10,7 +10,7 @@ use forkprint::kernel::uffd::WriteTracker;
 use forkprint::observe::maps::read_identity;
 use forkprint::observe::process::huge_pages;
 use forkprint::observe::{ProcRoot, read_process};
-use forkprint::supervisor::protocol::{Channel, Frozen, pairs};
+use forkprint::supervisor::protocol::{Channel, Frozen, Watching, pairs};
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, mmap_anonymous, munmap};
 use nix::unistd::{ForkResult, fork};
 use serde::{Deserialize, Serialize};
@@ -79,6 +79,7 @@ pub fn serve(sockets: &Sockets) -> ! {
                     pid: sibling.pid,
                     instrument: pairs(&sibling.instrument),
                     tracked: pairs(&areas),
+                    watched: Watching::NotAsked,
                 })
             }
             Ok(Order::Fork(index)) => {

@@ -39,7 +39,7 @@ pub struct Agent {
 #[derive(Debug)]
 pub enum Report {
     /// It is watched from now on.
-    Armed(Watched),
+    Armed(Box<Watched>),
     /// It could not be watched.
     Refused(Refused),
     /// A child of it lists its objects.
@@ -174,7 +174,7 @@ fn understand(bytes: &[u8], descriptors: Vec<OwnedFd>) -> Result<Report> {
     match kind {
         Message::ARMED => {
             let area = first()?;
-            Watched::new(pid, &area, descriptors.collect()).map(Report::Armed)
+            Watched::new(pid, &area, descriptors.collect()).map(|watched| Report::Armed(Box::new(watched)))
         }
         Message::CENSUS => Ok(Report::Census { pid, memory: CensusMemory::map(&first()?)? }),
         Message::REFUSED => {

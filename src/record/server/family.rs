@@ -1,11 +1,12 @@
 //! The family of one master, from the first fork on: its workers, and what became of them.
 
+use super::watch::Watch;
 use crate::error::{Error, Result};
 use crate::family::recording::{About, Fate, Finding};
 use crate::kernel::spawn::signal_name;
 use crate::kernel::stop::StandStill;
-use crate::record::{Baseline, MeasureOptions, Measurement, Recording, Trace};
-use crate::servers::gunicorn::{AtFork, Event, Invocation, Master, Settings};
+use crate::record::{Baseline, MeasureOptions, Measurement, Recording};
+use crate::servers::gunicorn::{AtFork, Event, Invocation, Master, Settings, Watcher};
 use nix::sys::wait::WaitStatus;
 use std::collections::BTreeSet;
 use std::fs;
@@ -48,15 +49,17 @@ impl Family {
         patience: Duration,
     ) -> Result<Self> {
         let deadline = Instant::now() + patience;
-        let mut master = Master::start(invocation)?;
-        let (reference, at_fork) = wait_for_first_fork(&mut master, deadline)?;
+        let watch = Watch::prepare(options)?;
+        let mut master = Master::start(invocation, watch.agent())?;
+        let (reference, watcher, at_fork) = wait_for_first_fork(&mut master, deadline)?;
         let baseline = Baseline {
             zygote_pid: master.pid(),
             reference_pid: Some(reference),
             python: Some((settings.python.0, settings.python.1)),
             ..Baseline::default()
         };
-        let measurement = Measurement::begin(about, baseline, options, Trace::none())?;
+        let trace = watch.begin(master.pid(), watcher, settings)?;
+        let measurement = Measurement::begin(about, baseline, options, trace)?;
         master.go()?;
         let mut family = Self {
             master,
@@ -94,6 +97,7 @@ impl Family {
         for event in self.master.pending()? {
             self.take(event);
         }
+        self.measurement.trace().listen()?;
         self.master.check_alive()
     }
 
@@ -233,10 +237,10 @@ impl Family {
     }
 }
 
-fn wait_for_first_fork(master: &mut Master, deadline: Instant) -> Result<(u32, AtFork)> {
+fn wait_for_first_fork(master: &mut Master, deadline: Instant) -> Result<(u32, Watcher, AtFork)> {
     loop {
-        if let Some(Event::AboutToFork { reference, frozen, gc_enabled }) = master.poll()? {
-            return Ok((reference, AtFork { frozen, gc_enabled, threads: threads(master.pid())? }));
+        if let Some(Event::AboutToFork { reference, frozen, gc_enabled, watcher }) = master.poll()? {
+            return Ok((reference, watcher, AtFork { frozen, gc_enabled, threads: threads(master.pid())? }));
         }
         if Instant::now() > deadline {
             return Err(master.failure("gunicorn did not fork a worker in time"));

@@ -1,6 +1,7 @@
 //! From a configuration to a recording: lint it, start it, drive it, look at every milestone.
 
 mod family;
+mod watch;
 
 use self::family::Family;
 use crate::error::{Error, Result};
@@ -66,6 +67,7 @@ pub fn analyze(options: &AnalyzeOptions, progress: &Progress) -> Result<RunOutco
     family.add_findings(failed_requests(driver.tally()));
     let error = end.err();
     family.add_findings(error.as_ref().map(|error| cut_short(error, driver.tally())));
+    progress.now("explaining the writes");
     let mut recording = family.stop(error.is_none());
     weigh_missing_preload(&mut recording);
     recording.findings.sort_by_key(|finding| finding.code != FAILED_REQUESTS);

@@ -11,6 +11,8 @@ pub enum Event {
         frozen: bool,
         /// `gc.isenabled()` in the master.
         gc_enabled: bool,
+        /// What the library can do that watches page faults.
+        watcher: Watcher,
     },
     /// A worker was forked.
     Forked(u32),
@@ -25,6 +27,31 @@ pub enum Event {
     },
 }
 
+/// What the preloaded library can do in the master.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Watcher {
+    /// The dynamic linker did not load it, or it was not asked to.
+    NotPreloaded,
+    /// It does not know this Python: another implementation, an unknown version, or one without the GIL.
+    UnknownPython,
+    /// It watches, but Python's frames are not where their version says.
+    NoFrames,
+    /// It watches, with frames.
+    Ready,
+}
+
+impl Watcher {
+    fn of_number(number: i64) -> Option<Self> {
+        match number {
+            0 => Some(Self::NotPreloaded),
+            1 => Some(Self::UnknownPython),
+            2 => Some(Self::NoFrames),
+            3 => Some(Self::Ready),
+            _ => None,
+        }
+    }
+}
+
 impl Event {
     /// Reads one line.
     pub fn parse(line: &str) -> Option<Self> {
@@ -36,6 +63,7 @@ impl Event {
                 reference: number()?.try_into().ok()?,
                 frozen: number()? != 0,
                 gc_enabled: number()? != 0,
+                watcher: Watcher::of_number(number()?)?,
             },
             "w" => Self::Forked(number()?.try_into().ok()?),
             "r" => Self::Ready(number()?.try_into().ok()?),
@@ -53,8 +81,13 @@ mod tests {
     #[test]
     fn every_message_of_the_runner_is_understood() {
         assert_eq!(
-            Event::parse("f 12 0 1"),
-            Some(Event::AboutToFork { reference: 12, frozen: false, gc_enabled: true })
+            Event::parse("f 12 0 1 3"),
+            Some(Event::AboutToFork {
+                reference: 12,
+                frozen: false,
+                gc_enabled: true,
+                watcher: Watcher::Ready
+            })
         );
         assert_eq!(Event::parse("w 13"), Some(Event::Forked(13)));
         assert_eq!(Event::parse("r 13"), Some(Event::Ready(13)));
@@ -63,7 +96,7 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused() {
-        for line in ["", "w", "w -1", "w x", "q 1", "x 1", "w 1 2", "w 99999999999"] {
+        for line in ["", "w", "w -1", "w x", "q 1", "x 1", "w 1 2", "f 12 0 1 4", "w 99999999999"] {
             assert_eq!(Event::parse(line), None, "{line}");
         }
     }

@@ -1,5 +1,7 @@
 //! What a server wrote before it failed, cut to what a person reads.
 
+use crate::agent::FILE_NAME;
+
 const QUOTED_LINES: usize = 12;
 const LINE_WIDTH: usize = 240;
 const TRACEBACK: &str = "Traceback (most recent call last)";
@@ -35,10 +37,12 @@ fn end_of_traceback(lines: &[&str], begin: usize) -> usize {
     exception + message
 }
 
-/// Frames of the import machinery, and the marks under source lines.
+/// Frames of the import machinery, the marks under source lines, and what the dynamic linker says where
+/// it cannot preload our library.
 fn is_noise(line: &str) -> bool {
     let line = line.trim_start();
     line.starts_with("File \"<frozen ")
+        || line.starts_with("ERROR: ld.so: object ") && line.contains(FILE_NAME)
         || !line.is_empty() && line.chars().all(|c| matches!(c, '^' | '~' | ' '))
 }
 
@@ -74,6 +78,9 @@ mod tests {
         let quoted = quote(&lines.join("\n"));
         assert!(quoted.starts_with("...\nline 88\n") && quoted.ends_with("line 99"), "{quoted}");
         assert_eq!(quote(""), "");
+        let linker =
+            format!("ERROR: ld.so: object '/tmp/{FILE_NAME}' from LD_PRELOAD cannot be preloaded: ignored.");
+        assert_eq!(quote(&format!("{linker}\ncannot bind")), "cannot bind");
         assert_eq!(quote(&"é".repeat(1000)).chars().count(), LINE_WIDTH + 3);
     }
 }

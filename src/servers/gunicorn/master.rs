@@ -5,19 +5,24 @@ use super::log::quote;
 use super::settings::Invocation;
 use crate::error::{Context, Error, Result};
 use crate::interrupt;
+use crate::kernel::agent::Agent;
 use crate::kernel::spawn::{ProcessGroup, describe_exit, wait_for_exit};
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// Starts gunicorn and reports its forks; see the file.
 const RUNNER: &str = include_str!("runner.py");
+
+/// Libraries that the dynamic linker loads before all others, separated by colons.
+const PRELOAD: &str = "LD_PRELOAD";
 
 /// How long one wait for the socket lasts; Ctrl-C is noticed after it.
 const POLL: Duration = Duration::from_millis(50);
@@ -40,8 +45,8 @@ pub struct Master {
 }
 
 impl Master {
-    /// Starts gunicorn on a free loopback port.
-    pub fn start(invocation: &Invocation) -> Result<Self> {
+    /// Starts gunicorn on a free loopback port, with the agent preloaded where there is one.
+    pub fn start(invocation: &Invocation, agent: Option<&Agent>) -> Result<Self> {
         let folder = TempDir::with_prefix("forkprint-").doing("cannot create a temporary folder")?;
         let runner = folder.path().join("runner.py");
         fs::write(&runner, RUNNER).at("cannot write the runner", &runner)?;
@@ -57,11 +62,22 @@ impl Master {
 
         // The master keeps its descriptors under our numbers; ours close at the end of this scope,
         // so that requests to a master that has died are refused.
-        let kept = [control_of_master.as_raw_fd(), listener.as_raw_fd(), lifeline_of_master.as_raw_fd()];
+        let watcher = agent.and_then(|agent| Some((agent.socket()?, agent.library())));
+        let mut kept =
+            vec![control_of_master.as_raw_fd(), listener.as_raw_fd(), lifeline_of_master.as_raw_fd()];
         let mut command = Command::new(&invocation.python);
-        command.arg(&runner).args(kept.map(|fd| fd.to_string())).args(invocation.arguments());
-        command.stdin(Stdio::null()).stdout(output).stderr(errors);
-        let group = ProcessGroup::spawn(command, kept.to_vec())?;
+        command.arg(&runner).args(kept.iter().map(ToString::to_string));
+        match watcher {
+            Some((socket, library)) => {
+                kept.push(socket);
+                command.arg(socket.to_string()).arg(library).env(PRELOAD, preload(library));
+            }
+            None => {
+                command.args(["-1", ""]);
+            }
+        }
+        command.args(invocation.arguments()).stdin(Stdio::null()).stdout(output).stderr(errors);
+        let group = ProcessGroup::spawn(command, kept)?;
         Ok(Self {
             group,
             control,
@@ -165,6 +181,16 @@ impl Master {
                 .why(format!("it said {:?}", line.trim_end()))
         })
     }
+}
+
+/// What the dynamic linker is to preload: the agent, then what the user has it preload already.
+fn preload(library: &Path) -> OsString {
+    let mut list = library.as_os_str().to_owned();
+    if let Some(users) = std::env::var_os(PRELOAD).filter(|users| !users.is_empty()) {
+        list.push(":");
+        list.push(users);
+    }
+    list
 }
 
 fn is_timeout(error: &std::io::Error) -> bool {

@@ -10,7 +10,7 @@ mod log;
 mod master;
 mod settings;
 
-pub use event::Event;
+pub use event::{Event, Watcher};
 pub use lint::{AtFork, lint};
 pub use master::Master;
 pub use settings::{Invocation, Settings};

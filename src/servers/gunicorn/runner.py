@@ -1,13 +1,17 @@
 """Runs gunicorn unaltered, except that it tells forkprint about its forks.
 
-Started as `python runner.py CONTROL LISTENER LIFELINE ARGUMENTS OF GUNICORN`, where the first three
-are descriptors: a socket to forkprint, the listening socket to serve on, and a socket whose other
-end forkprint holds for as long as it lives. Messages to forkprint are lines: a letter and numbers.
+Started as `python runner.py CONTROL LISTENER LIFELINE WATCHER LIBRARY ARGUMENTS OF GUNICORN`, where the
+first four are descriptors: a socket to forkprint, the listening socket to serve on, a socket whose other
+end forkprint holds for as long as it lives, and the socket of the library that watches page faults (-1:
+there is none). Messages to forkprint are lines: a letter and numbers.
 
-    f REFERENCE FROZEN ENABLED   the first worker is about to be forked; waits for one byte
-    w PID                        a worker was forked
-    r PID                        a worker is about to accept requests
-    x PID STATUS                 a worker ended, with the status of waitpid
+    f REFERENCE FROZEN ENABLED WATCHER   the first worker is about to be forked; waits for one byte
+    w PID                                a worker was forked
+    r PID                                a worker is about to accept requests
+    x PID STATUS                         a worker ended, with the status of waitpid
+
+WATCHER tells what the library can do here: 0 it was not preloaded, 1 it does not know this Python,
+2 it watches but cannot read Python's frames, 3 it watches.
 
 Standard library and gunicorn only, CPython 3.9 and later.
 """
@@ -21,6 +25,7 @@ if sys.path and sys.path[0] == os.path.dirname(os.path.abspath(__file__)):
 import fcntl
 import gc
 import signal
+from importlib.machinery import ExtensionFileLoader, ModuleSpec
 
 
 class Line:
@@ -47,11 +52,102 @@ class Line:
             os._exit(1)
 
 
+class Watcher:
+    """The library that forkprint preloads: it watches the page faults of this process and its workers.
+
+    Workers import nothing and start no thread for it: it arms them inside `fork()`.
+    """
+
+    NOT_PRELOADED, UNKNOWN_PYTHON, NO_FRAMES, READY = range(4)
+
+    def __init__(self, socket, library):
+        self.library, self.state = None, self.NOT_PRELOADED
+        self.hide(library)
+        if socket < 0:
+            return
+        if self.preloaded(library):
+            self.begin(socket, library)
+        os.close(socket)
+
+    def begin(self, socket, library):
+        self.state = self.UNKNOWN_PYTHON
+        if not self.python_is_known():
+            return
+        try:
+            self.library = self.load(library)
+        except ImportError:  # half of it was mapped, from a file system without executables
+            self.state = self.NOT_PRELOADED
+            return
+        self.library.configure(socket)
+        self.state = self.READY
+
+    @staticmethod
+    def hide(library):
+        """What the application starts is not to be watched, nor to find us in its environment."""
+        preloads = os.environ.get("LD_PRELOAD", "").split(":")
+        if library in preloads:
+            preloads.remove(library)
+            os.environ["LD_PRELOAD"] = ":".join(preloads)
+            if not any(preloads):
+                del os.environ["LD_PRELOAD"]
+
+    @staticmethod
+    def preloaded(library):
+        with open("/proc/self/maps", "rb") as maps:
+            return os.fsencode(os.path.realpath(library)) in maps.read()
+
+    @staticmethod
+    def python_is_known():
+        free_threaded = "t" in getattr(sys, "abiflags", "")
+        known = sys.implementation.name == "cpython" and (3, 9) <= sys.version_info[:2] <= (3, 13)
+        return known and not free_threaded
+
+    @staticmethod
+    def load(path):
+        """The library as a module; the dynamic linker gives the instance that was preloaded."""
+        name = "_forkprint_agent"
+        loader = ExtensionFileLoader(name, path)
+        module = loader.create_module(ModuleSpec(name, loader, origin=path))
+        sys.modules.pop(name, None)
+        return module
+
+    def take_census(self):
+        """Lists all objects. Frames that the library cannot read it is told to leave alone."""
+        if self.library:
+            if not self.reads_frames():
+                self.library.ignore_frames()
+                self.state = self.NO_FRAMES
+            self.library.census()
+
+    def reads_frames(self):
+        """Whether the library finds each frame, and its instruction, where Python does."""
+        frame = sys._getframe()
+        for depth, (code, instruction) in enumerate(self.library.frames()):
+            if frame is None or code != id(frame.f_code):
+                return False
+            # The innermost frame has moved on since.
+            if depth and self.byte_offset(code, instruction, frame.f_code) != frame.f_lasti:
+                return False
+            frame = frame.f_back
+        return frame is None
+
+    @staticmethod
+    def byte_offset(address, instruction, code):
+        if sys.version_info >= (3, 11):
+            # A code object ends with its instructions, which its basic size does not count.
+            return instruction - address - type(code).__basicsize__
+        return instruction if sys.version_info < (3, 10) else 2 * instruction
+
+    def watch(self):
+        if self.library:
+            self.library.watch()
+
+
 class Forks:
     """Stands between the master and `os.fork`, `os.waitpid` and `gc.freeze`."""
 
-    def __init__(self, line):
-        self.line = line
+    def __init__(self, line, watcher):
+        self.line, self.watcher = line, watcher
         self.master = os.getpid()
         self.workers = set()
         self.spawning = False
@@ -72,13 +168,16 @@ class Forks:
 
     def announce(self):
         """Makes the reference, a sibling frozen at the fork, and lets forkprint look."""
+        self.watcher.take_census()
         reference = self.fork()
         if not reference:
             while True:
                 signal.pause()  # not a read of the lifeline: a waiting reader would mute its signal
-        self.line.tell(b"f %d %d %d\n" % (reference, self.frozen, gc.isenabled()))
+        state = (reference, self.frozen, gc.isenabled(), self.watcher.state)
+        self.line.tell(b"f %d %d %d %d\n" % state)
         self.line.wait()
         self.announce = lambda: None
+        self.watcher.watch()
 
     def on_freeze(self):
         # From CPython 3.12 on gc.get_freeze_count() counts immortal objects too: it cannot tell.
@@ -124,8 +223,9 @@ def settings_of_ours(line):
 
 def main():
     line = Line(*map(int, sys.argv[1:4]))
-    sys.argv[:4] = ["gunicorn"]
-    forks = Forks(line)
+    watcher = Watcher(int(sys.argv[4]), sys.argv[5])
+    sys.argv[:6] = ["gunicorn"]
+    forks = Forks(line, watcher)
     try:
         from gunicorn.app.wsgiapp import WSGIApplication
         from gunicorn.arbiter import Arbiter

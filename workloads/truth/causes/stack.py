@@ -27,6 +27,7 @@ if LIBRARY:
             line=ground.line(__file__, "dives"),
             writer="write_stack",
             gil_released=True,
+            most=PAGES,
         ),
     )
 else:

@@ -12,7 +12,7 @@ use core::ffi::{CStr, c_char, c_void};
 /// Names longer than this are cut.
 pub const MOST_NAME_BYTES: usize = 200;
 /// Slots looked for in one type and its bases.
-const MOST_SLOTS: usize = 512;
+const MOST_SLOTS: usize = 4096;
 /// Bytes of `PyMemberDef`, and the kinds of members that are references (`structmember.h`).
 const SLOT_BYTES: u64 = 40;
 const T_OBJECT: u32 = 6;
