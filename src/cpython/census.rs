@@ -134,7 +134,7 @@ impl Census {
         let behind = self.first_behind(address)?;
         (behind.saturating_sub(LOOK_BACK)..behind).rev().find_map(|index| {
             let object = self.object(index)?;
-            (address.checked_sub(object.start)? < u64::from(object.size)).then(|| self.entry(&object))?
+            (address.checked_sub(object.start())? < u64::from(object.size())).then(|| self.entry(&object))?
         })
     }
 
@@ -170,7 +170,7 @@ impl Census {
         let (mut low, mut high) = (0, self.counts.objects);
         while low < high {
             let middle = low + (high - low) / 2;
-            if self.object(middle)?.start <= address {
+            if self.object(middle)?.start() <= address {
                 low = middle + 1;
             } else {
                 high = middle;
@@ -180,7 +180,7 @@ impl Census {
     }
 
     fn entry(&self, object: &CensusObject) -> Option<Entry> {
-        let kind = match object.kind {
+        let kind = match object.kind() {
             CensusObject::OBJECT => Kind::Object,
             CensusObject::ITEMS => Kind::Items,
             CensusObject::KEYS => Kind::Keys,
@@ -189,14 +189,14 @@ impl Census {
             CensusObject::BYTES => Kind::Bytes,
             _ => return None,
         };
-        let prefix = if kind == Kind::Object { self.ty(object.ty)?.prefix } else { 0 };
+        let prefix = if kind == Kind::Object { self.ty(object.ty())?.prefix } else { 0 };
         Some(Entry {
             kind,
-            start: object.start,
-            size: u64::from(object.size),
-            object: object.start.checked_add(u64::from(prefix))?,
-            ty: object.ty,
-            node: object.node,
+            start: object.start(),
+            size: u64::from(object.size()),
+            object: object.start().checked_add(u64::from(prefix))?,
+            ty: object.ty(),
+            node: object.node(),
         })
     }
 

@@ -4,11 +4,19 @@
 //! writes, it writes to copies of its own. It asks each object for those it refers to, as the garbage
 //! collector does (`tp_traverse`), breadth first from the modules: the first path found is a shortest.
 
+mod collector;
+mod dicts;
+mod follow;
+mod instance;
 mod layout;
-mod objects;
+mod memory;
 mod paths;
+mod plans;
 mod roots;
+mod seen;
+mod sizes;
 mod table;
+mod text;
 mod types;
 mod visit;
 
@@ -39,7 +47,7 @@ pub unsafe extern "C" fn forkprint_agent_census() {
         let child = sys::fork();
         if child == 0 {
             sys::prctl(PR_SET_PDEATHSIG, SIGKILL);
-            take(table);
+            let _ = take(table);
             sys::_exit(0);
         }
         if child < 0 {
@@ -55,13 +63,21 @@ pub unsafe extern "C" fn forkprint_agent_census() {
     table.discard();
 }
 
-fn take(table: table::Census) {
+/// # Safety
+///
+/// The GIL is held, and this process ends behind it.
+unsafe fn take(table: table::Census) -> Option<()> {
     let begun = sys::monotonic_nanos();
-    let Some(mut visit) = visit::Visit::new(table) else { return };
-    roots::modules(&mut visit);
-    visit.follow_all();
-    let reached = visit.objects();
-    roots::untold(&mut visit);
-    visit.follow_all();
-    table.finish(visit.objects() - reached, begun);
+    let version = layout::Version::of_minor(state::get().python_minor)?;
+    // SAFETY: promised by the caller.
+    unsafe {
+        let modules = roots::module_dict();
+        let mut visit = visit::Visit::new(table, version, modules)?;
+        roots::modules(&mut visit, modules);
+        visit.follow_all();
+        let reached = visit.objects();
+        roots::untold(&mut visit);
+        visit.follow_all();
+        visit.finish(reached, begun)
+    }
 }
