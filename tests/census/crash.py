@@ -1,0 +1,14 @@
+"""Takes a census with a list in it that holds no object, and one without."""
+
+import ctypes
+
+broken = [None] * 8
+first = ctypes.c_uint64.from_address(ctypes.c_uint64.from_address(id(broken) + 24).value)
+kept, first.value = first.value, 1 << 40
+census()
+first.value = kept
+tell("took one that crashes")
+wait()
+census()
+tell("took another")
+wait()
