@@ -1,12 +1,15 @@
 //! Holds the census of five interpreters against what they say of themselves.
 
+mod pages;
 #[path = "../common/skip.rs"]
 mod skip;
 mod untrusted;
 mod zygote;
 
 use forkprint::cpython::census::{Census, Kind};
+use pages::private_frames;
 use serde_json::Value;
+use skip::skip;
 use zygote::{Zygote, every_zygote, path};
 
 fn number(value: &Value) -> u64 {
@@ -95,11 +98,48 @@ fn classes_of_every_kind_are_listed_and_none_of_their_code_runs() {
 #[test]
 fn a_census_that_crashes_leaves_the_zygote_as_it_was_and_is_refused() {
     for mut zygote in every_zygote(include_str!("crash.py")) {
-        assert_eq!(zygote.told(), "took one that crashes", "3.{}", zygote.minor);
+        let told = serde_json::json!({"took": "one that crashes", "the program's handler wrote": 0});
+        assert_eq!(zygote.told(), told, "3.{}", zygote.minor);
         let error = zygote.census().unwrap_err().to_string();
         assert!(error.contains("ended before it was done"), "3.{}: {error}", zygote.minor);
         zygote.go_on();
         assert_eq!(zygote.told(), "took another", "3.{}", zygote.minor);
         assert!(zygote.census().unwrap().objects() > 1000, "3.{}", zygote.minor);
+    }
+}
+
+#[test]
+fn a_census_breaks_no_page_of_the_heap() {
+    for mut zygote in every_zygote(include_str!("heap.py")) {
+        assert_eq!(zygote.told(), "ready", "3.{}", zygote.minor);
+        let Some(before) = private_frames(zygote.pid()) else {
+            return skip("page frames are for root alone");
+        };
+        zygote.go_on();
+        assert_eq!(zygote.told(), "taken", "3.{}", zygote.minor);
+        let after = private_frames(zygote.pid()).unwrap();
+        assert!(zygote.census().unwrap().objects() > 300_000, "3.{}", zygote.minor);
+        let broken = before.iter().filter(|&(page, frame)| after.get(page) != Some(frame)).count();
+        let fresh = after.keys().filter(|page| !before.contains_key(page)).count();
+        assert!(before.len() > 5_000, "3.{}: {} pages", zygote.minor, before.len());
+        // Calling it and printing a line takes a stack, a few objects and buffers.
+        assert!(broken + fresh < 16, "3.{}: {broken} broken, {fresh} fresh", zygote.minor);
+    }
+}
+
+#[test]
+fn a_census_takes_less_than_forty_bytes_an_object() {
+    for mut zygote in every_zygote(include_str!("memory.py")) {
+        let mut taken = || {
+            let told = zygote.told();
+            let counts = zygote.census().unwrap().counts();
+            zygote.go_on();
+            (number(&told["peak"]) - number(&told["heap"]), counts.objects)
+        };
+        let (few, many) = (taken(), taken());
+        let (bytes, objects) = (many.0 - few.0, many.1 - few.1);
+        assert!(objects > 1_000_000, "3.{}: {objects}", zygote.minor);
+
+        assert!(bytes < 40 * objects, "3.{}: {bytes} bytes for {objects} objects", zygote.minor);
     }
 }

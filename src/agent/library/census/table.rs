@@ -132,7 +132,7 @@ impl Census {
     }
 }
 
-/// A hash table of indices, of a fixed size.
+/// A hash table of indices, of a fixed size. Its memory is never given back: the child ends soon.
 pub struct Slots {
     at: *mut u32,
     count: usize,
@@ -142,6 +142,11 @@ impl Slots {
     /// So many free slots, a power of two.
     pub fn new(count: usize) -> Option<Self> {
         Some(Self { at: zeroed(count * size_of::<u32>())?.cast(), count })
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.count
     }
 
     /// The slots of a hash, from its own place on.
