@@ -7,6 +7,7 @@ mod export;
 mod interpreter;
 pub mod output;
 mod pages;
+mod record;
 mod report;
 mod run;
 mod spelling;
@@ -47,6 +48,7 @@ const EXAMPLES: &str = "Examples:
   forkprint demo                                    every built-in workload, a gallery in reports/
   forkprint run workloads/python/gc_collect.py      one workload, two workers, text on the terminal
   forkprint analyze gunicorn.conf.py -o shop.html   a real gunicorn under load
+  forkprint record -- python server.py              any program that forks
   forkprint doctor                                  what this machine lets us see
 
 Exit codes: 0 fine, 2 it could not be measured or the usage was wrong.";
@@ -56,6 +58,7 @@ enum Verb {
     Demo(demo::DemoArgs),
     Run(run::RunArgs),
     Analyze(analyze::AnalyzeArgs),
+    Record(record::RecordArgs),
     Report(report::ReportArgs),
     Export(export::ExportArgs),
     Doctor(doctor::DoctorArgs),
@@ -121,6 +124,7 @@ fn dispatch(verb: Verb, invocation: &Invocation) -> Result<i32> {
         Verb::Demo(args) => demo::run(&args, invocation),
         Verb::Run(args) => run::run(args, invocation),
         Verb::Analyze(args) => analyze::run(args, invocation),
+        Verb::Record(args) => record::run(args, invocation),
         Verb::Report(args) => report::run(args, invocation.quiet),
         Verb::Export(args) => export::run(args, invocation.quiet),
         Verb::Doctor(args) => Ok(doctor::run(&args)),

@@ -86,7 +86,7 @@ unsafe extern "C" fn in_child() {
 }
 
 /// Makes the area, the events and the handler, and tells the supervisor; or tells what was refused.
-fn arm() {
+pub fn arm() {
     let Some((area, descriptor)) = Area::create() else { return output::refuse(Message::STAGE_AREA) };
     let mut descriptors = [-1; MOST_RINGS + 1];
     descriptors[0] = descriptor;
@@ -104,6 +104,22 @@ fn arm() {
         // SAFETY: see `in_child`; in the zygote, `watch` is called by its only user.
         unsafe { state::get_mut() }.area = core::ptr::null_mut();
         area.discard();
+    }
+}
+
+/// Stops watching this process, if it is watched: its events go with the last mapping of their rings.
+pub fn disarm() {
+    // SAFETY: as for `arm`.
+    let state = unsafe { state::get_mut() };
+    let Some(area) = Area::of(state.area) else { return };
+    state.area = core::ptr::null_mut();
+    // SAFETY: the rings of an armed area are mapped, and read by nobody but the handler, which finds
+    // no area any more.
+    unsafe {
+        let rings = &*area.rings();
+        for &ring in &rings.at[..rings.count] {
+            sys::munmap(ring.cast(), (rings.pages + 1) * 4096);
+        }
     }
 }
 

@@ -55,7 +55,7 @@ pub unsafe extern "C" fn forkprint_agent_census() {
     };
     // SAFETY: plain calls on numbers; the child leaves by `_exit` without returning.
     unsafe {
-        let child = fork_unwatched();
+        let child = sys::fork_plainly();
         if child == 0 {
             end_quietly();
             let _ = take(table);
@@ -72,21 +72,6 @@ pub unsafe extern "C" fn forkprint_agent_census() {
         sys::close(descriptor);
     }
     table.discard();
-}
-
-/// Forks a process whose faults nobody wants to know.
-///
-/// # Safety
-///
-/// As for [`forkprint_agent_census`].
-unsafe fn fork_unwatched() -> c_int {
-    // SAFETY: promised by the caller.
-    unsafe {
-        let watching = core::mem::replace(&mut state::get_mut().watching, false);
-        let child = sys::fork();
-        state::get_mut().watching = watching;
-        child
-    }
 }
 
 /// Has this process end when the zygote does, when an object is not what it seems, and in time; in each
