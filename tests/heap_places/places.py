@@ -213,7 +213,7 @@ def full_name(ty):
 everything = gc.get_objects()
 everything += gc.get_referents(*everything)
 everything = list({id(thing): thing for thing in everything}.values())
-objects = [[id(thing), full_name(type(thing))] for thing in everything]
+objects = [[id(thing), full_name(type(thing))] for thing in everything[::5]]
 
 told = json.dumps({"places": places, "freed": freed, "objects": objects}) + "\n"
 del places[:]

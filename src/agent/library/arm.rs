@@ -1,6 +1,7 @@
 //! Begins to watch: once in the zygote, and in every worker, before `fork()` returns there.
 
 use crate::area::Area;
+use crate::frame_layout::FrameLayout;
 use crate::output;
 use crate::perf;
 use crate::signals;
@@ -31,6 +32,17 @@ pub unsafe extern "C" fn forkprint_agent_configure(socket: c_int) -> c_int {
     state.socket = if own >= 0 { own } else { unsafe { sys::fcntl(socket, sys::F_DUPFD_CLOEXEC, 3) } };
     crate::python::learn_version(state);
     state.socket
+}
+
+/// Says how frames are laid out, for a `CPython` that publishes it.
+///
+/// # Safety
+///
+/// `layout` must be one, and no other thread may use the library meanwhile.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn forkprint_agent_frames(layout: *const FrameLayout) {
+    // SAFETY: promised by the caller.
+    unsafe { state::get_mut().frames = Some(*layout) };
 }
 
 /// Watches the calling process, and every process that is forked from now on.

@@ -5,6 +5,7 @@
 //! speak they must agree: what one of them contradicts is [`Place::Unknown`].
 
 mod areas;
+mod frames;
 mod malloc;
 mod python;
 mod shared_keys;
@@ -144,7 +145,8 @@ impl<'a> Heap<'a> {
         if self.malloc.owns(self.memory, area, address, in_pool) {
             return self.unnamed_chunk();
         }
-        Site::nameless(Place::Unknown)
+        let of_frames = self.python.as_mut().is_some_and(|python| python.keeps_frames_at(area, address));
+        Site::nameless(if of_frames { Place::Stack } else { Place::Unknown })
     }
 
     fn in_c_heap(&mut self, address: u64) -> Site {

@@ -1,6 +1,7 @@
 //! Objects of `CPython`, and the buffers that they own.
 
 use super::Site;
+use super::frames;
 use super::shared_keys::SharedKeys;
 use super::types::Types;
 use crate::cpython::blocks::{Block, Pools};
@@ -11,8 +12,10 @@ use crate::cpython::fields::{
 use crate::cpython::memory::Memory;
 use crate::cpython::object::{ObjectAt, find_object};
 use crate::cpython::offsets::Offsets;
-use crate::cpython::types::TypeFlags;
+use crate::cpython::types::{Builtin, TypeFlags};
+
 use crate::explain::Place;
+use crate::family::Vma;
 
 /// Sizes in a census end here: larger ones are not known.
 const GREATEST_SIZE: u64 = u32::MAX as u64;
@@ -80,6 +83,17 @@ impl<'a> Python<'a> {
             Some(_) => Some(Site::nameless(Place::Unknown)),
             None => self.in_shared_keys(address),
         }
+    }
+
+    /// Whether the frames of a thread are kept at an address in an anonymous area.
+    pub fn keeps_frames_at(&mut self, area: &Vma, address: u64) -> bool {
+        let Self { memory, offsets, types, .. } = self;
+        let mut is_code = |object: u64| {
+            let ty = object.checked_add(8).and_then(|at| memory.word(at));
+            let ty = ty.and_then(|ty| types.get(*memory, offsets, ty));
+            ty.is_some_and(|ty| ty.info.builtin == Some(Builtin::Code))
+        };
+        frames::contain(*memory, offsets, area, address, &mut is_code)
     }
 
     fn in_used_block(&mut self, block: (u64, u64), address: u64) -> Site {

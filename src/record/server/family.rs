@@ -284,7 +284,6 @@ fn deaths(workers: &[Worker], aging: bool) -> Option<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use super::watch::Watch;
     use super::*;
 
     #[test]
