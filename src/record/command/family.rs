@@ -192,7 +192,7 @@ impl Family {
         if !self.newborn.is_empty() && self.last_birth.elapsed() >= TOGETHER {
             let newborn = std::mem::take(&mut self.newborn);
             self.schedule = Some(Schedule::new(self.interval));
-            self.look("fork")?;
+            self.look("fork", &newborn)?;
             drop(newborn);
         }
         let waits_long = self.held_since.is_some_and(|since| since.elapsed() >= TOGETHER);
@@ -201,7 +201,7 @@ impl Family {
             self.see_off()?;
         }
         if let Some(age) = self.schedule.as_mut().and_then(Schedule::due) {
-            self.look(&age)?;
+            self.look(&age, &[])?;
         }
         Ok(())
     }
@@ -213,7 +213,7 @@ impl Family {
 
     /// Looks at the family once more, and explains what was found.
     pub fn finish(mut self, complete: bool) -> (Recording, Option<Error>) {
-        let seen = if self.held.is_empty() { self.look("end") } else { self.see_off() };
+        let seen = if self.held.is_empty() { self.look("end", &[]) } else { self.see_off() };
         self.bury();
         let killed: Vec<String> = self.workers.iter().filter_map(killed).collect();
         if !killed.is_empty() {
@@ -269,7 +269,7 @@ impl Family {
             (some, _) => format!("end of {} workers", some.len()),
         };
         let may_look = self.schedule.as_mut().is_some_and(Schedule::may_look_at_end);
-        let looked = if may_look { self.look(&name) } else { Ok(()) };
+        let looked = if may_look { self.look(&name, &held) } else { Ok(()) };
         if name.starts_with("before ") {
             self.last_before_kill = Some(Instant::now());
         }
@@ -288,8 +288,8 @@ impl Family {
     }
 
     /// Takes a snapshot while everybody stands still, if there is a worker to look at. A member that ends
-    /// meanwhile is left out.
-    fn look(&mut self, step: &str) -> Result<()> {
+    /// meanwhile is left out; those that wait for us are not stopped: their parents would hear of it.
+    fn look(&mut self, step: &str, waiting: &[Held]) -> Result<()> {
         step.clone_into(&mut self.step);
         let mut tries = 0;
         loop {
@@ -298,9 +298,7 @@ impl Family {
             if self.workers_alive() == 0 || self.is_over() {
                 return Ok(());
             }
-            let pids: Vec<u32> =
-                std::iter::once(self.zygote.pid).chain(self.alive().map(|worker| worker.pid)).collect();
-            let still = StandStill::of(&pids);
+            let still = StandStill::of(&self.running(waiting));
             let taken = self.measurement.snapshot(step, None);
             drop(still);
             let Err(error) = taken else { return Ok(()) };
@@ -352,6 +350,12 @@ impl Family {
 
     fn stays(&self, worker: &Worker) -> bool {
         self.zygote.is_image_of(worker.pid)
+    }
+
+    /// Members that would go on by themselves.
+    fn running(&self, waiting: &[Held]) -> Vec<u32> {
+        let members = std::iter::once(self.zygote.pid).chain(self.alive().map(|worker| worker.pid));
+        members.filter(|&pid| !waiting.iter().any(|held| held.caller.pid() == pid)).collect()
     }
 
     fn is_held(&self, pid: u32) -> bool {
