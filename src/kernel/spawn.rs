@@ -299,7 +299,11 @@ mod tests {
 
     #[test]
     fn the_kernel_remembers_how_a_reaped_process_ended() {
-        let mut child = Command::new("sh").args(["-c", "read line; exit 7"]).stdin(std::process::Stdio::piped()).spawn().unwrap();
+        let mut child = Command::new("sh")
+            .args(["-c", "read line; exit 7"])
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
         let pidfd = pidfd_open(child.id()).unwrap().unwrap();
         assert_eq!(exit_status(&pidfd), None);
         drop(child.stdin.take());
