@@ -201,6 +201,8 @@ impl Message {
     pub const FORKED: u32 = 6;
     /// Record mode: the process of family `stage` is about to exit with status `errno`. Waits.
     pub const ENDING: u32 = 7;
+    /// Record mode: the process is about to send signal `errno` to process or group `stage`. Waits.
+    pub const KILLING: u32 = 8;
 
     /// The area could not be made.
     pub const STAGE_AREA: u32 = 1;

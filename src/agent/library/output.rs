@@ -17,8 +17,13 @@ struct Control {
     descriptors: [c_int; MOST_DESCRIPTORS],
 }
 
-/// Sends a message; false when nobody listens.
+/// Sends a message over the socket of this process; false when nobody listens.
 pub fn send(message: &Message, descriptors: &[c_int]) -> bool {
+    send_over(state::get().socket, message, descriptors)
+}
+
+/// Sends a message; false when nobody listens.
+pub fn send_over(socket: c_int, message: &Message, descriptors: &[c_int]) -> bool {
     let mut control =
         Control { len: 0, level: sys::SOL_SOCKET, kind: sys::SCM_RIGHTS, descriptors: [0; MOST_DESCRIPTORS] };
     let count = descriptors.len().min(MOST_DESCRIPTORS);
@@ -35,7 +40,7 @@ pub fn send(message: &Message, descriptors: &[c_int]) -> bool {
         flags: 0,
     };
     // SAFETY: the header points at a message and a control block that outlive the call.
-    unsafe { sys::sendmsg(state::get().socket, &raw const header, sys::MSG_NOSIGNAL) >= 0 }
+    unsafe { sys::sendmsg(socket, &raw const header, sys::MSG_NOSIGNAL) >= 0 }
 }
 
 /// Says that something was refused, with the errno of this moment.

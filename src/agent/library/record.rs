@@ -17,6 +17,9 @@ const PATH_BYTES: usize = 108;
 /// Pages of the frozen sibling's stack. They are shared memory: nothing private is made for it.
 const SIBLING_STACK: usize = 4 * 4096;
 
+/// SIGINT, SIGQUIT, SIGABRT, SIGKILL and SIGTERM.
+const ENDING_SIGNALS: [c_int; 5] = [2, 3, 6, 9, 15];
+
 const RECORD_NAME: &CStr = c"FORKPRINT_RECORD";
 const _: () = assert!(RECORD.len() == RECORD_NAME.count_bytes());
 
@@ -86,17 +89,20 @@ extern "C" fn begin() {
 
 /// Tells of the first fork of this process, and does what the supervisor wants done before it.
 unsafe extern "C" fn before_fork() {
-    // SAFETY: threads that fork at the same time wait for each other here at worst twice.
+    // SAFETY: threads that fork at the same time both get here at worst, and one finds it announced.
     let state = unsafe { state::get_mut() };
-    if state.recorded.announced || !connect() {
+    if state.recorded.announced {
         return;
     }
+    let Some(socket) = connect() else { return };
     state.recorded.announced = true;
     python::learn_version(state);
-    if tell(Message::ABOUT_TO_FORK, 0, state.python_minor) && wait().0 == Answer::FREEZE {
+    if tell(socket, Message::ABOUT_TO_FORK, 0, state.python_minor) && wait(socket).0 == Answer::FREEZE {
+        state.socket = socket;
         prepare_to_fork();
+        state.socket = -1;
     }
-    disconnect();
+    disconnect(socket);
 }
 
 /// Lists the objects, freezes a sibling, and begins to watch if that is wanted.
@@ -122,7 +128,7 @@ fn prepare_to_fork() {
     if !output::send(&message, &[]) {
         return;
     }
-    let (answer, family) = wait();
+    let (answer, family) = wait(state.socket);
     if answer != Answer::WATCH && answer != Answer::GO {
         return;
     }
@@ -142,32 +148,63 @@ unsafe extern "C" fn in_child() {
     state.recorded.announced = false;
     // SAFETY: a system call without arguments.
     state.recorded.pid = unsafe { sys::getpid() };
-    if state.recorded.family == 0 || !connect() {
+    if state.recorded.family == 0 {
         return;
     }
+    let Some(socket) = connect() else { return };
     if state.watching {
+        state.socket = socket;
         arm::arm();
+        state.socket = -1;
     }
-    if tell(Message::FORKED, 0, u32::from(state.recorded.family)) {
-        wait();
-    }
-    disconnect();
+    ask(socket, Message::FORKED, 0, u32::from(state.recorded.family));
 }
 
 /// A member of a family is looked at once more before it ends.
 fn before_end(code: c_int) {
     // SAFETY: the process ends; whoever else gets here finds that it was told.
-    let state = unsafe { state::get_mut() };
+    let recorded = &mut unsafe { state::get_mut() }.recorded;
     // SAFETY: a system call without arguments.
-    let own = unsafe { sys::getpid() } == state.recorded.pid;
-    if state.recorded.family == 0 || state.recorded.ended || !own || !connect() {
+    let own = unsafe { sys::getpid() } == recorded.pid;
+    if recorded.family == 0 || recorded.ended || !own {
         return;
     }
-    state.recorded.ended = true;
-    if tell(Message::ENDING, code, u32::from(state.recorded.family)) {
-        wait();
+    if let Some(socket) = connect() {
+        recorded.ended = true;
+        ask(socket, Message::ENDING, code, u32::from(recorded.family));
     }
-    disconnect();
+}
+
+/// Whoever is about to be ended by a signal is looked at once more.
+fn before_kill(target: c_int, signal: c_int) {
+    if ENDING_SIGNALS.contains(&signal)
+        && let Some(socket) = connect()
+    {
+        ask(socket, Message::KILLING, signal, target as u32);
+    }
+}
+
+/// # Safety
+///
+/// As for the C library's function, which this stands in front of.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn kill(target: c_int, signal: c_int) -> c_int {
+    before_kill(target, signal);
+    // SAFETY: the arguments are the caller's.
+    unsafe { sys::syscall(sys::SYS_KILL, target, signal) as c_int }
+}
+
+/// # Safety
+///
+/// As for the C library's function, which this stands in front of.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn killpg(group: c_int, signal: c_int) -> c_int {
+    if group < 0 {
+        sys::set_errno(sys::EINVAL);
+        return -1;
+    }
+    // SAFETY: the arguments are the caller's.
+    unsafe { kill(-group, signal) }
 }
 
 extern "C" fn at_exit(code: c_int, _: *mut c_void) {
@@ -196,51 +233,51 @@ pub unsafe extern "C" fn _Exit(code: c_int) -> ! {
     unsafe { _exit(code) }
 }
 
-/// Connects to the supervisor. False outside of record mode, or when nobody listens.
-fn connect() -> bool {
-    // SAFETY: as the callers; they run while no other thread uses the library.
-    let state = unsafe { state::get_mut() };
-    let recorded = &state.recorded;
+/// Connects to the supervisor. Nothing outside of record mode, or when nobody listens.
+fn connect() -> Option<c_int> {
+    let recorded = &state::get().recorded;
     if recorded.length == 0 {
-        return false;
+        return None;
     }
     // SAFETY: system calls; the address is as long as it says.
     unsafe {
         let socket = sys::socket(sys::AF_UNIX, sys::SOCK_SEQPACKET | sys::SOCK_CLOEXEC, 0);
         if socket < 0 {
-            return false;
+            return None;
         }
         if sys::connect(socket, (&raw const recorded.address).cast(), recorded.length) != 0 {
-            sys::close(socket);
-            return false;
+            disconnect(socket);
+            return None;
         }
-        state.socket = socket;
-    }
-    true
-}
-
-fn disconnect() {
-    // SAFETY: as in `connect`; the descriptor is ours.
-    unsafe {
-        let state = state::get_mut();
-        sys::close(state.socket);
-        state.socket = -1;
+        Some(socket)
     }
 }
 
-fn tell(kind: u32, errno: c_int, stage: u32) -> bool {
+fn disconnect(socket: c_int) {
+    // SAFETY: a descriptor of ours.
+    unsafe { sys::close(socket) };
+}
+
+fn tell(socket: c_int, kind: u32, errno: c_int, stage: u32) -> bool {
     // SAFETY: a system call without arguments.
     let pid = unsafe { sys::getpid() } as u32;
-    output::send(&Message { kind, pid, errno, stage }, &[])
+    output::send_over(socket, &Message { kind, pid, errno, stage }, &[])
+}
+
+/// Tells, waits for the supervisor's word, and hangs up.
+fn ask(socket: c_int, kind: u32, errno: c_int, stage: u32) {
+    if tell(socket, kind, errno, stage) {
+        wait(socket);
+    }
+    disconnect(socket);
 }
 
 /// Waits for the supervisor's word and the number of a family; zeros when the supervisor has gone.
-fn wait() -> (u8, u8) {
+fn wait(socket: c_int) -> (u8, u8) {
     let mut answer = [0_u8; Answer::BYTES];
     loop {
         // SAFETY: writes within the array.
-        let got =
-            unsafe { sys::recv(state::get().socket, answer.as_mut_ptr().cast(), Answer::BYTES, 0) };
+        let got = unsafe { sys::recv(socket, answer.as_mut_ptr().cast(), Answer::BYTES, 0) };
         if got == Answer::BYTES as isize {
             return (answer[0], answer[1]);
         }

@@ -25,10 +25,12 @@ pub const AF_UNIX: c_int = 1;
 pub const SOCK_SEQPACKET: c_int = 5;
 pub const SOCK_CLOEXEC: c_int = 0o2_000_000;
 pub const SYS_POLL: c_long = 7;
+pub const SYS_KILL: c_long = 62;
 pub const SYS_EXIT_GROUP: c_long = 231;
 pub const SYS_CLOSE_RANGE: c_long = 436;
 const SYS_CLONE: c_long = 56;
-const SIGCHLD: c_long = 17;
+/// `waitpid` for children that end without a signal too.
+pub const WALL: c_int = 0x4000_0000;
 const SIG_SETMASK: c_int = 2;
 const SYS_RT_SIGPROCMASK: c_long = 14;
 const SYS_GETTID: c_long = 186;
@@ -165,10 +167,11 @@ pub fn perf_event_open(attributes: *const c_void, processor: c_int, flags: u64) 
 }
 
 /// Forks without the fork handlers of the program, and of ours: for a child that only reads. Also works
-/// within such a handler.
+/// within such a handler. The child ends without a signal, and only a [`WALL`] waits for it: the program
+/// never learns of it.
 pub fn fork_plainly() -> c_int {
     // SAFETY: as fork; the caller keeps the child from returning into the program.
-    unsafe { syscall(SYS_CLONE, SIGCHLD, 0, 0, 0, 0) as c_int }
+    unsafe { syscall(SYS_CLONE, 0, 0, 0, 0, 0) as c_int }
 }
 
 /// Blocks the signals of a set, and only those. Returns the set before.

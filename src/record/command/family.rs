@@ -6,7 +6,7 @@ use crate::agent::wire::Answer;
 use crate::error::{Error, Result};
 use crate::family::recording::{Fate, Finding};
 use crate::kernel::agent::{Caller, Letter};
-use crate::kernel::spawn::{exit_status, pidfd_open};
+use crate::kernel::spawn::{exit_status, pidfd_open, signal_name, wait_for_exit};
 use crate::kernel::stop::StandStill;
 use crate::record::ending::fate;
 use crate::record::{Measurement, Recording};
@@ -18,6 +18,12 @@ use std::time::{Duration, Instant};
 const MOST_WORKERS: usize = 64;
 /// A child that has run its parent's program for so long is a worker.
 const SETTLED: Duration = Duration::from_millis(250);
+/// Whoever kills more workers within this time of a look goes on.
+const RECENT: Duration = Duration::from_millis(200);
+/// How long a process that leaves its memory may take to be gone.
+const LEAVING: Duration = Duration::from_millis(200);
+/// Signals by which programs end their workers in good order.
+const ORDERLY: [&str; 3] = ["SIGTERM", "SIGINT", "SIGHUP"];
 const SNAPSHOT_TRIES: usize = 3;
 
 /// A zygote and its workers, under measurement.
@@ -34,6 +40,7 @@ pub struct Family {
     last_birth: Instant,
     held: Vec<Held>,
     held_since: Option<Instant>,
+    last_before_kill: Option<Instant>,
     schedule: Option<Schedule>,
     interval: Duration,
     step: String,
@@ -56,8 +63,18 @@ struct Worker {
 #[derive(Debug)]
 struct Held {
     caller: Rc<Caller>,
-    /// The exit status it is about to end with.
-    code: i32,
+    before: Before,
+}
+
+/// What a member waits before.
+#[derive(Debug)]
+enum Before {
+    /// Its first instruction of its own.
+    Life,
+    /// Its end, with this exit status.
+    End(i32),
+    /// Sending this signal to another one.
+    Kill(i32),
 }
 
 impl Family {
@@ -72,6 +89,7 @@ impl Family {
             last_birth: Instant::now(),
             held: Vec::new(),
             held_since: None,
+            last_before_kill: None,
             schedule: None,
             interval,
             step: "fork".into(),
@@ -126,7 +144,7 @@ impl Family {
             return Ok(());
         }
         let pid = caller.pid();
-        let worker = Held { caller, code: 0 };
+        let worker = Held { caller, before: Before::Life };
         let still = StandStill::of(&[self.zygote.pid]);
         let added = self.measurement.add_still_worker(pid);
         drop(still);
@@ -145,12 +163,26 @@ impl Family {
 
     /// Keeps a member that is about to end, until it was looked at for the last time.
     pub fn hold(&mut self, caller: Rc<Caller>, code: i32) {
-        let known = caller.pid() == self.zygote.pid || self.alive().any(|worker| worker.pid == caller.pid());
-        if !known {
-            return drop(Held { caller, code });
+        let pid = caller.pid();
+        let held = Held { caller, before: Before::End(code) };
+        if pid == self.zygote.pid || self.alive().any(|worker| worker.pid == pid) {
+            self.has_worked |= pid != self.zygote.pid;
+            self.wait_together(held);
         }
-        self.has_worked |= caller.pid() != self.zygote.pid;
-        self.held.push(Held { caller, code });
+    }
+
+    /// Keeps a process that is about to end a worker, or a whole group, by a signal, until everybody was
+    /// looked at; unless that has just been done.
+    pub fn hold_killer(&mut self, caller: Rc<Caller>, target: i32, signal: i32) {
+        let held = Held { caller, before: Before::Kill(signal) };
+        let concerns = |worker: &Worker| target <= 0 || worker.pid.cast_signed() == target;
+        if self.last_before_kill.is_none_or(|look| look.elapsed() >= RECENT) && self.alive().any(concerns) {
+            self.wait_together(held);
+        }
+    }
+
+    fn wait_together(&mut self, held: Held) {
+        self.held.push(held);
         self.held_since.get_or_insert_with(Instant::now);
     }
 
@@ -160,7 +192,7 @@ impl Family {
         if !self.newborn.is_empty() && self.last_birth.elapsed() >= TOGETHER {
             let newborn = std::mem::take(&mut self.newborn);
             self.schedule = Some(Schedule::new(self.interval));
-            self.look("fork")?;
+            self.look("fork", &newborn)?;
             drop(newborn);
         }
         let waits_long = self.held_since.is_some_and(|since| since.elapsed() >= TOGETHER);
@@ -169,7 +201,7 @@ impl Family {
             self.see_off()?;
         }
         if let Some(age) = self.schedule.as_mut().and_then(Schedule::due) {
-            self.look(&age)?;
+            self.look(&age, &[])?;
         }
         Ok(())
     }
@@ -181,7 +213,7 @@ impl Family {
 
     /// Looks at the family once more, and explains what was found.
     pub fn finish(mut self, complete: bool) -> (Recording, Option<Error>) {
-        let seen = if self.held.is_empty() { self.look("end") } else { self.see_off() };
+        let seen = if self.held.is_empty() { self.look("end", &[]) } else { self.see_off() };
         self.bury();
         let killed: Vec<String> = self.workers.iter().filter_map(killed).collect();
         if !killed.is_empty() {
@@ -224,30 +256,40 @@ impl Family {
     fn see_off(&mut self) -> Result<()> {
         let held = std::mem::take(&mut self.held);
         self.held_since = None;
-        let workers: Vec<usize> = held
-            .iter()
-            .filter_map(|held| self.workers.iter().rposition(|worker| worker.pid == held.caller.pid()))
-            .collect();
-        let name = match workers[..] {
-            _ if workers.len() == self.workers_alive() => "end".to_owned(),
-            [] => "end of the zygote".to_owned(),
-            [worker] => format!("end of worker {worker}"),
-            _ => format!("end of {} workers", workers.len()),
+        let ending: Vec<(usize, i32)> = held.iter().filter_map(|held| self.ends(held)).collect();
+        let signal = held.iter().find_map(|held| match held.before {
+            Before::Kill(signal) => Some(signal_name(signal)),
+            _ => None,
+        });
+        let name = match (&ending[..], signal) {
+            (_, Some(signal)) => format!("before {signal}"),
+            (all, _) if all.len() == self.workers_alive() => "end".to_owned(),
+            ([], _) => "end of the zygote".to_owned(),
+            (&[(worker, _)], _) => format!("end of worker {worker}"),
+            (some, _) => format!("end of {} workers", some.len()),
         };
         let may_look = self.schedule.as_mut().is_some_and(Schedule::may_look_at_end);
-        let looked = if may_look { self.look(&name) } else { Ok(()) };
-        for held in &held {
-            if let Some(index) = self.workers.iter().rposition(|worker| worker.pid == held.caller.pid()) {
-                // Only the low byte of a status reaches the parent.
-                self.end(index, Fate::Exited { code: held.code & 0xff, step: self.step.clone() });
-            }
+        let looked = if may_look { self.look(&name, &held) } else { Ok(()) };
+        if name.starts_with("before ") {
+            self.last_before_kill = Some(Instant::now());
+        }
+        for (index, code) in ending {
+            // Only the low byte of a status reaches the parent.
+            self.end(index, Fate::Exited { code: code & 0xff, step: self.step.clone() });
         }
         looked
     }
 
+    /// Which worker is about to end with which status, if one is.
+    fn ends(&self, held: &Held) -> Option<(usize, i32)> {
+        let Before::End(code) = held.before else { return None };
+        let index = self.workers.iter().rposition(|worker| worker.pid == held.caller.pid())?;
+        Some((index, code))
+    }
+
     /// Takes a snapshot while everybody stands still, if there is a worker to look at. A member that ends
-    /// meanwhile is left out.
-    fn look(&mut self, step: &str) -> Result<()> {
+    /// meanwhile is left out; those that wait for us are not stopped: their parents would hear of it.
+    fn look(&mut self, step: &str, waiting: &[Held]) -> Result<()> {
         step.clone_into(&mut self.step);
         let mut tries = 0;
         loop {
@@ -256,9 +298,7 @@ impl Family {
             if self.workers_alive() == 0 || self.is_over() {
                 return Ok(());
             }
-            let pids: Vec<u32> =
-                std::iter::once(self.zygote.pid).chain(self.alive().map(|worker| worker.pid)).collect();
-            let still = StandStill::of(&pids);
+            let still = StandStill::of(&self.running(waiting));
             let taken = self.measurement.snapshot(step, None);
             drop(still);
             let Err(error) = taken else { return Ok(()) };
@@ -286,6 +326,7 @@ impl Family {
                     Fate::Exited { code: 0, step: self.step.clone() }
                 }
                 _ => {
+                    wait_for_exit(worker.pid, Instant::now() + LEAVING);
                     let status = status_of_zombie(worker.pid);
                     let status = status.or_else(|| exit_status(worker.pidfd.as_ref()?));
                     status.map_or_else(
@@ -311,6 +352,12 @@ impl Family {
         self.zygote.is_image_of(worker.pid)
     }
 
+    /// Members that would go on by themselves.
+    fn running(&self, waiting: &[Held]) -> Vec<u32> {
+        let members = std::iter::once(self.zygote.pid).chain(self.alive().map(|worker| worker.pid));
+        members.filter(|&pid| !waiting.iter().any(|held| held.caller.pid() == pid)).collect()
+    }
+
     fn is_held(&self, pid: u32) -> bool {
         self.held.iter().any(|held| held.caller.pid() == pid)
     }
@@ -324,7 +371,7 @@ impl Drop for Held {
 
 fn killed(worker: &Worker) -> Option<String> {
     match worker.fate.as_ref()? {
-        Fate::Killed { signal, step } => {
+        Fate::Killed { signal, step } if !ORDERLY.contains(&signal.as_str()) => {
             Some(format!("worker {} was killed by {signal} after '{step}'", worker.pid))
         }
         _ => None,

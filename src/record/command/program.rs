@@ -87,7 +87,8 @@ impl Program {
 /// Start time and layout of the image a process runs; `None` once it has ended.
 fn image(pid: u32) -> Option<(u64, [u64; 3])> {
     let stat = ProcRoot::system().process(pid).ok()?.stat().ok()?;
-    if matches!(stat.state, 'Z' | 'X') {
+    // One that is about to end has no memory any more.
+    if matches!(stat.state, 'Z' | 'X') || stat.startcode == 0 {
         return None;
     }
     Some((stat.starttime, [stat.startcode, stat.endcode, stat.startstack]))

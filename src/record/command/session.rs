@@ -136,7 +136,7 @@ impl<'a> Session<'a> {
     /// there is none and nobody is left who could begin one, as a daemon would.
     fn is_over(&self) -> bool {
         match &self.family {
-            Some(family) if !family.is_over() => false,
+            Some(family) if !family.is_over() || family.workers_alive() > 0 => false,
             Some(family) if family.has_settled() => true,
             _ => !self.talks.iter().any(Talk::is_open) && !self.someone_lives(),
         }
@@ -213,6 +213,13 @@ impl<'a> Session<'a> {
             (Message::FORKED, _) => self.forked(index, stage),
             (Message::ENDING, _) => {
                 self.ending(index, errno, stage);
+                Ok(())
+            }
+            (Message::KILLING, _) => {
+                match &mut self.family {
+                    Some(family) => family.hold_killer(Rc::clone(&talk.caller), stage.cast_signed(), errno),
+                    None => talk.caller.answer(Answer::GO, 0),
+                }
                 Ok(())
             }
             (_, &Part::Sibling { family: number, .. }) => match &mut self.family {

@@ -67,7 +67,7 @@ pub unsafe extern "C" fn forkprint_agent_census() {
             let message = Message { kind: Message::CENSUS, pid: child as u32, errno: 0, stage: 0 };
             output::send(&message, &[descriptor]);
             let mut status = 0;
-            while sys::waitpid(child, &raw mut status, 0) < 0 && sys::errno() == sys::EINTR {}
+            while sys::waitpid(child, &raw mut status, sys::WALL) < 0 && sys::errno() == sys::EINTR {}
         }
         sys::close(descriptor);
     }
