@@ -20,6 +20,9 @@
 /// puts that back, and removes this, before the program begins.
 pub const RESTORE: &str = "FORKPRINT_LD_PRELOAD";
 
+/// Environment variable that names the abstract socket of a recording, to which preloaded processes report.
+pub const RECORD: &str = "FORKPRINT_RECORD";
+
 /// First word of an area: changes with the layout.
 pub const MAGIC: u64 = 0x666f_726b_7072_0001;
 
@@ -189,6 +192,16 @@ impl Message {
     /// Beside it: the census, which a process of this id writes.
     pub const CENSUS: u32 = 3;
 
+    /// Record mode: the process forks for the first time; `stage` is the minor version of its `CPython`,
+    /// or 0. Waits for an [`Answer`].
+    pub const ABOUT_TO_FORK: u32 = 4;
+    /// Record mode: a sibling of this id was frozen; `errno` is 1 if Python's frames can be read. Waits.
+    pub const SIBLING: u32 = 5;
+    /// Record mode: the process was forked into the family `stage`. Waits.
+    pub const FORKED: u32 = 6;
+    /// Record mode: the process of family `stage` is about to exit with status `errno`. Waits.
+    pub const ENDING: u32 = 7;
+
     /// The area could not be made.
     pub const STAGE_AREA: u32 = 1;
     /// `perf_event_open` was refused.
@@ -200,8 +213,27 @@ impl Message {
     /// The census could not be taken.
     pub const STAGE_CENSUS: u32 = 5;
 
+    /// The sibling could not be cloned.
+    pub const STAGE_SIBLING: u32 = 6;
+
     /// Bytes on the wire.
     pub const BYTES: usize = size_of::<Self>();
+}
+
+/// What a process in record mode is told: one of these bytes, then the number of its family.
+#[derive(Debug, Clone, Copy)]
+pub struct Answer;
+
+impl Answer {
+    /// Go on.
+    pub const GO: u8 = b'g';
+    /// You may be the zygote: list the objects and freeze a sibling.
+    pub const FREEZE: u8 = b'f';
+    /// Watch yourself and all that you fork, and go on.
+    pub const WATCH: u8 = b'w';
+
+    /// Bytes on the wire.
+    pub const BYTES: usize = 2;
 }
 
 /// First word of a census: changes with the layout.

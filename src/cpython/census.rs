@@ -91,7 +91,7 @@ impl Census {
         }
         if header.done == 0 {
             return Err(refused()
-                .why(format!("the process that took it ended after {} objects", header.objects))
+                .why("the process that took it ended before it was done")
                 .fix("see the kernel's log for a crash or for the out-of-memory killer"));
         }
         let parts = [
@@ -213,10 +213,20 @@ impl Census {
         self.memory.copy(begin + place * size_of::<T>())
     }
 
+    /// Text as it may be printed: control characters are escaped.
     fn name(&self, name: CensusName) -> String {
         let len = name.len.min(MOST_NAME_BYTES);
         let within = u64::from(name.at) + u64::from(len) <= self.text;
         let bytes = within.then(|| self.memory.bytes(TEXT_AT + name.at as usize, len as usize)).flatten();
-        String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned()
+        let text = bytes.unwrap_or_default();
+        let mut name = String::with_capacity(text.len());
+        for character in String::from_utf8_lossy(&text).chars() {
+            if character.is_control() {
+                name.extend(character.escape_default());
+            } else {
+                name.push(character);
+            }
+        }
+        name
     }
 }

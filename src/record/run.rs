@@ -10,6 +10,7 @@ use crate::family::recording::{About, Fate, Finding, Recording};
 use crate::family::{Rung, Witness};
 use crate::kernel::agent::Agent;
 use crate::kernel::caps::{self, Caps, kernel_release, machine};
+use crate::kernel::remote::SharedMemory;
 use crate::runtimes::Workload;
 use crate::supervisor::Family;
 use crate::supervisor::family::{StepOutcome, tell};
@@ -101,6 +102,11 @@ pub fn run(options: &RunOptions, progress: &Progress) -> Result<RunOutcome> {
     Ok(RunOutcome { recording, error })
 }
 
+fn offsets(zygote: u32, version: (u8, u8), runtime: Option<u64>) -> Result<Offsets, String> {
+    let memory = SharedMemory::open(zygote).map_err(|error| error.to_string())?;
+    Offsets::of_process(version, &memory, runtime).map_err(|error| error.what().to_owned())
+}
+
 /// The witness of the family, and how its `CPython` is read.
 fn trace(
     witness: Witness,
@@ -121,12 +127,14 @@ fn trace(
         }
     };
     let Some(version) = loaded.python else { return Ok(trace) };
-    match (&frozen.watched, Offsets::of_version(version)) {
-        (Watching::Since { python: Some(Err(why)) }, _) => {
-            trace.note(format!("lines and objects have no names: {why}"));
-        }
-        (_, Ok(offsets)) => trace.read_python_with(offsets),
-        (_, Err(error)) => trace.note(format!("lines and objects have no names: {}", error.what())),
+    let offsets = match &frozen.watched {
+        Watching::Since { python: Some(Err(why)) } => Err(why.clone()),
+        Watching::Since { python: Some(Ok(runtime)) } => offsets(zygote, version, *runtime),
+        _ => offsets(zygote, version, None),
+    };
+    match offsets {
+        Ok(offsets) => trace.read_python_with(offsets),
+        Err(why) => trace.note(format!("lines and objects have no names: {why}")),
     }
     Ok(trace)
 }

@@ -1,6 +1,7 @@
 //! Begins to watch: once in the zygote, and in every worker, before `fork()` returns there.
 
 use crate::area::Area;
+use crate::frame_layout::FrameLayout;
 use crate::output;
 use crate::perf;
 use crate::signals;
@@ -31,6 +32,17 @@ pub unsafe extern "C" fn forkprint_agent_configure(socket: c_int) -> c_int {
     state.socket = if own >= 0 { own } else { unsafe { sys::fcntl(socket, sys::F_DUPFD_CLOEXEC, 3) } };
     crate::python::learn_version(state);
     state.socket
+}
+
+/// Says how frames are laid out, for a `CPython` that publishes it.
+///
+/// # Safety
+///
+/// `layout` must be one, and no other thread may use the library meanwhile.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn forkprint_agent_frames(layout: *const FrameLayout) {
+    // SAFETY: promised by the caller.
+    unsafe { state::get_mut().frames = Some(*layout) };
 }
 
 /// Watches the calling process, and every process that is forked from now on.
@@ -74,7 +86,7 @@ unsafe extern "C" fn in_child() {
 }
 
 /// Makes the area, the events and the handler, and tells the supervisor; or tells what was refused.
-fn arm() {
+pub fn arm() {
     let Some((area, descriptor)) = Area::create() else { return output::refuse(Message::STAGE_AREA) };
     let mut descriptors = [-1; MOST_RINGS + 1];
     descriptors[0] = descriptor;
@@ -92,6 +104,22 @@ fn arm() {
         // SAFETY: see `in_child`; in the zygote, `watch` is called by its only user.
         unsafe { state::get_mut() }.area = core::ptr::null_mut();
         area.discard();
+    }
+}
+
+/// Stops watching this process, if it is watched: its events go with the last mapping of their rings.
+pub fn disarm() {
+    // SAFETY: as for `arm`.
+    let state = unsafe { state::get_mut() };
+    let Some(area) = Area::of(state.area) else { return };
+    state.area = core::ptr::null_mut();
+    // SAFETY: the rings of an armed area are mapped, and read by nobody but the handler, which finds
+    // no area any more.
+    unsafe {
+        let rings = &*area.rings();
+        for &ring in &rings.at[..rings.count] {
+            sys::munmap(ring.cast(), (rings.pages + 1) * 4096);
+        }
     }
 }
 

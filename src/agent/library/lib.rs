@@ -16,6 +16,7 @@ mod handler;
 mod output;
 mod perf;
 mod python;
+mod record;
 mod signals;
 mod stacks;
 mod state;

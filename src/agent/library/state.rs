@@ -1,6 +1,7 @@
 //! The few variables of the library. They stand together, so that they share one page.
 
 use crate::frame_layout::FrameLayout;
+use crate::record::Recorded;
 use crate::sys::SigAction;
 use core::cell::UnsafeCell;
 
@@ -28,6 +29,8 @@ pub struct State {
     pub this_thread_state: Option<GetThreadState>,
     /// `_PyThreadState_UncheckedGet`: the thread state that holds the GIL (3.12 and later: if it is ours).
     pub running_thread_state: Option<GetThreadState>,
+    /// What record mode knows.
+    pub recorded: Recorded,
 }
 
 /// The rings of the events of this process, one a processor. Kept in the area.
@@ -54,6 +57,7 @@ static STATE: Cell = Cell(UnsafeCell::new(State {
     python_minor: 0,
     this_thread_state: None,
     running_thread_state: None,
+    recorded: Recorded::NO,
 }));
 
 /// The state, to be read.

@@ -21,6 +21,15 @@ pub const MSG_NOSIGNAL: c_int = 0x4000;
 pub const SC_NPROCESSORS_CONF: c_int = 83;
 pub const EINVAL: c_int = 22;
 pub const EINTR: c_int = 4;
+pub const AF_UNIX: c_int = 1;
+pub const SOCK_SEQPACKET: c_int = 5;
+pub const SOCK_CLOEXEC: c_int = 0o2_000_000;
+pub const SYS_POLL: c_long = 7;
+pub const SYS_EXIT_GROUP: c_long = 231;
+pub const SYS_CLOSE_RANGE: c_long = 436;
+const SYS_CLONE: c_long = 56;
+const SIGCHLD: c_long = 17;
+const SIG_SETMASK: c_int = 2;
 const SYS_RT_SIGPROCMASK: c_long = 14;
 const SYS_GETTID: c_long = 186;
 const SYS_PERF_EVENT_OPEN: c_long = 298;
@@ -72,7 +81,27 @@ pub struct SignalStack {
     pub size: usize,
 }
 
+/// `struct pollfd`.
+#[repr(C)]
+pub struct PollFd {
+    pub fd: c_int,
+    pub events: i16,
+    pub revents: i16,
+}
+
 unsafe extern "C" {
+    pub fn getenv(name: *const c_char) -> *const c_char;
+    pub fn on_exit(function: extern "C" fn(c_int, *mut c_void), argument: *mut c_void) -> c_int;
+    pub fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int;
+    pub fn connect(socket: c_int, address: *const c_void, length: u32) -> c_int;
+    pub fn recv(socket: c_int, buffer: *mut c_void, length: usize, flags: c_int) -> isize;
+    pub fn clone(
+        function: extern "C" fn(*mut c_void) -> c_int,
+        stack: *mut c_void,
+        flags: c_int,
+        argument: *mut c_void,
+        ...
+    ) -> c_int;
     pub fn _exit(code: c_int) -> !;
     pub fn syscall(number: c_long, ...) -> c_long;
     pub fn mmap(at: *mut c_void, len: usize, prot: c_int, flags: c_int, fd: c_int, offset: i64) -> *mut c_void;
@@ -85,7 +114,6 @@ unsafe extern "C" {
     pub fn fcntl(fd: c_int, command: c_int, ...) -> c_int;
     pub fn sendmsg(fd: c_int, message: *const MessageHeader, flags: c_int) -> isize;
     pub fn getpid() -> c_int;
-    pub fn fork() -> c_int;
     pub fn waitpid(pid: c_int, status: *mut c_int, options: c_int) -> c_int;
     pub fn raise(signal: c_int) -> c_int;
     pub fn prctl(option: c_int, ...) -> c_int;
@@ -134,6 +162,21 @@ pub fn thread_id() -> u32 {
 pub fn perf_event_open(attributes: *const c_void, processor: c_int, flags: u64) -> c_int {
     // SAFETY: `attributes` is a perf_event_attr of the size that it names.
     unsafe { syscall(SYS_PERF_EVENT_OPEN, attributes, 0, processor, -1, flags) as c_int }
+}
+
+/// Forks without the fork handlers of the program, and of ours: for a child that only reads. Also works
+/// within such a handler.
+pub fn fork_plainly() -> c_int {
+    // SAFETY: as fork; the caller keeps the child from returning into the program.
+    unsafe { syscall(SYS_CLONE, SIGCHLD, 0, 0, 0, 0) as c_int }
+}
+
+/// Blocks the signals of a set, and only those. Returns the set before.
+pub fn block_signals(set: u64) -> u64 {
+    let mut before = 0_u64;
+    // SAFETY: two sets of eight bytes, as the kernel has them.
+    unsafe { syscall(SYS_RT_SIGPROCMASK, SIG_SETMASK, &raw const set, &raw mut before, 8_usize) };
+    before
 }
 
 /// Whether eight bytes at an aligned address may be read, without the risk of a fault.

@@ -1,6 +1,7 @@
 //! Memory that a watched process shares with us, read only: of what it writes we believe nothing.
 
 use crate::error::{Context, Error, Result};
+use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use std::ffi::c_void;
 use std::num::NonZeroUsize;
@@ -105,8 +106,11 @@ pub trait Plain: Copy {}
 pub struct CensusMemory(SharedMapping);
 
 impl CensusMemory {
-    /// Maps a census that a process hands over.
+    /// Maps a census that a process hands over. From then on nobody can make the memory smaller, which
+    /// would end us on the next read (SIGBUS).
     pub fn map(memfd: &OwnedFd) -> Result<Self> {
+        fcntl(memfd, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_SHRINK))
+            .doing("cannot seal memory of the agent")?;
         SharedMapping::map(memfd, crate::agent::wire::CENSUS_BYTES).map(Self)
     }
 

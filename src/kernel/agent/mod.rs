@@ -6,22 +6,20 @@
 mod area;
 mod inside;
 mod memory;
+mod post;
 mod watched;
 
 pub use inside::Inside;
 pub use memory::{CensusMemory, Plain};
+pub use post::{Caller, Heard, Letter, Post};
 pub use watched::{Stack, Watched};
 
-use crate::agent::wire::RESTORE;
-use crate::agent::wire::{MOST_RINGS, Message};
+use crate::agent::wire::{Message, RESTORE};
 use crate::agent::{FILE_NAME, LIBRARY};
 use crate::error::{Context, Error, Result};
 use nix::errno::Errno;
-use nix::sys::socket::{
-    AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, socketpair,
-};
-use std::io::IoSliceMut;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
@@ -33,6 +31,8 @@ pub struct Agent {
     library: PathBuf,
     ours: OwnedFd,
     theirs: Option<OwnedFd>,
+    /// Reports that did not come over our socket.
+    delivered: Vec<Report>,
 }
 
 /// What a watched process said.
@@ -70,6 +70,7 @@ impl std::fmt::Display for Refused {
             Message::STAGE_RING => "the ring of a perf event",
             Message::STAGE_HANDLER => "a handler for SIGTRAP",
             Message::STAGE_CENSUS => "the census of its objects",
+            Message::STAGE_SIBLING => "a frozen sibling",
             _ => "the agent",
         };
         write!(f, "process {}: {what}: {}", self.pid, self.errno)
@@ -93,7 +94,18 @@ impl Agent {
         let (ours, theirs) =
             socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
                 .doing("cannot make a socket pair")?;
-        Ok(Self { _folder: folder, library, ours, theirs: Some(theirs) })
+        Ok(Self { _folder: folder, library, ours, theirs: Some(theirs), delivered: Vec::new() })
+    }
+
+    /// The agent, if `LD_PRELOAD` can name it: a list, separated by colons and spaces.
+    pub fn that_can_be_named(self) -> Result<Self> {
+        if self.library.to_string_lossy().contains([':', ' ']) {
+            return Err(Error::new("the agent's path cannot be named in LD_PRELOAD")
+                .path(&self.library)
+                .why("it holds a colon or a space")
+                .fix("TMPDIR=/tmp"));
+        }
+        Ok(self)
     }
 
     /// The library, to be named in `LD_PRELOAD`.
@@ -113,40 +125,23 @@ impl Agent {
 
     /// Everything that was reported so far, without waiting.
     pub fn reports(&mut self) -> Result<Vec<Report>> {
-        let mut reports = Vec::new();
+        let mut reports = std::mem::take(&mut self.delivered);
         while let Some(report) = self.next_report()? {
             reports.push(report);
         }
         Ok(reports)
     }
 
+    /// Takes in what a process reported elsewhere, as in record mode.
+    pub fn deliver(&mut self, letter: Letter) -> Result<()> {
+        understand(letter).map(|report| self.delivered.push(report))
+    }
+
     fn next_report(&self) -> Result<Option<Report>> {
-        let mut bytes = [0; Message::BYTES];
-        let mut control = nix::cmsg_space!([RawFd; MOST_RINGS + 1]);
-        let mut vectors = [IoSliceMut::new(&mut bytes)];
-        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
-        let received = recvmsg::<()>(self.ours.as_raw_fd(), &mut vectors, Some(&mut control), flags);
-        let received = match received {
-            Ok(received) => received,
-            Err(Errno::EAGAIN | Errno::EINTR) => return Ok(None),
-            Err(errno) => return Err(Error::new("cannot hear the agent").why(errno)),
-        };
-        let length = received.bytes;
-        let descriptors: Vec<OwnedFd> = received
-            .cmsgs()
-            .map_err(|errno| Error::new("cannot take descriptors of the agent").why(errno))?
-            .filter_map(|message| match message {
-                ControlMessageOwned::ScmRights(descriptors) => Some(descriptors),
-                _ => None,
-            })
-            .flatten()
-            // SAFETY: the kernel has just made these descriptors for us; nobody else knows them.
-            .map(|descriptor| unsafe { OwnedFd::from_raw_fd(descriptor) })
-            .collect();
-        if length == 0 {
-            return Ok(None);
+        match Letter::receive(self.ours.as_fd())? {
+            Heard::Letter(letter) => understand(letter).map(Some),
+            Heard::Nothing | Heard::End => Ok(None),
         }
-        understand(&bytes[..length], descriptors).map(Some)
     }
 }
 
@@ -163,13 +158,9 @@ pub fn preload(command: &mut Command, library: &Path) {
 }
 
 /// Reads one message.
-fn understand(bytes: &[u8], descriptors: Vec<OwnedFd>) -> Result<Report> {
-    let word = |index: usize| {
-        let bytes = bytes.get(4 * index..4 * index + 4).and_then(|word| word.try_into().ok());
-        bytes.map(u32::from_ne_bytes).ok_or_else(|| Error::new("the agent sent half a message"))
-    };
-    let (kind, pid, errno, stage) = (word(0)?, word(1)?, word(2)?, word(3)?);
-    let mut descriptors = descriptors.into_iter();
+fn understand(letter: Letter) -> Result<Report> {
+    let Message { kind, pid, errno, stage } = letter.message;
+    let mut descriptors = letter.descriptors.into_iter();
     let mut first = || descriptors.next().ok_or_else(|| Error::new("the agent sent no memory").pid(pid));
     match kind {
         Message::ARMED => {
@@ -177,9 +168,7 @@ fn understand(bytes: &[u8], descriptors: Vec<OwnedFd>) -> Result<Report> {
             Watched::new(pid, &area, descriptors.collect()).map(|watched| Report::Armed(Box::new(watched)))
         }
         Message::CENSUS => Ok(Report::Census { pid, memory: CensusMemory::map(&first()?)? }),
-        Message::REFUSED => {
-            Ok(Report::Refused(Refused { pid, stage, errno: Errno::from_raw(errno.cast_signed()) }))
-        }
+        Message::REFUSED => Ok(Report::Refused(Refused { pid, stage, errno: Errno::from_raw(errno) })),
         kind => Err(Error::new("cannot understand the agent").pid(pid).why(format!("message {kind}"))),
     }
 }

@@ -1,7 +1,7 @@
 //! Attributes and slots of objects whose class is written in Python.
 
 use super::dicts::Keys;
-use super::layout::{FLAG_INLINE_VALUES, FLAG_MANAGED_DICT, word};
+use super::layout::{FLAG_INLINE_VALUES, FLAG_MANAGED_DICT, OB_TYPE, word};
 use super::plans::Plan;
 use super::sizes;
 use super::text::Text;
@@ -32,7 +32,7 @@ impl Visit {
                 let slot = self.census.names()[index as usize];
                 if slot.offset != 0 && slot.offset < plan.basic_size {
                     let value = word(object, slot.offset as usize);
-                    if self.seen.is_new(value) && plausible(value) {
+                    if self.seen.is_new(value) && self.plausible(value) {
                         let name = Text::Lasting(self.census.text(slot.at, slot.len as usize));
                         let below = self.paths.attribute(node, &name);
                         self.add(value, below);
@@ -135,9 +135,20 @@ impl Visit {
             }
         }
     }
-}
 
-/// Members of other kinds than references may stand among the slots of native bases.
-fn plausible(value: u64) -> bool {
-    value & 7 == 0 && value > 1 << 16 && value < 1 << 47 && sys::readable(value + 8)
+    /// Members of other kinds than references may stand among the slots of native bases.
+    fn plausible(&mut self, value: u64) -> bool {
+        const PAGE: u64 = 4096;
+        let ty = value.wrapping_add(OB_TYPE as u64);
+        if value & 7 != 0 || value < 1 << 16 || value >= 1 << 47 {
+            return false;
+        }
+        if ty / PAGE != self.readable_page {
+            if !sys::readable(ty) {
+                return false;
+            }
+            self.readable_page = ty / PAGE;
+        }
+        true
+    }
 }

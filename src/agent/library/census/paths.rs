@@ -37,7 +37,7 @@ struct Recent {
 impl Paths {
     pub fn new(census: Census) -> Option<Self> {
         let recent = [Recent { identity: 0, below: 0, node: 0 }; RECENT];
-        Some(Self { census, slots: Slots::new(1 << 21)?, recent })
+        Some(Self { census, slots: Slots::new(1 << 14)?, recent })
     }
 
     /// The first node of a path.
@@ -123,6 +123,9 @@ impl Paths {
             let Some(found) = self.slots.get(slot) else {
                 let added = self.add(parent, label)?;
                 self.slots.set(slot, added);
+                if self.census.nodes().len() * 2 > self.slots.count() {
+                    self.grow();
+                }
                 return Some(added);
             };
             if self.is(found, parent, label) {
@@ -130,6 +133,19 @@ impl Paths {
             }
         }
         None
+    }
+
+    /// Doubles the table, if there is memory for it.
+    fn grow(&mut self) {
+        let Some(mut larger) = Slots::new(self.slots.count() * 2) else { return };
+        for (index, node) in (0..).zip(self.census.nodes().iter()) {
+            let label = self.census.text(node.at, usize::from(node.len));
+            let mut slots = larger.probe(hash(node.parent, &[label]));
+            if let Some(slot) = slots.find(|&slot| larger.get(slot).is_none()) {
+                larger.set(slot, index);
+            }
+        }
+        self.slots = larger;
     }
 
     fn add(&mut self, parent: u32, label: &[&[u8]]) -> Option<u32> {

@@ -7,6 +7,9 @@ use crate::wire::{
     MOST_NODES, MOST_OBJECTS, MOST_TEXT, MOST_TYPES, NAMES_AT, NODES_AT, OBJECTS_AT, TEXT_AT, TYPES_AT,
 };
 
+/// Lets the supervisor make sure that the memory stays as long as it is.
+const MFD_ALLOW_SEALING: core::ffi::c_uint = 2;
+
 /// A mapped census. Copies refer to the same memory; only one thread of one process writes.
 #[derive(Clone, Copy)]
 pub struct Census(*mut u8);
@@ -14,8 +17,9 @@ pub struct Census(*mut u8);
 impl Census {
     /// Makes an empty one. Returns it and its descriptor.
     pub fn create() -> Option<(Self, i32)> {
+        let flags = sys::MFD_CLOEXEC | MFD_ALLOW_SEALING;
         // SAFETY: the name ends in NUL.
-        let fd = unsafe { sys::memfd_create(c"forkprint-census".as_ptr(), sys::MFD_CLOEXEC) };
+        let fd = unsafe { sys::memfd_create(c"forkprint-census".as_ptr(), flags) };
         if fd < 0 {
             return None;
         }
@@ -128,7 +132,7 @@ impl Census {
     }
 }
 
-/// A hash table of indices, of a fixed size.
+/// A hash table of indices, of a fixed size. Its memory is never given back: the child ends soon.
 pub struct Slots {
     at: *mut u32,
     count: usize,
@@ -138,6 +142,11 @@ impl Slots {
     /// So many free slots, a power of two.
     pub fn new(count: usize) -> Option<Self> {
         Some(Self { at: zeroed(count * size_of::<u32>())?.cast(), count })
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.count
     }
 
     /// The slots of a hash, from its own place on.

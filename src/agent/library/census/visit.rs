@@ -30,6 +30,8 @@ pub struct Visit {
     pub paths: Paths,
     pub types: Types,
     pub seen: Seen,
+    /// Number of the page that was last found to be readable.
+    pub readable_page: u64,
     queue: Array<CensusObject>,
     done: usize,
     dropped: u64,
@@ -53,6 +55,7 @@ impl Visit {
             paths: Paths::new(census)?,
             types: Types::new(census, version, known)?,
             seen: Seen::new()?,
+            readable_page: 0,
             queue: Array::new(MOST_OBJECTS)?,
             done: 0,
             dropped: 0,
