@@ -213,7 +213,7 @@ fn memory_that_lies_breaks_nothing() {
             let mixed = (at / 3).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
             *byte = if mixed % 3 == 0 { 0 } else { mixed.to_le_bytes()[0] };
         }
-        address % 5 > 0
+        !address.is_multiple_of(5)
     };
     let turned = |address: u64, buffer: &mut [u8]| zygote.memory.read(address ^ 0x18, buffer);
     for memory in [&noise as &dyn Memory, &turned, &|_: u64, _: &mut [u8]| false] {
