@@ -119,7 +119,7 @@ impl<'a> Session<'a> {
             for index in 0..self.talks.len() {
                 self.listen(index)?;
             }
-            self.decide_again()?;
+            self.decide_again();
             self.talks.retain(|talk| !matches!(talk.part, Part::Done));
             if let Some(family) = &mut self.family {
                 family.tend()?;
@@ -207,7 +207,8 @@ impl<'a> Session<'a> {
                     Ok(program) => Part::Waiting(program),
                     Err(_) => Part::Done,
                 };
-                self.decide(index)
+                self.decide(index);
+                Ok(())
             }
             (Message::SIBLING, Part::Preparing(_)) => self.begin_family(index, pid, errno == 1),
             (Message::FORKED, _) => self.forked(index, stage),
@@ -233,15 +234,16 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn decide_again(&mut self) -> Result<()> {
-        (0..self.talks.len()).try_for_each(|index| self.decide(index))
+    fn decide_again(&mut self) {
+        for index in 0..self.talks.len() {
+            self.decide(index);
+        }
     }
 
     /// Decides whether a process that is about to fork is the zygote, as soon as that can be told.
-    fn decide(&mut self, index: usize) -> Result<()> {
-        let Part::Waiting(program) = &self.talks[index].part else { return Ok(()) };
-        let choice = self.choose(program);
-        let Some(chosen) = choice else { return Ok(()) };
+    fn decide(&mut self, index: usize) {
+        let Part::Waiting(program) = &self.talks[index].part else { return };
+        let Some(chosen) = self.choose(program) else { return };
         let program = program.clone();
         let talk = &mut self.talks[index];
         if chosen {
@@ -253,7 +255,6 @@ impl<'a> Session<'a> {
             talk.caller.answer(Answer::GO, 0);
             self.others.push(program);
         }
-        Ok(())
     }
 
     /// Whether a process is to be the zygote; `None` while that cannot be told.
