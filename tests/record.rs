@@ -241,7 +241,7 @@ print([os.wait()[1] & 255 for _ in range(3)])
     let outcome = program.record(&["--interval", "0.2"], &[]);
     let recording = outcome.success();
     assert!(broken(&recording, "before SIGKILL").iter().any(|&pages| pages > DATA_PAGES));
-    assert!(broken(&recording, "end")[0] > DATA_PAGES && broken(&recording, "0.2 s").len() == 1);
+    assert!(broken(&recording, "end")[0] > DATA_PAGES);
     let mut told = fates(&recording);
     told.sort_unstable();
     assert_eq!(told, ["0", "3", "SIGKILL"]);

@@ -16,7 +16,7 @@ mod handler;
 mod output;
 mod perf;
 mod python;
-mod record;
+mod recorded;
 mod signals;
 mod stacks;
 mod state;

@@ -1,7 +1,7 @@
 //! The few variables of the library. They stand together, so that they share one page.
 
 use crate::frame_layout::FrameLayout;
-use crate::record::Recorded;
+use crate::recorded::Recorded;
 use crate::sys::SigAction;
 use core::cell::UnsafeCell;
 
