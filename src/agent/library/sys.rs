@@ -8,7 +8,8 @@ pub const MAP_SHARED: c_int = 1;
 pub const MAP_ANONYMOUS: c_int = 0x20;
 pub const MAP_NORESERVE: c_int = 0x4000;
 pub const MADV_POPULATE_WRITE: c_int = 23;
-pub const MFD_CLOEXEC: c_uint = 1;
+/// `MFD_CLOEXEC` and `MFD_ALLOW_SEALING`: the supervisor lets nobody make the memory smaller.
+pub const MFD_SEALABLE: c_uint = 3;
 pub const F_DUPFD_CLOEXEC: c_int = 1030;
 pub const CLOCK_MONOTONIC: c_int = 1;
 pub const SIGTRAP: c_int = 5;

@@ -8,7 +8,6 @@ use crate::wire::{
 };
 
 /// Lets the supervisor make sure that the memory stays as long as it is.
-const MFD_ALLOW_SEALING: core::ffi::c_uint = 2;
 
 /// A mapped census. Copies refer to the same memory; only one thread of one process writes.
 #[derive(Clone, Copy)]
@@ -17,7 +16,7 @@ pub struct Census(*mut u8);
 impl Census {
     /// Makes an empty one. Returns it and its descriptor.
     pub fn create() -> Option<(Self, i32)> {
-        let flags = sys::MFD_CLOEXEC | MFD_ALLOW_SEALING;
+        let flags = sys::MFD_SEALABLE;
         // SAFETY: the name ends in NUL.
         let fd = unsafe { sys::memfd_create(c"forkprint-census".as_ptr(), flags) };
         if fd < 0 {
