@@ -3,6 +3,7 @@
 mod analyze;
 mod demo;
 mod doctor;
+mod evidence;
 mod export;
 mod interpreter;
 pub mod output;
@@ -14,11 +15,9 @@ mod spelling;
 
 use self::output::OutputArgs;
 use crate::error::{EXIT_FAILED, EXIT_OK, Error, Result};
-use crate::family::Rung;
 use crate::family::recording::Recording;
 use crate::interrupt;
 use crate::supervisor::zygote::{ZygoteSpec, serve};
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
 use std::io::IsTerminal;
@@ -138,12 +137,6 @@ fn dispatch(verb: Verb, invocation: &Invocation) -> Result<i32> {
 fn conclude(recording: &Recording, error: Option<Error>, output: &OutputArgs) -> Result<i32> {
     output::emit(recording, output)?;
     error.map_or(Ok(EXIT_OK), Err)
-}
-
-/// Reads the rungs that a verb can use, and no others.
-fn rungs(usable: &[Rung]) -> impl TypedValueParser<Value = Rung> + use<> {
-    PossibleValuesParser::new(usable.iter().map(|rung| rung.name()))
-        .try_map(|name| name.parse::<Rung>().map_err(Error::new))
 }
 
 /// Prints an error for people: red only on a terminal.

@@ -1,6 +1,7 @@
 //! `forkprint record`: any program that forks.
 
 use super::Invocation;
+use super::evidence::{self, Evidence};
 use super::output::OutputArgs;
 use crate::error::{Error, Result};
 use crate::family::{Rung, Witness};
@@ -42,9 +43,9 @@ pub struct RecordArgs {
     /// Stop the program after so many seconds
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     duration: Option<Duration>,
-    /// Evidence to use [default: the best that works here]
-    #[arg(long, value_parser = super::rungs(&[Rung::Pfn, Rung::Exclusive]))]
-    rung: Option<Rung>,
+    /// Evidence to use, for pages and for single writes; may be given for both [default: the best that works here]
+    #[arg(long, value_name = "RUNG", value_parser = evidence::parser(&[Rung::Pfn, Rung::Exclusive]))]
+    rung: Vec<Evidence>,
     /// How to witness single writes: sigtrap, ring or none [default: the best that works here]
     #[arg(long, value_name = "WITNESS")]
     witness: Option<Witness>,
@@ -62,12 +63,13 @@ pub fn run(mut args: RecordArgs, invocation: &Invocation) -> Result<i32> {
             .why("what its workers shared at their forks was not kept, so that no page can be called broken")
             .fix("start it under forkprint: forkprint record -- PROGRAM"));
     }
+    let (rung, witness) = evidence::choose(&args.rung, args.witness)?;
     let options = RecordOptions {
         command: args.command,
         zygote: args.zygote,
         interval: args.interval,
         duration: args.duration,
-        measure: MeasureOptions { rung: args.rung, witness: args.witness, code_in_worker: false },
+        measure: MeasureOptions { rung, witness, code_in_worker: false },
         command_line: without_arguments(invocation).command_line(),
     };
     let progress = if invocation.quiet { Progress::silent() } else { Progress::terminal() };

@@ -89,16 +89,20 @@ fn every_object_of_an_interpreter_is_found() {
     }
 }
 
+/// To pymalloc, to the free list of a type, to malloc.
 #[test]
 fn what_was_given_back_is_free() {
     for zygote in every_zygote(SCRIPT) {
-        let freed = zygote.list("freed");
         with_heap(&zygote, Some(&zygote.census), |heap| {
-            let free =
-                |told: &&Value| heap.locate(number(told) + 20).place == Place::FreeBlock { offset: 20 };
-            let free = freed.iter().filter(free).count();
-            println!("3.{}: {free} of {} blocks are free", zygote.minor, freed.len());
-            assert!(free * 100 > freed.len() * 95);
+            for (name, offset) in [("freed", 20), ("waiting", 12), ("gaps", 3000)] {
+                let places = zygote.list(name);
+                let free = |told: &&Value| {
+                    matches!(heap.locate(number(told) + offset).place, Place::FreeBlock { .. })
+                };
+                let free = places.iter().filter(free).count();
+                println!("3.{}: {free} of {} {name} are free", zygote.minor, places.len());
+                assert!(free * 100 > places.len() * 95);
+            }
         });
     }
 }
@@ -209,7 +213,7 @@ fn memory_that_lies_breaks_nothing() {
             let mixed = (at / 3).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
             *byte = if mixed % 3 == 0 { 0 } else { mixed.to_le_bytes()[0] };
         }
-        address % 5 > 0
+        !address.is_multiple_of(5)
     };
     let turned = |address: u64, buffer: &mut [u8]| zygote.memory.read(address ^ 0x18, buffer);
     for memory in [&noise as &dyn Memory, &turned, &|_: u64, _: &mut [u8]| false] {

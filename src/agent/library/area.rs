@@ -19,7 +19,7 @@ impl Area {
     /// Makes the area of the calling process. Returns it and its descriptor.
     pub fn create() -> Option<(Self, i32)> {
         // SAFETY: the name ends in NUL.
-        let fd = unsafe { sys::memfd_create(c"forkprint".as_ptr(), sys::MFD_CLOEXEC) };
+        let fd = unsafe { sys::memfd_create(c"forkprint".as_ptr(), sys::MFD_SEALABLE) };
         if fd < 0 {
             return None;
         }

@@ -179,11 +179,11 @@ fn open_events(descriptors: &mut [c_int; MOST_RINGS + 1]) -> Result<bool, u32> {
             event = perf::open(processor, false);
         }
         // A processor that is switched off has no event.
-        const ENODEV: c_int = 19;
-        if event < 0 && sys::errno() == ENODEV {
+        if event == -sys::ENODEV {
             continue;
         }
         if event < 0 {
+            sys::set_errno(-event);
             return Err(Message::STAGE_EVENT);
         }
         descriptors[next] = event;

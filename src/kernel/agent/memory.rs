@@ -23,7 +23,11 @@ unsafe impl Sync for SharedMapping {}
 
 impl SharedMapping {
     /// Maps `bytes` of a memfd, which must be that long.
+    ///
+    /// From then on nobody can make it smaller, which would end us on the next read (SIGBUS).
     pub fn map(memfd: &OwnedFd, bytes: usize) -> Result<Self> {
+        fcntl(memfd, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_SHRINK))
+            .doing("cannot seal memory of the agent")?;
         let length = nix::sys::stat::fstat(memfd).doing("cannot look at memory of the agent")?.st_size;
         if usize::try_from(length) != Ok(bytes) {
             return Err(Error::new("the agent's memory has another size")
@@ -106,11 +110,8 @@ pub trait Plain: Copy {}
 pub struct CensusMemory(SharedMapping);
 
 impl CensusMemory {
-    /// Maps a census that a process hands over. From then on nobody can make the memory smaller, which
-    /// would end us on the next read (SIGBUS).
+    /// Maps a census that a process hands over.
     pub fn map(memfd: &OwnedFd) -> Result<Self> {
-        fcntl(memfd, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_SHRINK))
-            .doing("cannot seal memory of the agent")?;
         SharedMapping::map(memfd, crate::agent::wire::CENSUS_BYTES).map(Self)
     }
 

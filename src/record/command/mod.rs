@@ -1,6 +1,6 @@
 //! `forkprint record`: any program that forks, started with the agent preloaded in record mode.
 //!
-//! [`session`] listens to what its processes report and finds the zygote; [`family`] measures it.
+//! `session` listens to what its processes report and finds the zygote; `family` measures it.
 
 mod family;
 mod program;

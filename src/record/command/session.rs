@@ -243,8 +243,7 @@ impl<'a> Session<'a> {
     /// Decides whether a process that is about to fork is the zygote, as soon as that can be told.
     fn decide(&mut self, index: usize) {
         let Part::Waiting(program) = &self.talks[index].part else { return };
-        let choice = self.choose(program);
-        let Some(chosen) = choice else { return };
+        let Some(chosen) = self.choose(program) else { return };
         let program = program.clone();
         let talk = &mut self.talks[index];
         if chosen {

@@ -33,7 +33,7 @@ impl<T: Copy> Array<T> {
     pub fn new(most: usize) -> Option<Self> {
         let bytes = (most * size_of::<T>()).next_multiple_of(PIECE);
         // SAFETY: the name ends in NUL.
-        let fd = unsafe { sys::memfd_create(c"forkprint-walk".as_ptr(), sys::MFD_CLOEXEC) };
+        let fd = unsafe { sys::memfd_create(c"forkprint-walk".as_ptr(), sys::MFD_SEALABLE) };
         // SAFETY: a descriptor of ours; one that could not be made is refused.
         let at = (fd >= 0 && unsafe { sys::ftruncate(fd, bytes as i64) } == 0)
             .then(|| sys::map_shared(bytes, fd))

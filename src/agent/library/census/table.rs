@@ -7,9 +7,6 @@ use crate::wire::{
     MOST_NODES, MOST_OBJECTS, MOST_TEXT, MOST_TYPES, NAMES_AT, NODES_AT, OBJECTS_AT, TEXT_AT, TYPES_AT,
 };
 
-/// Lets the supervisor make sure that the memory stays as long as it is.
-const MFD_ALLOW_SEALING: core::ffi::c_uint = 2;
-
 /// A mapped census. Copies refer to the same memory; only one thread of one process writes.
 #[derive(Clone, Copy)]
 pub struct Census(*mut u8);
@@ -17,9 +14,8 @@ pub struct Census(*mut u8);
 impl Census {
     /// Makes an empty one. Returns it and its descriptor.
     pub fn create() -> Option<(Self, i32)> {
-        let flags = sys::MFD_CLOEXEC | MFD_ALLOW_SEALING;
         // SAFETY: the name ends in NUL.
-        let fd = unsafe { sys::memfd_create(c"forkprint-census".as_ptr(), flags) };
+        let fd = unsafe { sys::memfd_create(c"forkprint-census".as_ptr(), sys::MFD_SEALABLE) };
         if fd < 0 {
             return None;
         }
