@@ -199,6 +199,8 @@ impl Message {
     pub const STAGE_HANDLER: u32 = 4;
     /// The census could not be taken.
     pub const STAGE_CENSUS: u32 = 5;
+    /// There are more than [`MOST_RINGS`] processors.
+    pub const STAGE_PROCESSORS: u32 = 6;
 
     /// Bytes on the wire.
     pub const BYTES: usize = size_of::<Self>();

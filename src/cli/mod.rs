@@ -16,6 +16,7 @@ use crate::error::{EXIT_FAILED, EXIT_OK, Error, Result};
 use crate::family::Rung;
 use crate::family::recording::Recording;
 use crate::interrupt;
+use crate::report::printable_lines;
 use crate::supervisor::zygote::{ZygoteSpec, serve};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -145,7 +146,7 @@ fn rungs(usable: &[Rung]) -> impl TypedValueParser<Value = Rung> + use<> {
 /// Prints an error for people: red only on a terminal.
 pub fn report(error: &Error) {
     let style = anstyle::AnsiColor::Red.on_default().bold();
-    anstream::eprintln!("{style}error:{style:#} {error}");
+    anstream::eprintln!("{style}error:{style:#} {}", printable_lines(&error.to_string()));
 }
 
 fn zygote(spec: &str) -> i32 {

@@ -4,12 +4,13 @@ use std::os::fd::RawFd;
 
 type Configure = unsafe extern "C" fn(libc::c_int) -> libc::c_int;
 type Action = unsafe extern "C" fn();
+type Attempt = unsafe extern "C" fn() -> bool;
 
 /// The functions of the library in this process.
 #[derive(Debug, Clone, Copy)]
 pub struct Inside {
     configure: Configure,
-    watch: Action,
+    watch: Attempt,
     census: Action,
 }
 
@@ -26,10 +27,12 @@ impl Inside {
             symbol(name).map(|address| unsafe { std::mem::transmute::<*mut libc::c_void, Action>(address) })
         };
         let configure = symbol(c"forkprint_agent_configure")?;
+        let watch = symbol(c"forkprint_agent_watch")?;
         Some(Self {
             // SAFETY: as above.
             configure: unsafe { std::mem::transmute::<*mut libc::c_void, Configure>(configure) },
-            watch: action(c"forkprint_agent_watch")?,
+            // SAFETY: as above.
+            watch: unsafe { std::mem::transmute::<*mut libc::c_void, Attempt>(watch) },
             census: action(c"forkprint_agent_census")?,
         })
     }
@@ -40,10 +43,12 @@ impl Inside {
         unsafe { (self.configure)(socket) };
     }
 
-    /// Watches this process and every process it forks from now on.
-    pub fn watch(self) {
+    /// Watches this process and every process it forks from now on. False: that was refused, which the
+    /// supervisor was told, and nothing is watched.
+    #[must_use]
+    pub fn watch(self) -> bool {
         // SAFETY: as above.
-        unsafe { (self.watch)() };
+        unsafe { (self.watch)() }
     }
 
     /// Lists every object of the `CPython` in this process. Call it with the GIL held.

@@ -14,6 +14,7 @@ use super::verdict::{rest_of, verdict};
 use super::wrap::wrap;
 use crate::family::Ledger;
 use crate::family::recording::{Fate, Finding, Recording, Step};
+use crate::report::printable;
 use crate::units::Bytes;
 use paint::Paint;
 use std::fmt::Write;
@@ -189,15 +190,6 @@ pub(super) fn fate(fate: &Fate) -> String {
         Fate::Failed { message, step } => format!("raised during “{step}”: {message}"),
         Fate::Hung { step } => format!("did not finish “{step}” in time and was killed"),
     }
-}
-
-/// Text of measured programs without control characters, which could steer a terminal.
-pub(super) fn printable(text: &str) -> String {
-    let unsafe_in_terminals = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    text.chars().map(|c| if unsafe_in_terminals(c) { ' ' } else { c }).collect()
 }
 
 #[cfg(test)]
