@@ -76,7 +76,8 @@ fn every_module_stands_on_a_floor() {
 #[test]
 fn imports_point_down() {
     let mut wrong = Vec::new();
-    for (path, text) in sources() {
+    // The agent's library is a crate of its own: what it imports are its own modules.
+    for (path, text) in sources().into_iter().filter(|(path, _)| !path.starts_with("agent/library/")) {
         let module = module_of(&path);
         let Some(own) = floor(module) else { continue };
         for import in imports(&text).iter().filter(|import| *import != module) {

@@ -29,6 +29,15 @@ impl Bounds {
         self.judge(name, bound, ratio, &detail);
     }
 
+    /// Holds the median ratio of processor times to a bound: for works of which each is one thread, on
+    /// a machine that others use too.
+    pub fn busy_at_most(&mut self, name: &str, bound: f64, rounds: &[Round]) {
+        let swap = |cost: Cost| Cost { wall: cost.cpu, cpu: cost.wall };
+        let swapped: Vec<Round> = rounds.iter().map(|&(a, b)| (swap(a), swap(b))).collect();
+        let (ratio, detail) = ratio(&swapped);
+        self.judge(name, bound, ratio, &detail.replace("of processor time", "of what passed"));
+    }
+
     /// Tells the median ratio of rounds to which no bound was promised.
     pub fn tell(&self, name: &str, rounds: &[Round]) {
         let (ratio, detail) = ratio(rounds);

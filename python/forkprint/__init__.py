@@ -17,15 +17,18 @@ from forkprint._native import ForkprintError, __version__
 from forkprint._steps import step
 
 if TYPE_CHECKING:
+    from forkprint._explained import Explained, Ranked
     from forkprint._observe import Family, Member, Snapshot, family, snapshot
     from forkprint._record import Finding, Reconciliation, Recording, Step, Worker, WorkerStep, Zygote, load, run
 
 __all__ = [
+    "Explained",
     "Family",
     "Finding",
     "ForkprintError",
     "Member",
     "Reconciliation",
+    "Ranked",
     "Recording",
     "Snapshot",
     "Step",
@@ -40,6 +43,7 @@ __all__ = [
     "step",
 ]
 
+_EXPLAINED = {"Explained", "Ranked"}
 _OBSERVE = {"Family", "Member", "Snapshot", "family", "snapshot"}
 
 
@@ -50,6 +54,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name in _OBSERVE:
         from forkprint import _observe as module
+    elif name in _EXPLAINED:
+        from forkprint import _explained as module  # type: ignore[no-redef]
     else:
         from forkprint import _record as module  # type: ignore[no-redef]
     return getattr(module, name)

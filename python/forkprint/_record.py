@@ -9,6 +9,7 @@ from typing import Any, Dict, List, Optional, Tuple, Type, TypeVar, Union
 
 from forkprint import _native
 from forkprint._command import self_command
+from forkprint._explained import Explained, explained
 from forkprint._native import ForkprintError
 from forkprint._text import counted, pages, size, table
 
@@ -177,10 +178,12 @@ class Recording:
     runtime: str  #: ``python``, ``toy``, ``server`` or ``command``
     runtime_version: str  #: e.g. ``CPython 3.12.1``
     rung: str  #: the evidence used: ``pfn``, ``scan``, ``exclusive`` or ``rollup``
+    witness: str  #: how single writes were witnessed: ``sigtrap``, ``ring`` or ``none``
     zygote: Zygote
     workers: Tuple[Worker, ...]
     steps: Tuple[Step, ...]  #: the first is named ``fork``: what breaks before the first step
     reconciliation: Reconciliation
+    explained: Explained  #: who wrote, why, to what, and where
     findings: Tuple[Finding, ...]
     complete: bool  #: False when the measurement ended early; ``error`` and the findings say why
     error: Optional[str]  #: why the measurement ended early
@@ -259,7 +262,8 @@ def run(
     ``workload`` is a ``.py`` module with functions marked :func:`forkprint.step` or a ``.toy``
     program. The calling process is neither forked nor measured. ``timeout`` is the longest wait, in
     seconds, for the load and for each step. ``rung`` names the evidence to use; the best that works
-    here is taken otherwise.
+    here is taken otherwise. ``witness`` says how single writes are witnessed: ``sigtrap``, ``ring``
+    or ``none``.
 
     Raises ForkprintError when the workload cannot be loaded or nothing could be measured. When a
     step fails, what was measured is returned, ``complete`` is False and ``error`` says why.
@@ -291,10 +295,12 @@ def _recording(native: _native.Recording) -> Recording:
         runtime=found["runtime"],
         runtime_version=about["runtime_version"],
         rung=found["rung"],
+        witness=found["witness"],
         zygote=_build(Zygote, found["zygote"]),
         workers=tuple(_build(Worker, worker) for worker in found["workers"]),
         steps=tuple(_step(step) for step in found["steps"]),
         reconciliation=_build(Reconciliation, found["reconciliation"]),
+        explained=explained(found["explained"]),
         findings=tuple(_build(Finding, finding) for finding in found["findings"]),
         complete=about["complete"],
         error=native.error,

@@ -20,6 +20,9 @@
 /// puts that back, and removes this, before the program begins.
 pub const RESTORE: &str = "FORKPRINT_LD_PRELOAD";
 
+/// Environment variable that names the abstract socket of a recording, to which preloaded processes report.
+pub const RECORD: &str = "FORKPRINT_RECORD";
+
 /// First word of an area: changes with the layout.
 pub const MAGIC: u64 = 0x666f_726b_7072_0001;
 
@@ -189,6 +192,18 @@ impl Message {
     /// Beside it: the census, which a process of this id writes.
     pub const CENSUS: u32 = 3;
 
+    /// Record mode: the process forks for the first time; `stage` is the minor version of its `CPython`,
+    /// or 0. Waits for an [`Answer`].
+    pub const ABOUT_TO_FORK: u32 = 4;
+    /// Record mode: a sibling of this id was frozen; `errno` is 1 if Python's frames can be read. Waits.
+    pub const SIBLING: u32 = 5;
+    /// Record mode: the process was forked into the family `stage`. Waits.
+    pub const FORKED: u32 = 6;
+    /// Record mode: the process of family `stage` is about to exit with status `errno`. Waits.
+    pub const ENDING: u32 = 7;
+    /// Record mode: the process is about to send signal `errno` to process or group `stage`. Waits.
+    pub const KILLING: u32 = 8;
+
     /// The area could not be made.
     pub const STAGE_AREA: u32 = 1;
     /// `perf_event_open` was refused.
@@ -200,14 +215,33 @@ impl Message {
     /// The census could not be taken.
     pub const STAGE_CENSUS: u32 = 5;
     /// There are more than [`MOST_RINGS`] processors.
-    pub const STAGE_PROCESSORS: u32 = 6;
+    pub const STAGE_PROCESSORS: u32 = 7;
+
+    /// The sibling could not be cloned.
+    pub const STAGE_SIBLING: u32 = 6;
 
     /// Bytes on the wire.
     pub const BYTES: usize = size_of::<Self>();
 }
 
+/// What a process in record mode is told: one of these bytes, then the number of its family.
+#[derive(Debug, Clone, Copy)]
+pub struct Answer;
+
+impl Answer {
+    /// Go on.
+    pub const GO: u8 = b'g';
+    /// You may be the zygote: list the objects and freeze a sibling.
+    pub const FREEZE: u8 = b'f';
+    /// Watch yourself and all that you fork, and go on.
+    pub const WATCH: u8 = b'w';
+
+    /// Bytes on the wire.
+    pub const BYTES: usize = 2;
+}
+
 /// First word of a census: changes with the layout.
-pub const CENSUS_MAGIC: u64 = 0x666f_726b_6365_0001;
+pub const CENSUS_MAGIC: u64 = 0x666f_726b_6365_0002;
 
 /// Most types, names, nodes, bytes of text and objects of a census. Only what is used is ever touched.
 pub const MOST_TYPES: usize = 1 << 16;
@@ -259,20 +293,15 @@ pub struct CensusHeader {
     pub done: u64,
 }
 
-/// A stretch of memory: an object with what stands in front of it, or a buffer that one owns.
+/// A stretch of memory: an object with what stands in front of it, or a buffer that one owns. Packed:
+/// there are millions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
 pub struct CensusObject {
-    /// First byte: that of the collector's header, where there is one.
-    pub start: u64,
-    /// Bytes, at most 4 GiB.
-    pub size: u32,
-    /// Index of the type of the object, or of the buffer's owner.
-    pub ty: u32,
-    /// Index of the node that tells whose it is.
-    pub node: u32,
-    /// [`Self::OBJECT`], or which buffer.
-    pub kind: u32,
+    /// Address of the first byte (48 bits), then the index of the type (16 bits). Sorts by address.
+    place: u64,
+    /// From the lowest bit: bytes (32 bits), index of the node (20 bits), kind (3 bits).
+    about: u64,
 }
 
 impl CensusObject {
@@ -288,6 +317,39 @@ impl CensusObject {
     pub const TABLE: u32 = 4;
     /// The bytes of a bytearray.
     pub const BYTES: u32 = 5;
+
+    /// Type and node are indices below [`MOST_TYPES`] and [`MOST_NODES`].
+    pub const fn new(start: u64, size: u32, ty: u32, node: u32, kind: u32) -> Self {
+        Self {
+            place: start << 16 | ty as u64,
+            about: size as u64 | (node as u64) << 32 | (kind as u64) << 52,
+        }
+    }
+
+    /// First byte: of an object that of what stands in front of it, like the collector's header.
+    pub const fn start(&self) -> u64 {
+        self.place >> 16
+    }
+
+    /// Bytes, at most 4 GiB.
+    pub const fn size(&self) -> u32 {
+        (self.about & 0xffff_ffff) as u32
+    }
+
+    /// Index of the type of the object, or of the buffer's owner.
+    pub const fn ty(&self) -> u32 {
+        (self.place & 0xffff) as u32
+    }
+
+    /// Index of the node that tells whose it is.
+    pub const fn node(&self) -> u32 {
+        (self.about >> 32 & 0xf_ffff) as u32
+    }
+
+    /// [`Self::OBJECT`], or which buffer.
+    pub const fn kind(&self) -> u32 {
+        (self.about >> 52 & 7) as u32
+    }
 }
 
 /// A type.

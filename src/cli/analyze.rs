@@ -1,5 +1,6 @@
 //! `forkprint analyze`: a real server under load, from its own configuration.
 
+use super::evidence::{self, Evidence};
 use super::output::OutputArgs;
 use super::{Invocation, interpreter};
 use crate::error::Result;
@@ -51,9 +52,9 @@ pub struct AnalyzeArgs {
     /// Longest wait for the application and its workers to load, in seconds
     #[arg(long, default_value_t = 300, value_name = "SECONDS")]
     timeout: u64,
-    /// Evidence to use [default: the best that works here]
-    #[arg(long, value_parser = super::rungs(&[Rung::Pfn, Rung::Exclusive]))]
-    rung: Option<Rung>,
+    /// Evidence to use, for pages and for single writes; may be given for both [default: the best that works here]
+    #[arg(long, value_name = "RUNG", value_parser = evidence::parser(&[Rung::Pfn, Rung::Exclusive]))]
+    rung: Vec<Evidence>,
     /// How to witness single writes: sigtrap, ring or none [default: the best that works here]
     #[arg(long, value_name = "WITNESS")]
     witness: Option<Witness>,
@@ -68,6 +69,7 @@ pub struct AnalyzeArgs {
 pub fn run(mut args: AnalyzeArgs, invocation: &Invocation) -> Result<i32> {
     args.output.document.quiet = invocation.quiet;
     args.output.check()?;
+    let (rung, witness) = evidence::choose(&args.rung, args.witness)?;
     let plan = args.load.as_deref().map(Plan::read).transpose()?.unwrap_or_default();
     let workers = args.workers.map(|workers| format!("--workers={workers}"));
     let target = gunicorn::Invocation {
@@ -82,7 +84,7 @@ pub fn run(mut args: AnalyzeArgs, invocation: &Invocation) -> Result<i32> {
         let options = AnalyzeOptions {
             invocation: target,
             plan,
-            measure: MeasureOptions { rung: args.rung, witness: args.witness, code_in_worker: false },
+            measure: MeasureOptions { rung, witness, code_in_worker: false },
             patience: Duration::from_secs(args.timeout),
             command,
         };

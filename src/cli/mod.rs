@@ -3,22 +3,22 @@
 mod analyze;
 mod demo;
 mod doctor;
+mod evidence;
 mod export;
 mod interpreter;
 pub mod output;
 mod pages;
+mod record;
 mod report;
 mod run;
 mod spelling;
 
 use self::output::OutputArgs;
 use crate::error::{EXIT_FAILED, EXIT_OK, Error, Result};
-use crate::family::Rung;
 use crate::family::recording::Recording;
 use crate::interrupt;
 use crate::report::printable_lines;
 use crate::supervisor::zygote::{ZygoteSpec, serve};
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
 use std::io::IsTerminal;
@@ -48,6 +48,7 @@ const EXAMPLES: &str = "Examples:
   forkprint demo                                    every built-in workload, a gallery in reports/
   forkprint run workloads/python/gc_collect.py      one workload, two workers, text on the terminal
   forkprint analyze gunicorn.conf.py -o shop.html   a real gunicorn under load
+  forkprint record -- python server.py              any program that forks
   forkprint doctor                                  what this machine lets us see
 
 Exit codes: 0 fine, 2 it could not be measured or the usage was wrong.";
@@ -57,6 +58,7 @@ enum Verb {
     Demo(demo::DemoArgs),
     Run(run::RunArgs),
     Analyze(analyze::AnalyzeArgs),
+    Record(record::RecordArgs),
     Report(report::ReportArgs),
     Export(export::ExportArgs),
     Doctor(doctor::DoctorArgs),
@@ -122,6 +124,7 @@ fn dispatch(verb: Verb, invocation: &Invocation) -> Result<i32> {
         Verb::Demo(args) => demo::run(&args, invocation),
         Verb::Run(args) => run::run(args, invocation),
         Verb::Analyze(args) => analyze::run(args, invocation),
+        Verb::Record(args) => record::run(args, invocation),
         Verb::Report(args) => report::run(args, invocation.quiet),
         Verb::Export(args) => export::run(args, invocation.quiet),
         Verb::Doctor(args) => Ok(doctor::run(&args)),
@@ -135,12 +138,6 @@ fn dispatch(verb: Verb, invocation: &Invocation) -> Result<i32> {
 fn conclude(recording: &Recording, error: Option<Error>, output: &OutputArgs) -> Result<i32> {
     output::emit(recording, output)?;
     error.map_or(Ok(EXIT_OK), Err)
-}
-
-/// Reads the rungs that a verb can use, and no others.
-fn rungs(usable: &[Rung]) -> impl TypedValueParser<Value = Rung> + use<> {
-    PossibleValuesParser::new(usable.iter().map(|rung| rung.name()))
-        .try_map(|name| name.parse::<Rung>().map_err(Error::new))
 }
 
 /// Prints an error for people: red only on a terminal.

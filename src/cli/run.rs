@@ -1,6 +1,7 @@
 //! `forkprint run`: one workload under the supervisor.
 
 use super::Invocation;
+use super::evidence::{self, Evidence};
 use super::output::OutputArgs;
 use crate::error::Result;
 use crate::family::{Rung, Witness};
@@ -32,9 +33,9 @@ pub struct RunArgs {
     /// Longest wait for the load and for each step, in seconds
     #[arg(long, default_value_t = 300, value_name = "SECONDS")]
     timeout: u64,
-    /// Evidence to use [default: the best that works here]
-    #[arg(long, value_parser = super::rungs(&[Rung::Pfn, Rung::Scan, Rung::Exclusive]))]
-    rung: Option<Rung>,
+    /// Evidence to use, for pages and for single writes; may be given for both [default: the best that works here]
+    #[arg(long, value_name = "RUNG", value_parser = evidence::parser(&[Rung::Pfn, Rung::Scan, Rung::Exclusive]))]
+    rung: Vec<Evidence>,
     /// How to witness single writes: sigtrap, ring or none [default: the best that works here]
     #[arg(long, value_name = "WITNESS")]
     witness: Option<Witness>,
@@ -52,13 +53,14 @@ pub struct RunArgs {
 pub fn run(mut args: RunArgs, invocation: &Invocation) -> Result<i32> {
     args.output.document.quiet = invocation.quiet;
     args.output.check()?;
+    let (rung, witness) = evidence::choose(&args.rung, args.witness)?;
     let toy = ToyOptions { gc: args.gc, jit: args.jit, ..ToyOptions::default() };
     let options = RunOptions {
         workload: Workload { path: args.workload, toy },
         workers: args.workers,
         timeout: Duration::from_secs(args.timeout),
-        rung: args.rung,
-        witness: args.witness,
+        rung,
+        witness,
         self_command: invocation.self_command.clone(),
         command: invocation.command_line(),
         mute: invocation.quiet,

@@ -8,10 +8,18 @@ const MOST_TYPOS: usize = 2;
 
 /// Adds the verb that was meant to the error about one that does not exist.
 pub fn suggest_verb(mut error: clap::Error, command: &Command) -> clap::Error {
-    if error.kind() != ErrorKind::InvalidSubcommand || error.get(ContextKind::SuggestedSubcommand).is_some() {
+    if error.kind() != ErrorKind::InvalidSubcommand {
         return error;
     }
     let Some(ContextValue::String(typed)) = error.get(ContextKind::InvalidSubcommand) else { return error };
+    if typed.chars().count() == 1 {
+        // A letter is like every verb that holds it.
+        error.remove(ContextKind::SuggestedSubcommand);
+        return error;
+    }
+    if error.get(ContextKind::SuggestedSubcommand).is_some() {
+        return error;
+    }
     let verbs = command.get_subcommands().filter(|verb| !verb.is_hide_set()).map(Command::get_name);
     let nearest = verbs.map(|verb| (strsim::osa_distance(typed, verb), verb)).min_by_key(|&(typos, _)| typos);
     if let Some((typos, verb)) = nearest

@@ -91,7 +91,7 @@ impl Census {
         }
         if header.done == 0 {
             return Err(refused()
-                .why(format!("the process that took it ended after {} objects", header.objects))
+                .why("the process that took it ended before it was done")
                 .fix("see the kernel's log for a crash or for the out-of-memory killer"));
         }
         let parts = [
@@ -134,7 +134,7 @@ impl Census {
         let behind = self.first_behind(address)?;
         (behind.saturating_sub(LOOK_BACK)..behind).rev().find_map(|index| {
             let object = self.object(index)?;
-            (address.checked_sub(object.start)? < u64::from(object.size)).then(|| self.entry(&object))?
+            (address.checked_sub(object.start())? < u64::from(object.size())).then(|| self.entry(&object))?
         })
     }
 
@@ -170,7 +170,7 @@ impl Census {
         let (mut low, mut high) = (0, self.counts.objects);
         while low < high {
             let middle = low + (high - low) / 2;
-            if self.object(middle)?.start <= address {
+            if self.object(middle)?.start() <= address {
                 low = middle + 1;
             } else {
                 high = middle;
@@ -180,7 +180,7 @@ impl Census {
     }
 
     fn entry(&self, object: &CensusObject) -> Option<Entry> {
-        let kind = match object.kind {
+        let kind = match object.kind() {
             CensusObject::OBJECT => Kind::Object,
             CensusObject::ITEMS => Kind::Items,
             CensusObject::KEYS => Kind::Keys,
@@ -189,14 +189,14 @@ impl Census {
             CensusObject::BYTES => Kind::Bytes,
             _ => return None,
         };
-        let prefix = if kind == Kind::Object { self.ty(object.ty)?.prefix } else { 0 };
+        let prefix = if kind == Kind::Object { self.ty(object.ty())?.prefix } else { 0 };
         Some(Entry {
             kind,
-            start: object.start,
-            size: u64::from(object.size),
-            object: object.start.checked_add(u64::from(prefix))?,
-            ty: object.ty,
-            node: object.node,
+            start: object.start(),
+            size: u64::from(object.size()),
+            object: object.start().checked_add(u64::from(prefix))?,
+            ty: object.ty(),
+            node: object.node(),
         })
     }
 
@@ -213,10 +213,20 @@ impl Census {
         self.memory.copy(begin + place * size_of::<T>())
     }
 
+    /// Text as it may be printed: control characters are escaped.
     fn name(&self, name: CensusName) -> String {
         let len = name.len.min(MOST_NAME_BYTES);
         let within = u64::from(name.at) + u64::from(len) <= self.text;
         let bytes = within.then(|| self.memory.bytes(TEXT_AT + name.at as usize, len as usize)).flatten();
-        String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned()
+        let text = bytes.unwrap_or_default();
+        let mut name = String::with_capacity(text.len());
+        for character in String::from_utf8_lossy(&text).chars() {
+            if character.is_control() {
+                name.extend(character.escape_default());
+            } else {
+                name.push(character);
+            }
+        }
+        name
     }
 }

@@ -40,7 +40,7 @@ pub fn find_object(
         let object = start.checked_add(headers)?;
         let ty = memory.word(object.checked_add(8)?).filter(|ty| is_type(*ty))?;
         let flags = TypeFlags::read(memory, offsets, ty)?;
-        let fits = headers + least_bytes(memory, offsets, ty, flags)? <= size;
+        let fits = headers.checked_add(least_bytes(memory, offsets, ty, flags)?)? <= size;
         if header_bytes(flags, offsets) != headers || !fits {
             return None;
         }

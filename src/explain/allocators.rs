@@ -27,6 +27,22 @@ const FUNCTIONS: &[&str] = &[
     "PyMem_RawMalloc", "PyMem_RawCalloc", "PyMem_RawRealloc", "PyMem_RawFree",
 ];
 
+/// Functions of `CPython` that make an object in a block that its type's free list kept: pymalloc calls
+/// it used, yet no object lives there (`Objects/*.c`, 3.9 to 3.13; `_PyObject_New` and its like).
+#[rustfmt::skip]
+const MAKERS: &[&str] = &[
+    "PyFloat_FromDouble", "new_keys_object", "insert_to_emptydict", "new_dict", "PyDict_New", "PyList_New",
+    "PyTuple_New", "tuple_alloc", "_PyTuple_FromArray", "_PyTuple_FromArraySteal", "_Py_NewReference",
+    "_PyObject_New", "_PyObject_GC_New", "_PyObject_GC_NewVar", "PyObject_Init", "PyObject_InitVar",
+    "PySlice_New", "_PyBuildSlice_ConsumeRefs", "PyMethod_New", "PyCMethod_New", "_PyFrame_New_NoTrack",
+    "gen_new_with_qualname", "make_gen", "PyContext_New", "_PyAsyncGenValueWrapperNew",
+];
+
+/// Whether a function makes objects in blocks that free lists kept.
+pub fn is_maker(symbol: &str) -> bool {
+    MAKERS.contains(&symbol.split(['.', '@']).next().unwrap_or_default())
+}
+
 /// Stands between the names of two functions of which one ends before the code and the other
 /// begins behind it.
 pub const BETWEEN: char = '…';

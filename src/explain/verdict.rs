@@ -1,6 +1,6 @@
 //! The cause of a write: what stood there (the place) and what was done to it (the store) must agree.
 
-use super::allocators::is_allocator;
+use super::allocators::{is_allocator, is_maker};
 use super::instruction::{Decoded, Store};
 use super::place::Place;
 use crate::cpython::fields::FieldClass;
@@ -61,6 +61,8 @@ fn by_store(place: Place, store: &Decoded, writer: &str, version: (u8, u8)) -> C
         // inherited page for new data, and another allocator would have kept it shared.
         Place::PoolHeader | Place::FreeBlock { .. } => Cause::Allocator,
         Place::UnknownBlock | Place::NativeHeap if is_allocator(writer) => Cause::Allocator,
+        // A free list of a type is an allocator too.
+        Place::UnknownBlock if is_maker(writer) => Cause::Allocator,
         // Native code keeps no census: that it stored into its heap is all that can be known.
         Place::NativeHeap => Cause::NativeData,
         _ => Cause::Unexplained,

@@ -149,6 +149,8 @@ fn the_allocator() {
         (Place::FreeBlock { offset: 0 }, written(MOV_8, 0x10, 0), "_PyObject_Free", OLD, Allocator),
         (Place::FreeBlock { offset: 16 }, written(ONE_8, 0, 0), "_PyObject_GC_New", NEW, Allocator),
         (Place::UnknownBlock, written(MOV_8, 9, 0), "_int_free.isra.0", NEW, Allocator),
+        (Place::UnknownBlock, written(MOV_8, 9, 0), "PyFloat_FromDouble", NEW, Allocator),
+        (Place::NativeHeap, written(MOV_8, 9, 0), "PyFloat_FromDouble", NEW, NativeData),
         (Place::UnknownBlock, written(MOV_8, 9, 0), "sqlite3VdbeExec", NEW, Unexplained),
         (Place::NativeHeap, written(MOV_8, 9, 0), "malloc@@GLIBC_2.2.5", NEW, Allocator),
         (Place::NativeHeap, written(MOV_8, 9, 0), "free…realloc", NEW, Allocator),

@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use std::ffi::{c_int, c_void};
 use std::io;
 use std::num::NonZeroUsize;
-use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
@@ -155,6 +155,32 @@ pub fn pidfd_open(pid: u32) -> Result<Option<OwnedFd>> {
     }
 }
 
+/// How a process ended that somebody else has reaped, as `waitpid` gave it. Linux 6.15 and later remember.
+pub fn exit_status(pidfd: &OwnedFd) -> Option<i32> {
+    /// `struct pidfd_info` of `include/uapi/linux/pidfd.h`, as it began.
+    #[derive(Default)]
+    #[repr(C)]
+    struct Info {
+        mask: u64,
+        cgroup: u64,
+        ids: [u32; 11],
+        exit_code: i32,
+    }
+    const PIDFD_GET_INFO: libc::c_ulong = 0xc040_ff0b;
+    const PIDFD_INFO_EXIT: u64 = 1 << 3;
+    let mut info = Info { mask: PIDFD_INFO_EXIT, ..Info::default() };
+    // SAFETY: the kernel fills the struct, whose size is part of the request.
+    let result = unsafe { libc::ioctl(pidfd.as_raw_fd(), PIDFD_GET_INFO, &raw mut info) };
+    (result == 0 && info.mask & PIDFD_INFO_EXIT != 0).then_some(info.exit_code)
+}
+
+/// Makes orphans among our descendants children of ours, so that none escapes us.
+pub fn adopt_orphans() -> Result<()> {
+    // SAFETY: a system call on numbers.
+    let result = unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) };
+    Errno::result(result).map(drop).map_err(|errno| Error::new("cannot adopt orphans").why(errno))
+}
+
 /// Kills a process by number; one that is gone is fine.
 pub fn kill(pid: u32) {
     if let Ok(pid) = i32::try_from(pid) {
@@ -276,6 +302,21 @@ mod tests {
         drop(group);
         let grandchild: u32 = line.trim().parse().unwrap();
         assert!(wait_for_exit(grandchild, Instant::now() + Duration::from_secs(5)));
+    }
+
+    #[test]
+    fn the_kernel_remembers_how_a_reaped_process_ended() {
+        let mut child = Command::new("sh")
+            .args(["-c", "read line; exit 7"])
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let pidfd = pidfd_open(child.id()).unwrap().unwrap();
+        assert_eq!(exit_status(&pidfd), None);
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        // Before Linux 6.15 it does not.
+        assert!(matches!(exit_status(&pidfd), Some(0x700) | None));
     }
 
     #[test]

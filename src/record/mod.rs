@@ -1,6 +1,8 @@
 //! Runs a family through its steps and keeps what was measured.
 
+pub mod command;
 mod compare;
+mod ending;
 mod evidence;
 mod explain;
 pub mod measure;

@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::family::Witness;
 use crate::kernel::Caps;
 use crate::kernel::agent::Agent;
+use crate::kernel::remote::SharedMemory;
 use crate::supervisor::protocol::Watching;
 
 /// The witness that a workload is started for.
@@ -57,12 +58,14 @@ impl Watch {
         };
         self.notes.into_iter().for_each(|note| trace.note(note));
         let Some(version) = python else { return Ok(trace) };
-        match (watched, Offsets::of_version(version)) {
-            (Watching::Since { python: Some(Err(why)), .. }, _) => {
-                trace.note(format!("lines and objects have no names: {why}"));
-            }
-            (_, Ok(offsets)) => trace.read_python_with(offsets),
-            (_, Err(error)) => trace.note(format!("lines and objects have no names: {}", error.what())),
+        let offsets = match watched {
+            Watching::Since { python: Some(Err(why)), .. } => Err(why.clone()),
+            Watching::Since { python: Some(Ok(runtime)), .. } => offsets(zygote, version, *runtime),
+            _ => offsets(zygote, version, None),
+        };
+        match offsets {
+            Ok(offsets) => trace.read_python_with(offsets),
+            Err(why) => trace.note(format!("lines and objects have no names: {why}")),
         }
         Ok(trace)
     }
@@ -94,4 +97,10 @@ impl Watch {
         self.notes.push(format!("witness '{}' instead of '{given_up}', because {why}{raise}", self.witness));
         Ok(())
     }
+}
+
+/// How the `CPython` of a zygote is laid out, given the address of its `_PyRuntime`.
+fn offsets(zygote: u32, version: (u8, u8), runtime: Option<u64>) -> Result<Offsets, String> {
+    let memory = SharedMemory::open(zygote).map_err(|error| error.to_string())?;
+    Offsets::of_process(version, &memory, runtime).map_err(|error| error.what().to_owned())
 }

@@ -202,7 +202,11 @@ pub fn next_command(recording: &Recording, capture: Option<&Path>) -> String {
     match capture {
         Some(folder) => format!("forkprint report {} -o {target}", shell_word(&folder.to_string_lossy())),
         None if about.command.is_empty() => "forkprint --help".into(),
-        None => format!("{} -o {target}", about.command),
+        None => match about.command.split_once(" -- ") {
+            // What follows is for the measured program.
+            Some((ours, theirs)) => format!("{ours} -o {target} -- {theirs}"),
+            None => format!("{} -o {target}", about.command),
+        },
     }
 }
 

@@ -110,8 +110,9 @@ pub trait Runtime {
     /// Shows the agent around in the zygote, before anything is forked or watched: it may list the
     /// objects, and check that it reads frames as the runtime does.
     ///
-    /// `None` where the agent knows nothing of this runtime, or why it may not be believed.
-    fn meet_agent(&mut self, _agent: Inside, _library: &Path) -> Option<Result<(), String>> {
+    /// `None` where the agent knows nothing of this runtime; else the address of `CPython`'s `_PyRuntime`
+    /// where it exports one, or why the agent may not be believed.
+    fn meet_agent(&mut self, _agent: Inside, _library: &Path) -> Option<Result<Option<u64>, String>> {
         None
     }
 

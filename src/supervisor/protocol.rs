@@ -82,9 +82,9 @@ pub enum Watching {
     Since {
         /// It was asked to watch, and something forbade it: what, it says itself.
         refused: bool,
-        /// Whether frames and objects of the runtime can be read: `None` where it is no `CPython`, or
-        /// why not.
-        python: Option<std::result::Result<(), String>>,
+        /// Whether frames and objects of the runtime can be read, and the address of `_PyRuntime`:
+        /// `None` where it is no `CPython`, or why not.
+        python: Option<std::result::Result<Option<u64>, String>>,
     },
 }
 

@@ -117,8 +117,9 @@ for plain in plains:
     else:
         place(id(plain) + 16, "object Body", PLAIN, "__dict__")
         place(word(id(plain.__dict__) + 40), "buffer Body", "dict", "values")
-place(shared, "buffer Refcount", PLAIN, "dk_refcnt")
-place(shared + (24 if VERSION < (3, 11) else 16), "buffer Body", PLAIN, "dk_usable")
+sharer = "dict" if VERSION < (3, 11) else "type"
+place(shared, "buffer Refcount", sharer, "dk_refcnt")
+place(shared + (24 if VERSION < (3, 11) else 16), "buffer Body", sharer, "dk_usable")
 
 # Types and code objects.
 for ty in (Point, Wide, Product, Product.Plain):
@@ -213,10 +214,24 @@ def full_name(ty):
 everything = gc.get_objects()
 everything += gc.get_referents(*everything)
 everything = list({id(thing): thing for thing in everything}.values())
-objects = [[id(thing), full_name(type(thing))] for thing in everything]
+objects = [[id(thing), full_name(type(thing))] for thing in everything[::5]]
 
-told = json.dumps({"places": places, "freed": freed, "objects": objects}) + "\n"
-del places[:]
+
+# Floats that wait to be used again; the keys of dicts that do.
+floats, empty = [float(number) for number in range(60)], [{1: 2} for _ in range(60)]
+waiting_floats = [id(number) for number in floats[:59]]
+waiting_keys = [word(id(values) + 32) for values in empty]
+
+waiting_blocks = waiting_floats + waiting_keys
+libc.__errno_location.restype = ctypes.c_void_p
+place(libc.__errno_location(), "library", None, "thread-local")
+place(libc.pthread_self() + 16, "library", None, "thread-local")
+gaps = [libc.malloc(5_000) for _ in range(400)]
+told = json.dumps({"places": places, "freed": freed, "waiting": waiting_blocks, "gaps": gaps[1:-1:2], "objects": objects}) + "\n"
+libc.free.restype, libc.free.argtypes = None, [ctypes.c_void_p]
+for gap in gaps[1:-1:2]:
+    libc.free(gap)
+del places[:], floats[:], empty[:]
 libc.forkprint_agent_configure(int(os.environ["FORKPRINT_TEST_SOCKET"]))
 ctypes.PyDLL(None).forkprint_agent_census()
 os.write(1, told.encode()) == len(told.encode()) or sys.exit("half a line")

@@ -73,7 +73,7 @@ pub fn number(value: &Value) -> u64 {
 
 /// Starts an interpreter of each version that is installed.
 pub fn every_zygote(script: &str) -> impl Iterator<Item = Zygote> {
-    KNOWN.filter_map(move |minor| {
+    KNOWN.rev().filter_map(move |minor| {
         let program = installed(minor);
         if program.is_none() {
             skip(format!("no CPython 3.{minor} on this machine"));

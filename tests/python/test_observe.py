@@ -1,3 +1,4 @@
+import gc
 import os
 import pickle
 import subprocess
@@ -28,9 +29,12 @@ def test_objects_are_found_in_arenas():
     assert len(strings) == 200_000
 
 
-def test_looking_at_a_worker_does_not_break_its_pages(worker):
+def test_looking_at_a_worker_does_not_break_its_pages(worker, request):
     strings = [f"string-{number}" for number in range(100_000)]
     pid = worker()
+    # A collection in this process, the zygote, would leave the worker alone with what it wrote.
+    gc.disable()
+    request.addfinalizer(gc.enable)
     forkprint.snapshot(pid)
     before = forkprint.family().workers[0]
     for _ in range(3):

@@ -45,6 +45,30 @@ def test_a_run_finds_what_a_loop_breaks(workload):
         assert worker.uncompared_zygote_only <= worker.uncompared
 
 
+def test_a_run_says_who_wrote_and_why(workload):
+    path = workload(STRINGS)
+    recording = forkprint.run(path, workers=2)
+    sums = recording.reconciliation
+    assert sums.broken == sums.explained + sums.kernel_writes + sums.floor + sums.unexplained
+    if recording.witness == "none":
+        pytest.skip("writes cannot be witnessed here")
+    assert sums.unexplained <= sums.broken // 100 + 4 and sums.lost_samples == 0
+    explained = recording.explained
+    assert "reference counts" in explained.headline
+    line = explained.by_line[0]
+    with open(path) as file:
+        source = file.read().splitlines()
+    assert source[line.line - 1].strip() == "for string in strings: pass"
+    assert (line.function, line.cause) == ("iterate", "refcount") and line.share > 80
+    assert explained.by_field[0].name == "str.ob_refcnt"
+    assert explained.by_owner[0].name.endswith(".strings[*]")
+    assert line.name in repr(explained)
+    untraced = forkprint.run(path, workers=2, witness="none")
+    assert untraced.witness == "none" and untraced.explained.by_line == ()
+    with pytest.raises(forkprint.ForkprintError, match="no witness of breaks"):
+        forkprint.run(path, witness="crystal ball")
+
+
 def size(pages):
     return f"{pages * 4096 / MIB:.1f} MiB"
 

@@ -27,7 +27,7 @@ impl Area {
             return None;
         }
         // SAFETY: the name ends in NUL.
-        let fd = unsafe { sys::memfd_create(c"forkprint".as_ptr(), sys::MFD_CLOEXEC) };
+        let fd = unsafe { sys::memfd_create(c"forkprint".as_ptr(), sys::MFD_SEALABLE) };
         if fd < 0 {
             return None;
         }

@@ -1,6 +1,7 @@
 //! Begins to watch: once in the zygote, and in every worker, before `fork()` returns there.
 
 use crate::area::Area;
+use crate::frame_layout::FrameLayout;
 use crate::output;
 use crate::perf;
 use crate::signals;
@@ -28,12 +29,20 @@ pub unsafe extern "C" fn forkprint_agent_configure(socket: c_int) -> c_int {
     // SAFETY: a system call on a descriptor number.
     let own = unsafe { sys::fcntl(socket, sys::F_DUPFD_CLOEXEC, LEAST_DESCRIPTOR) };
     // SAFETY: as above; the limit of descriptors may be below our number.
-    state.socket = if own >= 0 { own } else { unsafe { sys::fcntl(socket, sys::F_DUPFD_CLOEXEC, 3) } };
-    state.socket_identity = sys::identity(state.socket);
-    // SAFETY: a system call on a number. Not later: it reads files, and may allocate.
-    state.processors = unsafe { sys::sysconf(sys::SC_NPROCESSORS_CONF) }.max(1) as c_int;
+    state.use_socket(if own >= 0 { own } else { unsafe { sys::fcntl(socket, sys::F_DUPFD_CLOEXEC, 3) } });
     crate::python::learn_version(state);
     state.socket
+}
+
+/// Says how frames are laid out, for a `CPython` that publishes it.
+///
+/// # Safety
+///
+/// `layout` must be one, and no other thread may use the library meanwhile.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn forkprint_agent_frames(layout: *const FrameLayout) {
+    // SAFETY: promised by the caller.
+    unsafe { state::get_mut().frames = Some(*layout) };
 }
 
 /// Watches the calling process, and every process that it forks from now on, though not what those
@@ -70,12 +79,7 @@ pub unsafe extern "C" fn forkprint_agent_pause() {
 unsafe extern "C" fn in_child() {
     // SAFETY: a new process has one thread.
     let state = unsafe { state::get_mut() };
-    // What the parent's events write to is the parent's, and so is the stack of its handler.
-    if let Some(area) = Area::of(core::mem::replace(&mut state.area, core::ptr::null_mut()))
-        && leave_signal_stack(state, area)
-    {
-        area.discard();
-    }
+    forget_parent(state);
     if state.watching {
         arm();
     }
@@ -83,9 +87,18 @@ unsafe extern "C" fn in_child() {
     state.watching = false;
 }
 
+/// In a new process: what the parent's events write to is the parent's, and so is the stack of its handler.
+pub fn forget_parent(state: &mut State) {
+    if let Some(area) = state.take_area()
+        && leave_signal_stack(state, area)
+    {
+        area.discard();
+    }
+}
+
 /// Makes the area, the events and the handler, and tells the supervisor. False: something was refused,
 /// which it was told, and the process is as it was.
-fn arm() -> bool {
+pub fn arm() -> bool {
     let Some((area, descriptor)) = Area::create() else {
         output::refuse(Message::STAGE_AREA);
         return false;
@@ -104,24 +117,35 @@ fn arm() -> bool {
     }
     if armed.is_err() {
         // SAFETY: see `in_child`; in the zygote, `watch` is called by its only user.
-        disarm(unsafe { state::get_mut() }, area);
+        undo(unsafe { state::get_mut() }, area);
     }
     armed.is_ok()
 }
 
 /// Leaves everything as it was before an attempt to arm.
-fn disarm(state: &mut State, area: Area) {
+fn undo(state: &mut State, area: Area) {
     state.area = core::ptr::null_mut();
     if state.armed {
         state.armed = false;
         signals::uninstall(&state.user_action);
     }
-    let rings = area.rings();
     // SAFETY: a page of the area, and rings that were mapped into this process.
-    unsafe { (&mut *rings).unmap() };
+    unsafe { (&mut *area.rings()).unmap() };
     if leave_signal_stack(state, area) {
         area.discard();
     }
+}
+
+/// Stops watching this process, if it is watched: its events go with the last mapping of their rings.
+/// The handler stays, and passes on what is not ours.
+pub fn disarm() {
+    // SAFETY: as for `arm`.
+    let state = unsafe { state::get_mut() };
+    let Some(area) = state.take_area() else { return };
+    leave_signal_stack(state, area);
+    // SAFETY: the rings of an armed area are mapped, and read by nobody but the handler, which finds
+    // no area any more.
+    unsafe { (&mut *area.rings()).unmap() };
 }
 
 fn arm_into(area: Area, descriptors: &mut [c_int; MOST_RINGS + 1]) -> Result<(), u32> {
@@ -129,6 +153,10 @@ fn arm_into(area: Area, descriptors: &mut [c_int; MOST_RINGS + 1]) -> Result<(),
     let state = unsafe { state::get_mut() };
     // SAFETY: a page of a new area, which is all zeros: no rings, at null addresses.
     let rings = unsafe { &mut *area.rings() };
+    if state.processors == 0 {
+        // SAFETY: a system call on a number. Once, in the zygote: it reads files, and may allocate.
+        state.processors = unsafe { sys::sysconf(sys::SC_NPROCESSORS_CONF) }.max(1) as c_int;
+    }
     let with_kernel = open_events(state.processors, descriptors)?;
     let events = descriptors[1..].iter().take_while(|&&event| event >= 0).count();
     map_rings(&descriptors[1..=events], rings)?;
@@ -181,10 +209,11 @@ fn open_events(processors: c_int, descriptors: &mut [c_int; MOST_RINGS + 1]) -> 
             event = perf::open(processor, false);
         }
         // A processor that is switched off has no event.
-        if event < 0 && sys::errno() == sys::ENODEV {
+        if event == -sys::ENODEV {
             continue;
         }
         if event < 0 {
+            sys::set_errno(-event);
             return Err(Message::STAGE_EVENT);
         }
         descriptors[next] = event;

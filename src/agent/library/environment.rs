@@ -1,10 +1,10 @@
 //! Leaves no trace in the environment: runs before the program, when the library is loaded.
 
+use crate::sys;
 use crate::wire::RESTORE;
 use core::ffi::{CStr, c_char, c_int};
 
 unsafe extern "C" {
-    fn getenv(name: *const c_char) -> *const c_char;
     fn setenv(name: *const c_char, value: *const c_char, overwrite: c_int) -> c_int;
     fn unsetenv(name: *const c_char) -> c_int;
 }
@@ -21,7 +21,7 @@ extern "C" fn restore() {
     // SAFETY: names and values end in NUL; the program has not begun, so nobody else reads the
     // environment. `setenv` copies the value.
     unsafe {
-        let before = getenv(RESTORE_NAME.as_ptr());
+        let before = sys::getenv(RESTORE_NAME.as_ptr());
         if before.is_null() {
             return;
         }

@@ -52,7 +52,10 @@ pub unsafe extern "C" fn on_trap(signal: c_int, info: *mut c_void, context: *mut
             log(state, area, address, late, &*registers);
         }
     }
-    sys::set_errno(errno);
+    // To write it, even as it was, would break its page.
+    if sys::errno() != errno {
+        sys::set_errno(errno);
+    }
 }
 
 /// Moves what the rings hold to the log, so that they never fill up while signals arrive.

@@ -16,6 +16,7 @@ mod handler;
 mod output;
 mod perf;
 mod python;
+mod recorded;
 mod signal_names;
 mod signals;
 mod stacks;

@@ -60,7 +60,7 @@ struct Attributes {
     sig_data: u64,
 }
 
-/// Opens the event of one processor, switched off. Negative: failed, see errno.
+/// Opens the event of one processor, switched off. Gives `-errno` when refused.
 pub fn open(processor: c_int, with_kernel: bool) -> c_int {
     let exclude = if with_kernel { 0 } else { EXCLUDE_KERNEL };
     let attributes = Attributes {

@@ -9,10 +9,38 @@ use core::ffi::{CStr, c_char, c_int, c_long, c_void};
 
 type Object = *mut c_void;
 
+/// Functions of the C API, found when they are needed: a process without Python has none.
+mod api {
+    use super::{Object, c_char, c_int, c_long};
+
+    pub type ModuleCreate = unsafe extern "C" fn(*mut super::ModuleDefinition, c_int) -> Object;
+    pub type LongAsLong = unsafe extern "C" fn(Object) -> c_long;
+    pub type BuildValue = unsafe extern "C" fn(*const c_char, ...) -> Object;
+    pub type ListNew = unsafe extern "C" fn(isize) -> Object;
+    pub type ListAppend = unsafe extern "C" fn(Object, Object) -> c_int;
+    pub type Check = unsafe extern "C" fn() -> c_int;
+    pub type GetFrame = unsafe extern "C" fn() -> Object;
+    pub type OfFrame = unsafe extern "C" fn(Object) -> Object;
+    pub type DecRef = unsafe extern "C" fn(Object);
+}
+
+/// Calls a function of the C API by name.
+macro_rules! call {
+    ($kind:ty, $name:literal, $($argument:expr),*) => {{
+        let address = crate::sys::symbol($name);
+        debug_assert!(!address.is_null());
+        // SAFETY: the function has this type in every CPython since 3.2, and Python itself called us.
+        unsafe { core::mem::transmute::<*mut c_void, $kind>(address)($($argument),*) }
+    }};
+}
+
 /// Learns the version and looks up the two functions of the frame walk.
 pub fn learn_version(state: &mut State) {
     let Some((major, minor)) = version() else { return };
     state.frames = frame_layout::of_version(major, minor);
+    if state.frames.is_none() {
+        return;
+    }
     state.python_minor = u32::from(minor);
     state.this_thread_state = getter(c"PyGILState_GetThisThreadState");
     state.running_thread_state = getter(c"_PyThreadState_UncheckedGet");
@@ -32,6 +60,40 @@ fn version() -> Option<(u8, u8)> {
         CStr::from_ptr(get())
     };
     crate::version::parse(text.to_bytes())
+}
+
+/// Whether this is a thread of Python that may use objects.
+pub fn holds_gil(state: &State) -> bool {
+    let known = state.python_minor > 0 && arm::function(c"PyGILState_Check").is_some();
+    known && call!(api::Check, c"PyGILState_Check",) != 0
+}
+
+/// Whether frames are where the layout says, asked of Python itself. The GIL must be held.
+pub fn frames_agree(state: &State) -> bool {
+    let mut stack = Stack::empty();
+    let _ = walk::walk(state, &mut stack);
+    let mut frame = call!(api::GetFrame, c"PyEval_GetFrame",);
+    // What PyEval_GetFrame gives is borrowed, what PyFrame_GetBack gives is owned.
+    let mut owned = false;
+    let mut agree = stack.count > 0;
+    for seen in &stack.frames[..stack.count] {
+        if frame.is_null() {
+            return false;
+        }
+        let code = call!(api::OfFrame, c"PyFrame_GetCode", frame);
+        agree &= code as u64 == seen.code;
+        call!(api::DecRef, c"Py_DecRef", code);
+        let back = call!(api::OfFrame, c"PyFrame_GetBack", frame);
+        if owned {
+            call!(api::DecRef, c"Py_DecRef", frame);
+        }
+        (frame, owned) = (back, true);
+    }
+    if frame.is_null() {
+        return agree;
+    }
+    call!(api::DecRef, c"Py_DecRef", frame);
+    agree && stack.cut
 }
 
 #[repr(C)]
@@ -95,28 +157,6 @@ const fn method(
     doc: &'static CStr,
 ) -> Method {
     Method { name: name.as_ptr(), function: Some(function), flags, doc: doc.as_ptr() }
-}
-
-/// Functions of the C API, found when they are needed: a process without Python has none.
-mod api {
-    use super::{Object, c_char, c_int, c_long};
-
-    pub type ModuleCreate = unsafe extern "C" fn(*mut super::ModuleDefinition, c_int) -> Object;
-    pub type LongAsLong = unsafe extern "C" fn(Object) -> c_long;
-    pub type BuildValue = unsafe extern "C" fn(*const c_char, ...) -> Object;
-    pub type ListNew = unsafe extern "C" fn(isize) -> Object;
-    pub type ListAppend = unsafe extern "C" fn(Object, Object) -> c_int;
-    pub type DecRef = unsafe extern "C" fn(Object);
-}
-
-/// Calls a function of the C API by name.
-macro_rules! call {
-    ($kind:ty, $name:literal, $($argument:expr),*) => {{
-        let address = crate::sys::symbol($name);
-        debug_assert!(!address.is_null());
-        // SAFETY: the function has this type in every CPython since 3.2, and Python itself called us.
-        unsafe { core::mem::transmute::<*mut c_void, $kind>(address)($($argument),*) }
-    }};
 }
 
 fn none() -> Object {

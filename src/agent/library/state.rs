@@ -1,7 +1,9 @@
 //! The few variables of the library. They stand together, so that they share one page.
 
+use crate::area::Area;
 use crate::frame_layout::FrameLayout;
-use crate::sys::{SigAction, SignalStack};
+use crate::recorded::Recorded;
+use crate::sys::{self, SigAction, SignalStack};
 use core::cell::UnsafeCell;
 
 pub type GetThreadState = unsafe extern "C" fn() -> *mut u8;
@@ -34,6 +36,8 @@ pub struct State {
     pub this_thread_state: Option<GetThreadState>,
     /// `_PyThreadState_UncheckedGet`: the thread state that holds the GIL (3.12 and later: if it is ours).
     pub running_thread_state: Option<GetThreadState>,
+    /// What record mode knows.
+    pub recorded: Recorded,
 }
 
 /// The rings of the events of this process, one a processor. Kept in the area.
@@ -43,12 +47,25 @@ pub struct Rings {
     pub at: [*mut u8; crate::wire::MOST_RINGS],
 }
 
+impl State {
+    /// Speaks to the supervisor over this socket from now on; -1: not at all.
+    pub fn use_socket(&mut self, socket: i32) {
+        self.socket = socket;
+        self.socket_identity = sys::identity(socket);
+    }
+
+    /// Takes the area away: the handler finds none any more.
+    pub fn take_area(&mut self) -> Option<Area> {
+        Area::of(core::mem::replace(&mut self.area, core::ptr::null_mut()))
+    }
+}
+
 impl Rings {
     /// Unmaps them all: no event may be on.
     pub fn unmap(&mut self) {
         for &ring in &self.at[..self.count] {
             // SAFETY: a mapping of ours, which nobody uses.
-            unsafe { crate::sys::munmap(ring.cast(), (self.pages + 1) * 4096) };
+            unsafe { sys::munmap(ring.cast(), (self.pages + 1) * 4096) };
         }
         self.count = 0;
     }
@@ -74,6 +91,7 @@ static STATE: Cell = Cell(UnsafeCell::new(State {
     python_minor: 0,
     this_thread_state: None,
     running_thread_state: None,
+    recorded: Recorded::NO,
 }));
 
 /// The state, to be read.

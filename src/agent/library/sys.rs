@@ -8,7 +8,8 @@ pub const MAP_SHARED: c_int = 1;
 pub const MAP_ANONYMOUS: c_int = 0x20;
 pub const MAP_NORESERVE: c_int = 0x4000;
 pub const MADV_POPULATE_WRITE: c_int = 23;
-pub const MFD_CLOEXEC: c_uint = 1;
+/// `MFD_CLOEXEC` and `MFD_ALLOW_SEALING`: the supervisor lets nobody make the memory smaller.
+pub const MFD_SEALABLE: c_uint = 3;
 pub const F_DUPFD_CLOEXEC: c_int = 1030;
 pub const CLOCK_MONOTONIC: c_int = 1;
 pub const SIGTRAP: c_int = 5;
@@ -29,8 +30,20 @@ pub const EINVAL: c_int = 22;
 pub const EFBIG: c_int = 27;
 pub const RLIMIT_FSIZE: c_int = 1;
 pub const RLIMIT_AS: c_int = 9;
+pub const AF_UNIX: c_int = 1;
+pub const SOCK_SEQPACKET: c_int = 5;
+pub const SOCK_CLOEXEC: c_int = 0o2_000_000;
+pub const SYS_POLL: c_long = 7;
+pub const SYS_KILL: c_long = 62;
+pub const SYS_EXIT_GROUP: c_long = 231;
+pub const SYS_CLOSE_RANGE: c_long = 436;
 const SYS_FSTAT: c_long = 5;
+const SYS_CLONE: c_long = 56;
+/// `waitpid` for children that end without a signal too.
+pub const WALL: c_int = 0x4000_0000;
+const SIG_SETMASK: c_int = 2;
 const SYS_RT_SIGPROCMASK: c_long = 14;
+const SYS_MADVISE: c_long = 28;
 const SYS_GETTID: c_long = 186;
 const SYS_PERF_EVENT_OPEN: c_long = 298;
 const RTLD_DEFAULT: *mut c_void = core::ptr::null_mut();
@@ -88,12 +101,31 @@ impl SignalStack {
     pub const NONE: Self = Self { base: core::ptr::null_mut(), flags: Self::SS_DISABLE, size: 0 };
 }
 
+/// `struct pollfd`.
+#[repr(C)]
+pub struct PollFd {
+    pub fd: c_int,
+    pub events: i16,
+    pub revents: i16,
+}
+
 unsafe extern "C" {
+    pub fn getenv(name: *const c_char) -> *const c_char;
+    pub fn on_exit(function: extern "C" fn(c_int, *mut c_void), argument: *mut c_void) -> c_int;
+    pub fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int;
+    pub fn connect(socket: c_int, address: *const c_void, length: u32) -> c_int;
+    pub fn recv(socket: c_int, buffer: *mut c_void, length: usize, flags: c_int) -> isize;
+    pub fn clone(
+        function: extern "C" fn(*mut c_void) -> c_int,
+        stack: *mut c_void,
+        flags: c_int,
+        argument: *mut c_void,
+        ...
+    ) -> c_int;
     pub fn _exit(code: c_int) -> !;
     pub fn syscall(number: c_long, ...) -> c_long;
     pub fn mmap(at: *mut c_void, len: usize, prot: c_int, flags: c_int, fd: c_int, offset: i64) -> *mut c_void;
     pub fn munmap(at: *mut c_void, len: usize) -> c_int;
-    pub fn madvise(at: *mut c_void, len: usize, advice: c_int) -> c_int;
     pub fn memfd_create(name: *const c_char, flags: c_uint) -> c_int;
     #[link_name = "ftruncate"]
     fn set_length(fd: c_int, len: i64) -> c_int;
@@ -103,7 +135,6 @@ unsafe extern "C" {
     pub fn fcntl(fd: c_int, command: c_int, ...) -> c_int;
     pub fn sendmsg(fd: c_int, message: *const MessageHeader, flags: c_int) -> isize;
     pub fn getpid() -> c_int;
-    pub fn fork() -> c_int;
     pub fn waitpid(pid: c_int, status: *mut c_int, options: c_int) -> c_int;
     pub fn raise(signal: c_int) -> c_int;
     pub fn prctl(option: c_int, ...) -> c_int;
@@ -143,30 +174,69 @@ pub fn monotonic_nanos() -> u64 {
     now.seconds as u64 * 1_000_000_000 + now.nanos as u64
 }
 
-pub fn thread_id() -> u32 {
-    // SAFETY: a system call without arguments.
-    unsafe { syscall(SYS_GETTID) as u32 }
+/// A system call, without the C library: it gives `-errno`, and leaves `errno` alone. That variable
+/// stands on a page of its thread, which writing to it would break.
+///
+/// # Safety
+///
+/// As for the system call.
+unsafe fn call(number: c_long, [a, b, c, d, e]: [usize; 5]) -> isize {
+    let result;
+    // SAFETY: the kernel clobbers rcx and r11 only; what it does to memory is promised by the caller.
+    unsafe {
+        core::arch::asm!(
+            "syscall",
+            inlateout("rax") number => result,
+            in("rdi") a, in("rsi") b, in("rdx") c, in("r10") d, in("r8") e,
+            lateout("rcx") _, lateout("r11") _,
+            options(nostack),
+        );
+    }
+    result
 }
 
-/// Opens a performance event on the calling process, for one processor. Negative: failed, see errno.
+pub fn thread_id() -> u32 {
+    // SAFETY: a system call without arguments.
+    unsafe { call(SYS_GETTID, [0; 5]) as u32 }
+}
+
+/// Opens a performance event on the calling process, for one processor. Gives `-errno` when refused.
 pub fn perf_event_open(attributes: *const c_void, processor: c_int, flags: u64) -> c_int {
+    const NO_GROUP: usize = usize::MAX;
+    let arguments = [attributes as usize, 0, processor as usize, NO_GROUP, flags as usize];
     // SAFETY: `attributes` is a perf_event_attr of the size that it names.
-    unsafe { syscall(SYS_PERF_EVENT_OPEN, attributes, 0, processor, -1, flags) as c_int }
+    unsafe { call(SYS_PERF_EVENT_OPEN, arguments) as c_int }
+}
+
+/// Forks without the fork handlers of the program, and of ours: for a child that only reads. Also works
+/// within such a handler. The child ends without a signal, and only a [`WALL`] waits for it: the program
+/// never learns of it.
+pub fn fork_plainly() -> c_int {
+    // SAFETY: as fork; the caller keeps the child from returning into the program.
+    let child = unsafe { call(SYS_CLONE, [0; 5]) };
+    if child < 0 {
+        set_errno(-child as c_int);
+    }
+    child as c_int
+}
+
+/// Blocks the signals of a set, and only those. Returns the set before.
+pub fn block_signals(set: u64) -> u64 {
+    let mut before = 0_u64;
+    let (set, old) = ((&raw const set) as usize, (&raw mut before) as usize);
+    // SAFETY: two sets of eight bytes, as the kernel has them.
+    unsafe { call(SYS_RT_SIGPROCMASK, [SIG_SETMASK as usize, set, old, 8, 0]) };
+    before
 }
 
 /// Whether eight bytes at an aligned address may be read, without the risk of a fault.
 ///
 /// The kernel copies the set before it refuses the operation: EFAULT tells that it could not.
 pub fn readable(aligned: u64) -> bool {
-    const NO_OPERATION: c_int = -1;
-    let before = errno();
+    const NO_OPERATION: usize = usize::MAX;
     // SAFETY: the kernel only reads eight bytes at the address, or says that it cannot.
-    let refused = unsafe {
-        syscall(SYS_RT_SIGPROCMASK, NO_OPERATION, aligned as *const c_void, core::ptr::null::<c_void>(), 8_usize)
-    };
-    let readable = refused < 0 && errno() == EINVAL;
-    set_errno(before);
-    readable
+    let refused = unsafe { call(SYS_RT_SIGPROCMASK, [NO_OPERATION, aligned as usize, 0, 8, 0]) };
+    refused == -(EINVAL as isize)
 }
 
 /// Changes the signal mask of the calling thread.
@@ -219,5 +289,5 @@ pub fn identity(fd: c_int) -> Option<(u64, u64)> {
 /// before 5.14 refuse; then the first touch takes one.
 pub fn populate(at: *mut u8, bytes: usize) {
     // SAFETY: changes no contents; the range is ours.
-    unsafe { madvise(at.cast(), bytes, MADV_POPULATE_WRITE) };
+    unsafe { call(SYS_MADVISE, [at as usize, bytes, MADV_POPULATE_WRITE as usize, 0, 0]) };
 }

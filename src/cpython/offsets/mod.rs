@@ -12,9 +12,13 @@ mod v3_12;
 mod v3_13;
 mod v3_9;
 
+use super::memory::Memory;
 use crate::error::{Error, Result};
 use frames::FrameLayout;
 use structs::Structs;
+
+/// The version that first publishes its offsets.
+const PUBLISHED_SINCE: (u8, u8) = (3, 13);
 
 /// The versions whose headers were read, for messages.
 const KNOWN: &str = "CPython 3.9 to 3.13";
@@ -105,6 +109,17 @@ pub struct DictOffsets {
 }
 
 impl Offsets {
+    /// The offsets of a process: those that it publishes at its `_PyRuntime`, from 3.13 on, else those
+    /// of its version's headers.
+    pub fn of_process(version: (u8, u8), memory: &dyn Memory, runtime: Option<u64>) -> Result<Self> {
+        match runtime {
+            Some(runtime) if version >= PUBLISHED_SINCE => {
+                Self::read(memory, runtime).or_else(|error| Self::of_version(version).map_err(|_| error))
+            }
+            _ => Self::of_version(version),
+        }
+    }
+
     /// The offsets of a version, from its headers.
     ///
     /// Later versions than 3.13 are refused: read theirs from the process, with [`Offsets::read`].

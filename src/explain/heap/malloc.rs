@@ -5,6 +5,7 @@ use crate::cpython::memory::Memory;
 use crate::family::Vma;
 use crate::units::PAGE_SIZE;
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 
 /// `HEAP_MAX_SIZE`: heaps of arenas begin at its multiples.
 const HEAP_BYTES: u64 = 64 << 20;
@@ -32,46 +33,36 @@ struct Stretch {
 }
 
 impl Malloc {
-    /// Whether an address in an anonymous area is malloc's. `in_pool` says which pages are pymalloc's:
-    /// no chunk reaches over one of them.
-    pub fn owns(
-        &mut self,
-        memory: &dyn Memory,
-        area: &Vma,
-        address: u64,
-        in_pool: &mut dyn FnMut(u64) -> bool,
-    ) -> bool {
-        self.in_heap(memory, address) || self.in_mapped_chunk(memory, area, address, in_pool)
-    }
-
-    fn in_heap(&mut self, memory: &dyn Memory, address: u64) -> bool {
+    /// Whether an address is in the heap of an arena.
+    pub fn in_heap(&mut self, memory: &dyn Memory, address: u64) -> bool {
         let base = address - address % HEAP_BYTES;
         let end = self.heaps.entry(base).or_insert_with(|| heap_end(memory, base));
         end.is_some_and(|end| address < end)
     }
 
-    /// Looks for the beginning of a chunk, from the page of the address downwards.
-    fn in_mapped_chunk(
+    /// The chunk with a mapping of its own at an address in an anonymous area. `in_pool` says which
+    /// pages are pymalloc's: no chunk reaches over one of them.
+    pub fn mapped_chunk(
         &mut self,
         memory: &dyn Memory,
         area: &Vma,
         address: u64,
         in_pool: &mut dyn FnMut(u64) -> bool,
-    ) -> bool {
+    ) -> Option<Range<u64>> {
         let last = address - address % PAGE_SIZE;
         let lowest = area.start.address().max(last.saturating_sub(MAX_PAGES * PAGE_SIZE));
         let mut page = last;
         let empty_from = loop {
-            if let Some(known) = self.stretch_at(page) {
+            if let Some((start, known)) = self.stretch_at(page) {
                 if page == last {
-                    return known.chunk;
+                    return known.chunk.then_some(start..known.end);
                 }
                 break known.end;
             }
             if let Some(end) = mapped_chunk_end(memory, area, page) {
                 self.stretches.insert(page, Stretch { end, chunk: true });
                 if address < end {
-                    return true;
+                    return Some(page..end);
                 }
                 break end;
             }
@@ -81,12 +72,12 @@ impl Malloc {
             page -= PAGE_SIZE;
         };
         self.stretches.insert(empty_from, Stretch { end: last + PAGE_SIZE, chunk: false });
-        false
+        None
     }
 
-    fn stretch_at(&self, page: u64) -> Option<Stretch> {
-        let (_, stretch) = self.stretches.range(..=page).next_back()?;
-        (page < stretch.end).then_some(*stretch)
+    fn stretch_at(&self, page: u64) -> Option<(u64, Stretch)> {
+        let (start, stretch) = self.stretches.range(..=page).next_back()?;
+        (page < stretch.end).then_some((*start, *stretch))
     }
 }
 
@@ -138,7 +129,12 @@ mod tests {
         let header = [(START + 4096 + 8, (1000 * 4096) | MAPPED)];
         let memory = words(&header, &reads);
         let (mut malloc, area) = (Malloc::default(), area(2000));
-        let mut owns = |page: u64| malloc.owns(&memory, &area, START + page * 4096 + 100, &mut |_| false);
+        let chunk = START + 4096..START + 1001 * 4096;
+        let mut owns = |page: u64| {
+            let found = malloc.mapped_chunk(&memory, &area, START + page * 4096 + 100, &mut |_| false);
+            assert!(found.is_none() || found == Some(chunk.clone()));
+            found.is_some()
+        };
         assert!(owns(1000));
         let first = reads.replace(0);
         assert!(owns(1) && owns(500) && !owns(0) && !owns(1001) && !owns(1999));
@@ -152,7 +148,8 @@ mod tests {
         let header = [(START + 8, (10 * 4096) | MAPPED)];
         let memory = words(&header, &reads);
         let owns = |area: &Vma, pool: u64| {
-            Malloc::default().owns(&memory, area, START + 5 * 4096, &mut |page| page == START + pool * 4096)
+            let mut in_pool = |page| page == START + pool * 4096;
+            Malloc::default().mapped_chunk(&memory, area, START + 5 * 4096, &mut in_pool).is_some()
         };
         assert!(owns(&area(10), 8));
         assert!(!owns(&area(10), 3));

@@ -5,10 +5,13 @@
 //! speak they must agree: what one of them contradicts is [`Place::Unknown`].
 
 mod areas;
+mod chunks;
+mod frames;
+mod free_lists;
 mod malloc;
 mod python;
-mod shared_keys;
 mod stacks;
+mod thread_local;
 mod types;
 
 use super::Place;
@@ -19,6 +22,7 @@ use crate::cpython::memory::Memory;
 use crate::cpython::offsets::Offsets;
 use crate::family::{Region, Vma};
 use areas::{Areas, Home};
+use chunks::FreeChunks;
 use malloc::Malloc;
 use python::Python;
 use stacks::Stacks;
@@ -34,6 +38,7 @@ pub struct Heap<'a> {
     stacks: Stacks,
     python: Option<Python<'a>>,
     malloc: Malloc,
+    free: Option<FreeChunks>,
 }
 
 /// What stood at an address at the fork.
@@ -80,6 +85,7 @@ impl<'a> Heap<'a> {
             stacks: Stacks::find(memory, areas),
             python,
             malloc: Malloc::default(),
+            free: None,
         }
     }
 
@@ -95,7 +101,7 @@ impl<'a> Heap<'a> {
                 self.in_tail(file, address).unwrap_or_else(|| self.in_anonymous_memory(area, address))
             }
             Home::Anonymous => self.in_anonymous_memory(area, address),
-            Home::Heap => self.in_c_heap(address),
+            Home::Heap => self.in_c_heap(area, address),
             Home::Stack => Site::nameless(Place::Stack),
             Home::Other => Site::nameless(Place::Unknown),
         }
@@ -139,17 +145,33 @@ impl<'a> Heap<'a> {
         {
             return site;
         }
+        if self.malloc.in_heap(self.memory, address) {
+            return self.unnamed_chunk();
+        }
         let python = &mut self.python;
         let in_pool = &mut |page| python.as_mut().is_some_and(|python| python.is_in_pool(page));
-        if self.malloc.owns(self.memory, area, address, in_pool) {
-            return self.unnamed_chunk();
+        if let Some(chunk) = self.malloc.mapped_chunk(self.memory, area, address, in_pool) {
+            let keys = self.python.as_ref().and_then(|python| python.keys_in_chunk(&chunk, address));
+            return keys.unwrap_or_else(|| self.unnamed_chunk());
+        }
+        if self.python.as_mut().is_some_and(|python| python.keeps_frames_at(area, address)) {
+            return Site::nameless(Place::Stack);
+        }
+        if thread_local::contains(self.memory, area, address) {
+            return Site { field: Some("thread-local".into()), ..Site::nameless(Place::LibraryData) };
         }
         Site::nameless(Place::Unknown)
     }
 
-    fn in_c_heap(&mut self, address: u64) -> Site {
+    fn in_c_heap(&mut self, heap: &Vma, address: u64) -> Site {
         let object = self.python.as_mut().and_then(|python| python.listed_at(address));
-        object.unwrap_or_else(|| self.unnamed_chunk())
+        let free = self.free.get_or_insert_with(|| FreeChunks::of_heap(self.memory, heap)).offset(address);
+        match (object, free) {
+            (Some(object), None) => object,
+            (None, Some(offset)) => Site::nameless(Place::FreeBlock { offset }),
+            (None, None) => self.unnamed_chunk(),
+            (Some(_), Some(_)) => Site::nameless(Place::Unknown),
+        }
     }
 
     /// Memory of malloc's in which no object is known: where all objects are known, there is none.

@@ -1,21 +1,31 @@
 //! Objects of `CPython`, and the buffers that they own.
 
 use super::Site;
-use super::shared_keys::SharedKeys;
+use super::frames;
+use super::free_lists::waits_for_use;
 use super::types::Types;
 use crate::cpython::blocks::{Block, Pools};
 use crate::cpython::census::{Census, Entry, Kind};
+use crate::cpython::dicts;
 use crate::cpython::fields::{
     Field, FieldClass, before_values, dict_keys_field, field_of, items_field, values_field,
 };
 use crate::cpython::memory::Memory;
 use crate::cpython::object::{ObjectAt, find_object};
 use crate::cpython::offsets::Offsets;
-use crate::cpython::types::TypeFlags;
+use crate::cpython::types::{Builtin, TypeFlags};
+
 use crate::explain::Place;
+use crate::family::Vma;
+use crate::units::PAGE_SIZE;
+use std::ops::Range;
 
 /// Sizes in a census end here: larger ones are not known.
 const GREATEST_SIZE: u64 = u32::MAX as u64;
+/// Bytes that malloc puts in front of a chunk's contents.
+const CHUNK_HEADER: u64 = 16;
+/// No keys are shared by more dicts.
+const MAX_SHARERS: u64 = 1 << 32;
 /// So many types of types are followed to `type`, which is its own type.
 const MAX_METATYPES: usize = 8;
 
@@ -26,13 +36,12 @@ pub(super) struct Python<'a> {
     census: Option<&'a Census>,
     types: Types,
     pools: Pools,
-    shared_keys: Option<SharedKeys>,
 }
 
 impl<'a> Python<'a> {
     pub fn new(memory: &'a dyn Memory, offsets: &Offsets, census: Option<&'a Census>) -> Self {
         let pools = Pools::new(offsets.version);
-        Self { memory, offsets: *offsets, census, types: Types::default(), pools, shared_keys: None }
+        Self { memory, offsets: *offsets, census, types: Types::default(), pools }
     }
 
     /// The address of `type`, which is in the interpreter's own data.
@@ -72,14 +81,38 @@ impl<'a> Python<'a> {
 
     /// The object or buffer that the census has at an address outside of the pools.
     pub fn listed_at(&mut self, address: u64) -> Option<Site> {
-        let entry = self.census?.at(address).filter(|entry| entry.size < GREATEST_SIZE);
-        match entry {
-            Some(entry) if entry.kind != Kind::Object || self.confirms(&entry) => {
-                Some(self.site_of(&entry, address))
-            }
-            Some(_) => Some(Site::nameless(Place::Unknown)),
-            None => self.in_shared_keys(address),
+        let entry = self.census?.at(address).filter(|entry| entry.size < GREATEST_SIZE)?;
+        if entry.kind == Kind::Object && !self.confirms(&entry) {
+            return Some(Site::nameless(Place::Unknown));
         }
+        Some(self.site_of(&entry, address))
+    }
+
+    /// The keys of a dict that fill a chunk of malloc with a mapping of its own. The census does not
+    /// reach the dict of all interned strings.
+    pub fn keys_in_chunk(&self, chunk: &Range<u64>, address: u64) -> Option<Site> {
+        let start = chunk.start + CHUNK_HEADER;
+        let offset = address.checked_sub(start)?;
+        let bytes = dicts::keys_bytes(self.memory, &self.offsets, start)?;
+        let fills =
+            start.checked_add(bytes)? <= chunk.end && chunk.end - start - bytes < PAGE_SIZE + CHUNK_HEADER;
+        let used = self.memory.word(start).is_some_and(|count| (1..MAX_SHARERS).contains(&count));
+        (fills && used).then(|| {
+            let (field, into_field) = dict_keys_field(&self.offsets, offset);
+            let place = Place::Buffer { class: field.class, into_field };
+            Site { place, ty: Some("dict".into()), field: Some(field.name), node: None }
+        })
+    }
+
+    /// Whether the frames of a thread are kept at an address in an anonymous area.
+    pub fn keeps_frames_at(&mut self, area: &Vma, address: u64) -> bool {
+        let Self { memory, offsets, types, .. } = self;
+        let mut is_code = |object: u64| {
+            let ty = object.checked_add(8).and_then(|at| memory.word(at));
+            let ty = ty.and_then(|ty| types.get(*memory, offsets, ty));
+            ty.is_some_and(|ty| ty.info.builtin == Some(Builtin::Code))
+        };
+        frames::contain(*memory, offsets, area, address, &mut is_code)
     }
 
     fn in_used_block(&mut self, block: (u64, u64), address: u64) -> Site {
@@ -118,8 +151,8 @@ impl<'a> Python<'a> {
     fn in_unlisted_block(&mut self, block: (u64, u64), address: u64) -> Site {
         match self.find(block) {
             Some(found) if found.alive => self.object(found.object, found.ty, address, None),
-            Some(_) => Site::nameless(Place::FreeBlock { offset: address - block.0 }),
-            None => self.in_shared_keys(address).unwrap_or_else(|| Site::nameless(Place::UnknownBlock)),
+            None if !waits_for_use(self.memory, &self.offsets, block) => Site::nameless(Place::UnknownBlock),
+            _ => Site::nameless(Place::FreeBlock { offset: address - block.0 }),
         }
     }
 
@@ -142,11 +175,6 @@ impl<'a> Python<'a> {
         };
         if entry.kind == Kind::Object {
             return self.object(entry.object, ty, address, Some(entry.node));
-        }
-        if entry.kind == Kind::Keys
-            && let Some(shared) = self.in_shared_keys(address)
-        {
-            return shared;
         }
         self.buffer(entry, ty, address)
     }
@@ -179,19 +207,5 @@ impl<'a> Python<'a> {
         };
         let place = Place::Buffer { class: field.class, into_field };
         Site { place, ty: Some(ty.name.clone()), field: Some(field.name), node: Some(entry.node) }
-    }
-
-    /// The keys that the instances of a type share: they are the type's.
-    fn in_shared_keys(&mut self, address: u64) -> Option<Site> {
-        let census = self.census?;
-        let keys = self
-            .shared_keys
-            .get_or_insert_with(|| SharedKeys::of_types(self.memory, &self.offsets, census))
-            .at(address)?;
-        let ty = self.types.get(self.memory, &self.offsets, keys.ty)?;
-        let (field, into_field) = dict_keys_field(&self.offsets, address - keys.start);
-        let place = Place::Buffer { class: field.class, into_field };
-        let node = census.at(keys.ty).filter(|entry| entry.object == keys.ty).map(|entry| entry.node);
-        Some(Site { place, ty: Some(ty.name.clone()), field: Some(field.name), node })
     }
 }

@@ -9,7 +9,7 @@ use crate::family::Vma;
 use std::ops::Range;
 
 /// `struct pthread` begins in the last so many bytes of a stack,
-const LAST_BYTES: usize = 4096;
+pub(super) const LAST_BYTES: usize = 4096;
 /// aligned to so many bytes.
 const ALIGNMENT: usize = 64;
 /// Sizes of stacks that are tried where an area has more than one: powers of two, of which these are the
@@ -47,19 +47,20 @@ fn stack(memory: &dyn Memory, guard: &Vma, area: &Vma) -> Option<Range<u64>> {
     let top = std::iter::once(end)
         .chain(sizes)
         .filter(|top| (start + LAST_BYTES as u64..=end).contains(top))
-        .find(|top| ends_with_a_thread(memory, *top))?;
+        .find(|top| thread_in(memory, top - LAST_BYTES as u64).is_some())?;
     Some(start..top)
 }
 
-/// Whether a `struct pthread` stands right before an address.
-fn ends_with_a_thread(memory: &dyn Memory, top: u64) -> bool {
-    let mut page = [0; LAST_BYTES];
-    let start = top - LAST_BYTES as u64;
-    memory.read(start, &mut page)
-        && (start..).step_by(ALIGNMENT).zip(page.chunks_exact(ALIGNMENT)).any(|(address, bytes)| {
-            let itself = address.to_le_bytes();
-            bytes.starts_with(&itself) && bytes[16..].starts_with(&itself)
-        })
+/// Where a `struct pthread` begins in the 4096 bytes at an address, if one does.
+pub(super) fn thread_in(memory: &dyn Memory, start: u64) -> Option<u64> {
+    let mut bytes = [0; LAST_BYTES];
+    memory.read(start, &mut bytes).then_some(())?;
+    let places = (start..).step_by(ALIGNMENT).zip(bytes.chunks_exact(ALIGNMENT));
+    let mut threads = places.filter(|(address, bytes)| {
+        let itself = address.to_le_bytes();
+        *address != 0 && bytes.starts_with(&itself) && bytes[16..].starts_with(&itself)
+    });
+    threads.next().map(|(address, _)| address)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Memory that a watched process shares with us, read only: of what it writes we believe nothing.
 
 use crate::error::{Context, Error, Result};
+use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use std::ffi::c_void;
 use std::num::NonZeroUsize;
@@ -22,7 +23,11 @@ unsafe impl Sync for SharedMapping {}
 
 impl SharedMapping {
     /// Maps `bytes` of a memfd, which must be that long.
+    ///
+    /// From then on nobody can make it smaller, which would end us on the next read (SIGBUS).
     pub fn map(memfd: &OwnedFd, bytes: usize) -> Result<Self> {
+        fcntl(memfd, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_SHRINK))
+            .doing("cannot seal memory of the agent")?;
         let length = nix::sys::stat::fstat(memfd).doing("cannot look at memory of the agent")?.st_size;
         if usize::try_from(length) != Ok(bytes) {
             return Err(Error::new("the agent's memory has another size")

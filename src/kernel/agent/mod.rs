@@ -6,25 +6,23 @@
 mod area;
 mod inside;
 mod memory;
+mod post;
 mod refused;
 mod watched;
 
 pub use inside::Inside;
 pub use memory::{CensusMemory, Plain};
+pub use post::{Caller, Heard, Letter, Post};
 pub use refused::Refused;
 pub use watched::{Stack, Watched};
 
-use crate::agent::wire::RESTORE;
-use crate::agent::wire::{MOST_RINGS, Message};
+use crate::agent::wire::{Message, RESTORE};
 use crate::agent::{FILE_NAME, LIBRARY};
 use crate::error::{Context, Error, Result};
 use crate::kernel::files::MoreFiles;
 use nix::errno::Errno;
-use nix::sys::socket::{
-    AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, socketpair,
-};
-use std::io::IoSliceMut;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
@@ -37,7 +35,7 @@ pub struct Agent {
     library: PathBuf,
     ours: OwnedFd,
     theirs: Option<OwnedFd>,
-    /// Reports that were read and not yet handed out.
+    /// Reports that were read elsewhere, or not yet handed out.
     kept: Vec<Report>,
 }
 
@@ -86,6 +84,17 @@ impl Agent {
         })
     }
 
+    /// The agent, if `LD_PRELOAD` can name it: a list, separated by colons and spaces.
+    pub fn that_can_be_named(self) -> Result<Self> {
+        if self.library.to_string_lossy().contains([':', ' ']) {
+            return Err(Error::new("the agent's path cannot be named in LD_PRELOAD")
+                .path(&self.library)
+                .why("it holds a colon or a space")
+                .fix("TMPDIR=/tmp"));
+        }
+        Ok(self)
+    }
+
     /// The library, to be named in `LD_PRELOAD`.
     pub fn library(&self) -> &Path {
         &self.library
@@ -118,33 +127,16 @@ impl Agent {
         Ok(found.and_then(|report| if let Report::Refused(refused) = report { Some(refused) } else { None }))
     }
 
+    /// Takes in what a process reported elsewhere, as in record mode.
+    pub fn deliver(&mut self, letter: Letter) {
+        self.kept.push(understand(letter).unwrap_or_else(Report::Unusable));
+    }
+
     fn next_report(&self) -> Result<Option<Report>> {
-        let mut bytes = [0; Message::BYTES];
-        let mut control = nix::cmsg_space!([RawFd; MOST_RINGS + 1]);
-        let mut vectors = [IoSliceMut::new(&mut bytes)];
-        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
-        let received = recvmsg::<()>(self.ours.as_raw_fd(), &mut vectors, Some(&mut control), flags);
-        let received = match received {
-            Ok(received) => received,
-            Err(Errno::EAGAIN | Errno::EINTR) => return Ok(None),
-            Err(errno) => return Err(Error::new("cannot hear the agent").why(errno)),
-        };
-        let length = received.bytes;
-        let descriptors: Vec<OwnedFd> = received
-            .cmsgs()
-            .map_err(|errno| Error::new("cannot take descriptors of the agent").why(errno))?
-            .filter_map(|message| match message {
-                ControlMessageOwned::ScmRights(descriptors) => Some(descriptors),
-                _ => None,
-            })
-            .flatten()
-            // SAFETY: the kernel has just made these descriptors for us; nobody else knows them.
-            .map(|descriptor| unsafe { OwnedFd::from_raw_fd(descriptor) })
-            .collect();
-        if length == 0 {
-            return Ok(None);
+        match Letter::receive(self.ours.as_fd())? {
+            Heard::Letter(letter) => Ok(Some(understand(letter).unwrap_or_else(Report::Unusable))),
+            Heard::Nothing | Heard::End => Ok(None),
         }
-        Ok(Some(understand(&bytes[..length], descriptors).unwrap_or_else(Report::Unusable)))
     }
 }
 
@@ -161,13 +153,9 @@ pub fn preload(command: &mut Command, library: &Path) {
 }
 
 /// Reads one message.
-fn understand(bytes: &[u8], descriptors: Vec<OwnedFd>) -> Result<Report> {
-    let word = |index: usize| {
-        let bytes = bytes.get(4 * index..4 * index + 4).and_then(|word| word.try_into().ok());
-        bytes.map(u32::from_ne_bytes).ok_or_else(|| Error::new("the agent sent half a message"))
-    };
-    let (kind, pid, errno, stage) = (word(0)?, word(1)?, word(2)?, word(3)?);
-    let mut descriptors = descriptors.into_iter();
+fn understand(letter: Letter) -> Result<Report> {
+    let Message { kind, pid, errno, stage } = letter.message;
+    let mut descriptors = letter.descriptors.into_iter();
     let mut first = || descriptors.next().ok_or_else(|| Error::new("the agent sent no memory").pid(pid));
     match kind {
         Message::ARMED => {
@@ -175,9 +163,7 @@ fn understand(bytes: &[u8], descriptors: Vec<OwnedFd>) -> Result<Report> {
             Watched::new(pid, &area, descriptors.collect()).map(|watched| Report::Armed(Box::new(watched)))
         }
         Message::CENSUS => Ok(Report::Census { pid, memory: CensusMemory::map(&first()?)? }),
-        Message::REFUSED => {
-            Ok(Report::Refused(Refused { pid, stage, errno: Errno::from_raw(errno.cast_signed()) }))
-        }
+        Message::REFUSED => Ok(Report::Refused(Refused { pid, stage, errno: Errno::from_raw(errno) })),
         kind => Err(Error::new("cannot understand the agent").pid(pid).why(format!("message {kind}"))),
     }
 }

@@ -45,6 +45,7 @@ impl Refused {
             Message::STAGE_RING => "the ring of a perf event",
             Message::STAGE_HANDLER => "a handler for SIGTRAP",
             Message::STAGE_CENSUS => "the census of its objects",
+            Message::STAGE_SIBLING => "a frozen sibling",
             Message::STAGE_PROCESSORS => return format!("there are more than {MOST_RINGS} processors"),
             _ => "the agent",
         };

@@ -116,7 +116,7 @@ impl Watched {
         events
     }
 
-    /// Maps the log as far as it was used: see [`Area::share`].
+    /// Maps the log as far as it was used, so that the kernel does not count it as the process alone's.
     pub fn share(&mut self) {
         self.area.share();
     }

@@ -2,12 +2,12 @@
 
 use super::watch::Watch;
 use crate::error::{Error, Result};
+use crate::family::Witness;
 use crate::family::recording::{About, Fate, Finding};
-use crate::kernel::spawn::signal_name;
 use crate::kernel::stop::StandStill;
+use crate::record::ending::fate;
 use crate::record::{Baseline, MeasureOptions, Measurement, Recording};
 use crate::servers::gunicorn::{AtFork, Event, Invocation, Master, Settings, Watcher};
-use nix::sys::wait::WaitStatus;
 use std::collections::BTreeSet;
 use std::fs;
 use std::time::{Duration, Instant};
@@ -59,8 +59,9 @@ impl Family {
             ..Baseline::default()
         };
         let trace = watch.begin(master.pid(), watcher, settings)?;
+        let watched_from_inside = trace.witness() == Witness::Sigtrap;
         let measurement = Measurement::begin(about, baseline, options, trace)?;
-        master.go()?;
+        master.go(watched_from_inside)?;
         let mut family = Self {
             master,
             measurement,
@@ -230,7 +231,7 @@ impl Family {
         else {
             return;
         };
-        let fate = fate(pid, status, &self.step);
+        let fate = fate(status, &self.step);
         self.ready.remove(&pid);
         self.measurement.worker_ended(u32::try_from(index).unwrap_or(u32::MAX), fate.clone());
         self.workers[index].fate = Some(fate);
@@ -253,16 +254,6 @@ fn threads(pid: u32) -> Result<usize> {
     fs::read_dir(&tasks)
         .map(Iterator::count)
         .map_err(|error| Error::new("cannot count the master's threads").path(tasks).why(error))
-}
-
-fn fate(pid: u32, status: i32, step: &str) -> Fate {
-    let step = step.to_owned();
-    let pid = nix::unistd::Pid::from_raw(pid.cast_signed());
-    match WaitStatus::from_raw(pid, status) {
-        Ok(WaitStatus::Exited(_, code)) => Fate::Exited { code, step },
-        Ok(WaitStatus::Signaled(_, signal, _)) => Fate::Killed { signal: signal.as_str().into(), step },
-        _ => Fate::Killed { signal: signal_name(status & 0x7f), step },
-    }
 }
 
 /// One finding for all workers that ended when they should not have. Status 0 is right for one that
@@ -294,13 +285,6 @@ fn deaths(workers: &[Worker], aging: bool) -> Option<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn wait_statuses_become_fates() {
-        assert_eq!(fate(7, 3 << 8, "1 request"), Fate::Exited { code: 3, step: "1 request".into() });
-        assert_eq!(fate(7, 9, "fork"), Fate::Killed { signal: "SIGKILL".into(), step: "fork".into() });
-        assert_eq!(fate(7, 0x8b, "fork"), Fate::Killed { signal: "SIGSEGV".into(), step: "fork".into() });
-    }
 
     #[test]
     fn only_workers_that_ended_too_early_are_found() {

@@ -31,10 +31,10 @@ impl Watch {
             agent: None,
             notes: weaker.into_iter().collect(),
         };
-        if witness == Witness::Sigtrap {
-            match Agent::prepare().and_then(can_be_named) {
+        if witness != Witness::None {
+            match Agent::prepare().and_then(Agent::that_can_be_named) {
                 Ok(agent) => watch.agent = Some(agent),
-                Err(error) => watch.give_up(error.what(), &error)?,
+                Err(error) => watch.go_without(error.what(), &error)?,
             }
         }
         Ok(watch)
@@ -61,7 +61,7 @@ impl Watch {
             };
             if !why.is_empty() {
                 let error = Error::new(format!("witness '{}' does not work here", Witness::Sigtrap));
-                self.give_up(&why, &error.why(&why).fix("leave out --witness, or say --witness ring"))?;
+                self.go_without(&why, &error.why(&why).fix("leave out --witness, or say --witness ring"))?;
             }
         }
         let mut trace = match (self.witness, self.agent) {
@@ -70,13 +70,16 @@ impl Watch {
                 agent.started();
                 Trace::agent(agent)
             }
-            (Witness::Ring, agent) => Trace::ring(master, agent)?,
+            (Witness::Ring, mut agent) => {
+                agent.iter_mut().for_each(Agent::started);
+                Trace::ring(master, agent)?
+            }
         };
         match Offsets::of_version(python) {
             Ok(offsets) => trace.read_python_with(offsets),
             Err(error) => self.notes.push(format!("lines and objects have no names: {}", error.what())),
         }
-        if agent == Watcher::NoFrames {
+        if agent == Watcher::NoFrames && trace.witness() == Witness::Sigtrap {
             self.notes.push(
                 "breaks have no lines: the agent finds frames elsewhere than this Python says they are"
                     .into(),
@@ -88,26 +91,19 @@ impl Watch {
         Ok(trace)
     }
 
-    /// Falls back to the best witness that needs nothing of ours in the workers.
-    fn give_up(&mut self, why: &str, error: &Error) -> Result<()> {
+    /// Under the ring the agent only lists the objects. Otherwise falls back to the best witness that
+    /// needs nothing of ours in the workers.
+    fn go_without(&mut self, why: &str, error: &Error) -> Result<()> {
+        self.agent = None;
+        if self.witness == Witness::Ring {
+            self.notes.push(format!("objects have no owners, because {why}"));
+            return Ok(());
+        }
         if self.asked {
             return Err(error.clone());
         }
         let given_up = std::mem::replace(&mut self.witness, Caps::get().best_witness(false));
-        self.agent = None;
         self.notes.push(format!("witness '{}' instead of '{given_up}', because {why}", self.witness));
         Ok(())
     }
-}
-
-/// `LD_PRELOAD` is a list, separated by colons and spaces.
-fn can_be_named(agent: Agent) -> Result<Agent> {
-    let path = agent.library().to_string_lossy();
-    if path.contains([':', ' ']) {
-        return Err(Error::new("the agent's path cannot be named in LD_PRELOAD")
-            .path(agent.library())
-            .why("it holds a colon or a space")
-            .fix("TMPDIR=/tmp"));
-    }
-    Ok(agent)
 }

@@ -2,6 +2,7 @@
 
 use crate::cpython::offsets::Offsets;
 use crate::kernel::agent::Inside;
+use crate::kernel::remote::SharedMemory;
 use pyo3::prelude::*;
 use std::ffi::CString;
 use std::path::Path;
@@ -29,14 +30,18 @@ def ask(library):
     return outer()
 "#;
 
-/// Lets the agent list the objects, unless it reads frames otherwise than Python does.
-pub(super) fn meet(agent: Inside, library: &Path, version: (u8, u8)) -> Result<(), String> {
-    let offsets = Offsets::of_version(version).map_err(|error| error.what().to_owned())?;
+/// Lets the agent list the objects, unless it reads frames otherwise than Python does. Returns the
+/// address of `_PyRuntime`.
+pub(super) fn meet(agent: Inside, library: &Path, version: (u8, u8)) -> Result<Option<u64>, String> {
+    let runtime = Inside::symbol(c"_PyRuntime");
+    let memory = SharedMemory::open(std::process::id()).map_err(|error| error.to_string())?;
+    let offsets = Offsets::of_process(version, &memory, runtime).map_err(|error| error.what().to_owned())?;
+    agent.lay_out_frames(&offsets.frames);
     Python::attach(|py| {
         let (seen, told) = ask(py, library).map_err(|raised| raised.to_string())?;
         compare(&seen, &told, &offsets)?;
         agent.census();
-        Ok(())
+        Ok(runtime)
     })
 }
 

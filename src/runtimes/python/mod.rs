@@ -107,7 +107,7 @@ impl Runtime for PythonRuntime {
         Vec::new()
     }
 
-    fn meet_agent(&mut self, agent: Inside, library: &Path) -> Option<Result<(), String>> {
+    fn meet_agent(&mut self, agent: Inside, library: &Path) -> Option<Result<Option<u64>, String>> {
         Some(agent::meet(agent, library, (self.version.0, self.version.1)))
     }
 

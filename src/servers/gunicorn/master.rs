@@ -135,9 +135,9 @@ impl Master {
         Ok(events)
     }
 
-    /// Lets the master fork its first worker.
-    pub fn go(&mut self) -> Result<()> {
-        self.control.write_all(b"g").doing("cannot let gunicorn fork")
+    /// Lets the master fork its first worker; first it begins to watch itself and its workers, if so told.
+    pub fn go(&mut self, watch: bool) -> Result<()> {
+        self.control.write_all(if watch { b"w" } else { b"g" }).doing("cannot let gunicorn fork")
     }
 
     /// Fails when the master has left, in the words of its log.

@@ -5,7 +5,8 @@ first four are descriptors: a socket to forkprint, the listening socket to serve
 end forkprint holds for as long as it lives, and the socket of the library that watches page faults (-1:
 there is none). Messages to forkprint are lines: a letter and numbers.
 
-    f REFERENCE FROZEN ENABLED WATCHER   the first worker is about to be forked; waits for one byte
+    f REFERENCE FROZEN ENABLED WATCHER   the first worker is about to be forked; waits for one
+                                         byte: g, or w to watch the workers
     w PID                                a worker was forked
     r PID                                a worker is about to accept requests
     x PID STATUS                         a worker ended, with the status of waitpid
@@ -48,8 +49,7 @@ class Line:
             pass  # forkprint is gone, and so are we in a moment
 
     def wait(self):
-        if not os.read(self.fd, 1):
-            os._exit(1)
+        return os.read(self.fd, 1) or os._exit(1)
 
 
 class Watcher:
@@ -175,9 +175,9 @@ class Forks:
                 signal.pause()  # not a read of the lifeline: a waiting reader would mute its signal
         state = (reference, self.frozen, gc.isenabled(), self.watcher.state)
         self.line.tell(b"f %d %d %d %d\n" % state)
-        self.line.wait()
         self.announce = lambda: None
-        self.watcher.watch()
+        if self.line.wait() == b"w":
+            self.watcher.watch()
 
     def on_freeze(self):
         # From CPython 3.12 on gc.get_freeze_count() counts immortal objects too: it cannot tell.

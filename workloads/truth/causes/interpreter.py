@@ -6,6 +6,17 @@ Some of these pages every worker writes anyway. Whoever is first, they are the i
 import ctypes
 import forkprint
 import ground
+import struct
+
+
+def end_of_data(path):
+    """Where the last segment of an ELF file ends in memory, from its first address on."""
+    with open(path, "rb") as file:
+        elf = file.read(1 << 16)
+    table, size, count = struct.unpack_from("<Q", elf, 32)[0], *struct.unpack_from("<HH", elf, 54)
+    headers = [struct.unpack_from("<IIQQQQQQ", elf, table + size * index) for index in range(count)]
+    loads = [(address, memory) for kind, _, _, address, _, _, memory, _ in headers if kind == 1]
+    return max(address + memory for address, memory in loads) - min(address for address, _ in loads)
 
 
 def data_of_interpreter():
@@ -18,6 +29,10 @@ def data_of_interpreter():
     writable = ["w" in area[1] for area in areas]
     found = [span for span, file, can in zip(ranges, files, writable) if can and file == home]
     found += [span for span, file in zip(ranges, files) if file == "" and span[0] == found[-1][1]]
+    # Behind .bss, in the same area, may be memory of somebody else.
+    first = min(start for file, (start, _) in zip(files, ranges) if file == home)
+    end = first + end_of_data(home)
+    found = [(start, min(stop, end)) for start, stop in found if start < end]
     return [page for start, end in found for page in range(start, end, ground.PAGE)]
 
 

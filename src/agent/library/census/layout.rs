@@ -1,6 +1,8 @@
 //! Layouts of objects, as far as the census reads them itself. Offsets in bytes; they are the same in
 //! 3.9 to 3.13 where no version is named (`Include/cpython/*.h`, `Include/internal/pycore_dict.h`).
 
+use crate::sys;
+
 pub const OB_TYPE: usize = 8;
 pub const OB_SIZE: usize = 16;
 pub const TP_NAME: usize = 24;
@@ -23,6 +25,10 @@ pub const SET_TABLE: usize = 40;
 pub const SET_SMALL_TABLE: usize = 64;
 pub const BYTEARRAY_ALLOCATED: usize = 24;
 pub const BYTEARRAY_BYTES: usize = 32;
+/// `localsplus` of a `_PyInterpreterFrame`, with which a generator ends (3.11 and later).
+pub const FRAME_LOCALS: u64 = 72;
+/// `f_frame` of a frame object (3.11 and later).
+pub const FRAME_OBJECT_FRAME: usize = 24;
 pub const STR_LENGTH: usize = 16;
 pub const STR_STATE: usize = 32;
 
@@ -61,18 +67,30 @@ pub struct Version {
     pub qualified_name: usize,
     /// Bytes of a compact ASCII string in front of its characters, and of one that is not ASCII.
     pub text_at: [usize; 2],
+    /// The code object of a `_PyInterpreterFrame` (3.11 and later).
+    pub frame_code: usize,
+    /// `co_stacksize` and `co_nlocalsplus` (3.11 and later).
+    pub code_slots: [usize; 2],
+    /// `PyCode_Type`.
+    pub code_type: u64,
 }
 
 impl Version {
-    pub const fn of_minor(minor: u32) -> Option<Self> {
+    pub fn of_minor(minor: u32) -> Option<Self> {
         let qualified_name = match minor {
             9 => 856,
             10 | 11 => 864,
             12 | 13 => 872,
             _ => return None,
         };
-        let text_at = if minor < 12 { [48, 72] } else { [40, 56] };
-        Some(Self { minor, qualified_name, text_at })
+        Some(Self {
+            minor,
+            qualified_name,
+            text_at: if minor < 12 { [48, 72] } else { [40, 56] },
+            frame_code: if minor < 12 { 32 } else { 0 },
+            code_slots: if minor < 12 { [68, 76] } else { [64, 72] },
+            code_type: sys::symbol(c"PyCode_Type") as u64,
+        })
     }
 
     /// Bytes in front of the objects of a type.
@@ -82,73 +100,4 @@ impl Version {
         let gc = if flags & FLAG_HAVE_GC != 0 { GC_HEAD } else { 0 };
         gc + pre_header
     }
-}
-
-/// The keys of a dict (`PyDictKeysObject`).
-#[derive(Clone, Copy)]
-pub struct Keys {
-    pub at: u64,
-    /// Where the entries begin.
-    pub entries: u64,
-    /// Bytes of an entry; the key is its first word, or the second behind a hash.
-    pub entry_bytes: u64,
-    /// Entries in use, deleted ones too.
-    pub count: u64,
-    /// Bytes of all.
-    pub bytes: u64,
-}
-
-impl Keys {
-    /// # Safety
-    ///
-    /// `at` must be the keys of a dict or type of this version.
-    pub unsafe fn read(at: u64, minor: u32) -> Self {
-        // SAFETY: promised by the caller.
-        unsafe {
-            if minor < 11 {
-                let size = word(at, 8);
-                let index_bytes = match size {
-                    0..=0xff => 1,
-                    0x100..=0xffff => 2,
-                    0x1_0000..=0xffff_ffff => 4,
-                    _ => 8,
-                };
-                let entries = at + 40 + size * index_bytes;
-                return Self {
-                    at,
-                    entries,
-                    entry_bytes: 24,
-                    count: word(at, 32),
-                    bytes: entries - at + usable(size) * 24,
-                };
-            }
-            let packed = word(at, 8);
-            let (log_size, log_index_bytes, kind) = (packed & 0xff, packed >> 8 & 0xff, packed >> 16 & 0xff);
-            let entries = at + 32 + (1 << (log_index_bytes & 63));
-            let entry_bytes = if kind == 0 { 24 } else { 16 };
-            Self {
-                at,
-                entries,
-                entry_bytes,
-                count: word(at, 24),
-                bytes: entries - at + usable(1 << (log_size & 63)) * entry_bytes,
-            }
-        }
-    }
-
-    /// The key of an entry; null where none was ever.
-    ///
-    /// # Safety
-    ///
-    /// `index` must be below `count`.
-    pub unsafe fn key(&self, index: u64) -> u64 {
-        let hash = if self.entry_bytes == 24 { 8 } else { 0 };
-        // SAFETY: promised by the caller.
-        unsafe { word(self.entries + index * self.entry_bytes, hash) }
-    }
-}
-
-/// `USABLE_FRACTION`.
-const fn usable(size: u64) -> u64 {
-    size * 2 / 3
 }

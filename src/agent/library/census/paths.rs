@@ -1,6 +1,7 @@
 //! Paths: a tree of labels, in which all items of a container share one node.
 
-use super::table::{Census, FREE, Slots, mix};
+use super::table::{Census, Slots, mix};
+use super::text::Text;
 use crate::wire::CensusNode;
 
 /// Keys of dicts that get a node each; others share `[*]`.
@@ -13,15 +14,30 @@ const MOST_DEPTH: u16 = 16;
 const MOST_LABEL: usize = 80;
 const NO_PARENT: u32 = u32::MAX;
 
+/// Set in [`Recent::below`] for values of keys: no parent has so high an index.
+const VALUE: u32 = 1 << 31;
+/// Nodes found of late, by their name's place.
+const RECENT: usize = 1 << 10;
+
 /// The nodes so far.
 pub struct Paths {
     census: Census,
     slots: Slots,
+    recent: [Recent; RECENT],
+}
+
+/// A node found of late: what names it, and below which parent, as attribute or as value.
+#[derive(Clone, Copy)]
+struct Recent {
+    identity: u64,
+    below: u32,
+    node: u32,
 }
 
 impl Paths {
     pub fn new(census: Census) -> Option<Self> {
-        Some(Self { census, slots: Slots::new(1 << 21)? })
+        let recent = [Recent { identity: 0, below: 0, node: 0 }; RECENT];
+        Some(Self { census, slots: Slots::new(1 << 14)?, recent })
     }
 
     /// The first node of a path.
@@ -30,25 +46,50 @@ impl Paths {
     }
 
     /// An attribute, `.name`.
-    pub fn attribute(&mut self, parent: u32, name: &[u8]) -> u32 {
+    pub fn attribute(&mut self, parent: u32, name: &Text) -> u32 {
+        self.recent(parent, 0, name, Self::find_attribute)
+    }
+
+    /// The value of a key, `['name']`, while there are few; `[*]` else.
+    pub fn value(&mut self, parent: u32, key: &Text) -> u32 {
+        self.recent(parent, VALUE, key, Self::find_value)
+    }
+
+    /// The place of a name tells it apart from others.
+    fn recent(
+        &mut self,
+        parent: u32,
+        value: u32,
+        name: &Text,
+        find: fn(&mut Self, u32, &[u8]) -> u32,
+    ) -> u32 {
+        let (identity, below) = (name.identity(), parent | value);
+        let index = (mix(identity ^ u64::from(below) << 32) >> 32) as usize % RECENT;
+        let known = self.recent[index];
+        if identity != 0 && (known.identity, known.below) == (identity, below) {
+            return known.node;
+        }
+        let node = find(self, parent, name.bytes());
+        self.recent[index] = Recent { identity, below, node };
+        node
+    }
+
+    fn find_attribute(&mut self, parent: u32, name: &[u8]) -> u32 {
         if name.len() > MOST_LABEL || self.children(parent) >= MOST_ATTRIBUTES {
             return self.shared(parent, b".*");
         }
         self.below(parent, &[b".", name])
     }
 
-    /// The value of a key, `['name']`, while there are few; `[*]` else.
-    pub fn value(&mut self, parent: u32, key: Option<&[u8]>) -> u32 {
-        match key {
-            Some(key) if key.len() <= MOST_LABEL && self.children(parent) < MOST_KEYS => {
-                self.below(parent, &[b"['", key, b"']"])
-            }
-            Some(key) if key.len() <= MOST_LABEL => {
-                let known = self.find(parent, &[b"['", key, b"']"]);
-                known.unwrap_or_else(|| self.shared(parent, b"[*]"))
-            }
-            _ => self.shared(parent, b"[*]"),
+    fn find_value(&mut self, parent: u32, key: &[u8]) -> u32 {
+        if key.len() > MOST_LABEL {
+            return self.shared(parent, b"[*]");
         }
+        let label: [&[u8]; 3] = [b"['", key, b"']"];
+        if self.children(parent) < MOST_KEYS {
+            return self.below(parent, &label);
+        }
+        self.find(parent, &label).unwrap_or_else(|| self.shared(parent, b"[*]"))
     }
 
     /// A node that many objects share: `[*]`, `.keys()`.
@@ -73,23 +114,38 @@ impl Paths {
     }
 
     fn find(&self, parent: u32, label: &[&[u8]]) -> Option<u32> {
-        let slots = self.slots.probe(hash(parent, label)).map(|slot| self.slots.get(slot));
-        slots.take_while(|&found| found != FREE).find(|&found| self.is(found, parent, label))
+        let mut found = self.slots.probe(hash(parent, label)).map_while(|slot| self.slots.get(slot));
+        found.find(|&found| self.is(found, parent, label))
     }
 
     fn node(&mut self, parent: u32, label: &[&[u8]]) -> Option<u32> {
         for slot in self.slots.probe(hash(parent, label)) {
-            let found = self.slots.get(slot);
-            if found == FREE {
+            let Some(found) = self.slots.get(slot) else {
                 let added = self.add(parent, label)?;
                 self.slots.set(slot, added);
+                if self.census.nodes().len() * 2 > self.slots.count() {
+                    self.grow();
+                }
                 return Some(added);
-            }
+            };
             if self.is(found, parent, label) {
                 return Some(found);
             }
         }
         None
+    }
+
+    /// Doubles the table, if there is memory for it.
+    fn grow(&mut self) {
+        let Some(mut larger) = Slots::new(self.slots.count() * 2) else { return };
+        for (index, node) in (0..).zip(self.census.nodes().iter()) {
+            let label = self.census.text(node.at, usize::from(node.len));
+            let mut slots = larger.probe(hash(node.parent, &[label]));
+            if let Some(slot) = slots.find(|&slot| larger.get(slot).is_none()) {
+                larger.set(slot, index);
+            }
+        }
+        self.slots = larger;
     }
 
     fn add(&mut self, parent: u32, label: &[&[u8]]) -> Option<u32> {
@@ -100,7 +156,8 @@ impl Paths {
             above.depth + 1
         });
         let at = self.census.push_text(label)?;
-        self.census.push_node(CensusNode { parent, at, len: u16::try_from(len).ok()?, depth, children: 0 })
+        let len = u16::try_from(len).ok()?;
+        self.census.push_node(CensusNode { parent, at, len, depth, children: 0 })
     }
 
     fn is(&self, node: u32, parent: u32, label: &[&[u8]]) -> bool {

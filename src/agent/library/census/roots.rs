@@ -1,66 +1,66 @@
 //! Where paths begin: the modules, then whatever the collector knows that no module leads to.
 
+use super::collector;
 use super::visit::Visit;
 use crate::sys;
-use core::ffi::{c_char, c_void};
+use core::ffi::{CStr, c_void};
 
-type Object = *mut c_void;
-type GetObject = unsafe extern "C" fn() -> Object;
-type ImportModule = unsafe extern "C" fn(*const c_char) -> Object;
-type CallMethod = unsafe extern "C" fn(Object, *const c_char, *const c_char, ...) -> Object;
-type ListSize = unsafe extern "C" fn(Object) -> isize;
-type ListItem = unsafe extern "C" fn(Object, isize) -> Object;
-type NoResult = unsafe extern "C" fn();
+type GetObject = unsafe extern "C" fn() -> *mut c_void;
 
-/// A function of the C API with the type that it has in every version.
+/// What a function of the C API gives that takes nothing; 0 where it does not exist.
 ///
 /// # Safety
 ///
-/// `F` must be the type of the function of this name.
-unsafe fn api<F: Copy>(name: &core::ffi::CStr) -> Option<F> {
+/// The function of this name must be such a one, and the GIL must be held.
+unsafe fn get(name: &CStr) -> u64 {
     let address = sys::symbol(name);
-    // SAFETY: a function pointer has the size of a pointer; the type is promised by the caller.
-    (!address.is_null()).then(|| unsafe { core::mem::transmute_copy::<Object, F>(&address) })
+    if address.is_null() {
+        return 0;
+    }
+    // SAFETY: promised by the caller.
+    unsafe { core::mem::transmute::<*mut c_void, GetObject>(address)() as u64 }
 }
 
-/// Every module of `sys.modules`, by its name there.
-pub fn modules(visit: &mut Visit) {
-    // SAFETY: the type of the function; the GIL is held, and the result is borrowed.
-    let modules = unsafe { api::<GetObject>(c"PyImport_GetModuleDict").map(|get| get()) };
-    if let Some(modules) = modules.filter(|modules| !modules.is_null()) {
-        visit.each_entry(modules as u64, |visit, key, value| {
-            // SAFETY: keys of a live dict are live objects.
-            let name = unsafe { visit.ascii(key) };
-            visit.root(value, name.unwrap_or(b"?"));
-        });
+/// `sys.modules`; null when there is none.
+///
+/// # Safety
+///
+/// The GIL must be held.
+pub unsafe fn module_dict() -> u64 {
+    // SAFETY: the type of the function in every version; the result is borrowed.
+    unsafe { get(c"PyImport_GetModuleDict") }
+}
+
+/// Adds every module of `sys.modules`, by its name there.
+///
+/// # Safety
+///
+/// `modules` must be null or a live dict.
+pub unsafe fn modules(visit: &mut Visit, modules: u64) {
+    if modules == 0 {
+        return;
+    }
+    // SAFETY: promised by the caller; keys of a live dict are live objects.
+    unsafe {
+        for (key, module) in visit.entries(modules) {
+            let name = visit.text(key);
+            let node = visit.paths.root(name.as_ref().map_or(b"?", |name| name.bytes()));
+            visit.add(module, node);
+        }
     }
 }
 
 /// The objects that the collector tracks and no module leads to: locals of frames, data of C code.
-pub fn untold(visit: &mut Visit) {
-    // SAFETY: types of the functions; the GIL is held, this process is a copy that nobody else uses.
+///
+/// # Safety
+///
+/// The GIL must be held.
+pub unsafe fn untold(visit: &mut Visit) {
+    // SAFETY: the type of the function in every version; the interpreter outlives the walk.
     unsafe {
-        let (Some(import), Some(call), Some(size), Some(item), Some(clear)) = (
-            api::<ImportModule>(c"PyImport_ImportModule"),
-            api::<CallMethod>(c"PyObject_CallMethod"),
-            api::<ListSize>(c"PyList_Size"),
-            api::<ListItem>(c"PyList_GetItem"),
-            api::<NoResult>(c"PyErr_Clear"),
-        ) else {
-            return;
-        };
-        let gc = import(c"gc".as_ptr());
-        if gc.is_null() {
-            return clear();
-        }
-        // Frozen objects are not listed.
-        call(gc, c"unfreeze".as_ptr(), core::ptr::null());
-        let list = call(gc, c"get_objects".as_ptr(), core::ptr::null());
-        if list.is_null() {
-            return clear();
-        }
-        for index in 0..size(list) {
-            visit.orphan(item(list, index) as u64);
+        let interpreter = get(c"PyInterpreterState_Get");
+        for head in collector::generations(interpreter) {
+            collector::each(head, |object| visit.orphan(object));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The census as it is handed over: arrays in one memfd, of which only what is used is ever touched.
 
+use super::memory::zeroed;
 use crate::sys;
 use crate::wire::{
     CENSUS_BYTES, CENSUS_MAGIC, CensusHeader, CensusName, CensusNode, CensusObject, CensusType, MOST_NAMES,
@@ -14,7 +15,7 @@ impl Census {
     /// Makes an empty one. Returns it and its descriptor.
     pub fn create() -> Option<(Self, i32)> {
         // SAFETY: the name ends in NUL.
-        let fd = unsafe { sys::memfd_create(c"forkprint-census".as_ptr(), sys::MFD_CLOEXEC) };
+        let fd = unsafe { sys::memfd_create(c"forkprint-census".as_ptr(), sys::MFD_SEALABLE) };
         if fd < 0 {
             return None;
         }
@@ -44,23 +45,10 @@ impl Census {
         unsafe { &mut *self.0.cast() }
     }
 
-    /// The types so far.
-    pub fn types(&self) -> &mut [CensusType] {
-        // SAFETY: so many entries were written.
-        unsafe { core::slice::from_raw_parts_mut(self.0.add(TYPES_AT).cast(), self.header().types as usize) }
-    }
-
     /// The nodes so far.
     pub fn nodes(&self) -> &mut [CensusNode] {
         // SAFETY: so many entries were written.
         unsafe { core::slice::from_raw_parts_mut(self.0.add(NODES_AT).cast(), self.header().nodes as usize) }
-    }
-
-    /// The objects so far.
-    pub fn objects(&self) -> &mut [CensusObject] {
-        let count = self.header().objects as usize;
-        // SAFETY: so many entries were written.
-        unsafe { core::slice::from_raw_parts_mut(self.0.add(OBJECTS_AT).cast(), count) }
     }
 
     /// The names so far.
@@ -88,13 +76,6 @@ impl Census {
     /// Adds a node.
     pub fn push_node(&self, entry: CensusNode) -> Option<u32> {
         self.push(NODES_AT, MOST_NODES, &mut self.header().nodes, entry)
-    }
-
-    /// Adds an object or buffer.
-    pub fn push_object(&self, entry: CensusObject) -> Option<u32> {
-        let added = self.push(OBJECTS_AT, MOST_OBJECTS, &mut self.header().objects, entry);
-        self.header().dropped += u64::from(added.is_none());
-        added
     }
 
     /// Adds text; returns where it begins.
@@ -125,40 +106,43 @@ impl Census {
         Some(index as u32)
     }
 
-    /// Puts the objects in the order of their addresses, and says that it is whole.
-    pub fn finish(&self, unreachable: u64, begun: u64) {
-        let types = self.types();
-        for object in self.objects().iter_mut().filter(|object| object.kind == CensusObject::OBJECT) {
-            let prefix = types.get(object.ty as usize).map_or(0, |ty| ty.prefix);
-            object.start -= u64::from(prefix);
-            object.size = object.size.saturating_add(prefix);
+    /// Room for so many objects, all zero.
+    pub fn objects(&self, count: usize) -> Option<&mut [CensusObject]> {
+        if count > MOST_OBJECTS {
+            return None;
         }
-        self.objects().sort_unstable_by_key(|object| object.start);
+        // SAFETY: the last part of the mapping; nobody else refers to it.
+        unsafe {
+            let at = self.0.add(OBJECTS_AT);
+            sys::populate(at, count * size_of::<CensusObject>());
+            Some(core::slice::from_raw_parts_mut(at.cast(), count))
+        }
+    }
+
+    /// Says that it is whole: the process ends behind this, which is when the supervisor looks.
+    pub fn finish(&self, objects: u64, unreachable: u64, dropped: u64, begun: u64) {
         let header = self.header();
-        header.unreachable = unreachable;
+        (header.objects, header.unreachable, header.dropped) = (objects, unreachable, dropped);
         header.nanos = sys::monotonic_nanos() - begun;
-        // The process ends behind this, which is when the supervisor looks.
         header.done = 1;
     }
 }
 
-/// Memory of our own that grows by doubling: the address of a mapping, and how many entries it holds.
+/// A hash table of indices, of a fixed size. Its memory is never given back: the child ends soon.
 pub struct Slots {
     at: *mut u32,
-    /// A power of two.
-    pub count: usize,
+    count: usize,
 }
-
-/// A free slot.
-pub const FREE: u32 = u32::MAX;
 
 impl Slots {
     /// So many free slots, a power of two.
     pub fn new(count: usize) -> Option<Self> {
-        let at: *mut u32 = sys::map_shared(count * size_of::<u32>(), -1)?.cast();
-        // SAFETY: the whole mapping; all ones is [`FREE`].
-        unsafe { core::ptr::write_bytes(at.cast::<u8>(), 0xff, count * size_of::<u32>()) };
-        Some(Self { at, count })
+        Some(Self { at: zeroed(count * size_of::<u32>())?.cast(), count })
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.count
     }
 
     /// The slots of a hash, from its own place on.
@@ -168,21 +152,16 @@ impl Slots {
         (0..self.count).map(move |step| first + step & mask)
     }
 
-    pub fn get(&self, slot: usize) -> u32 {
+    /// The index in a slot; none while it is free.
+    pub fn get(&self, slot: usize) -> Option<u32> {
         // SAFETY: `probe` gives places within the mapping.
-        unsafe { *self.at.add(slot) }
+        unsafe { *self.at.add(slot) }.checked_sub(1)
     }
 
-    pub fn set(&mut self, slot: usize, value: u32) {
+    /// Fills a slot.
+    pub fn set(&mut self, slot: usize, index: u32) {
         // SAFETY: `probe` gives places within the mapping.
-        unsafe { *self.at.add(slot) = value }
-    }
-}
-
-impl Drop for Slots {
-    fn drop(&mut self) {
-        // SAFETY: our own mapping; no reference into it is kept.
-        unsafe { sys::munmap(self.at.cast(), self.count * size_of::<u32>()) };
+        unsafe { *self.at.add(slot) = index + 1 }
     }
 }
 

@@ -1,16 +1,17 @@
-//! Types: their names, their slots, and the names of attributes that instances keep in line.
+//! Types: their names, their slots, the names of attributes that instances keep in line, and how the
+//! walk treats their objects.
 
+use super::dicts::{Entries, Keys};
 use super::layout::{
-    FLAG_HEAP_TYPE, FLAG_MANAGED_DICT, FLAG_STR, Keys, OB_SIZE, OB_TYPE, STR_LENGTH, STR_STATE, TP_BASE,
-    TP_BASICSIZE, TP_DICT, TP_FLAGS, TP_ITEMSIZE, TP_NAME, Version, word,
+    FLAG_HEAP_TYPE, FLAG_MANAGED_DICT, OB_SIZE, OB_TYPE, TP_BASE, TP_BASICSIZE, TP_DICT, TP_FLAGS,
+    TP_ITEMSIZE, TP_NAME, Version, word,
 };
-use super::table::{Census, FREE, Slots, mix};
-use crate::sys;
-use crate::wire::{CensusName, CensusType};
-use core::ffi::{CStr, c_char, c_void};
+use super::memory::zeroed;
+use super::plans::{Known, Plan};
+use super::table::{Census, Slots, mix};
+use super::text::Text;
+use crate::wire::{CensusName, CensusType, MOST_TYPES};
 
-/// Names longer than this are cut.
-pub const MOST_NAME_BYTES: usize = 200;
 /// Slots looked for in one type and its bases.
 const MOST_SLOTS: usize = 4096;
 /// Bytes of `PyMemberDef`, and the kinds of members that are references (`structmember.h`).
@@ -18,24 +19,20 @@ const SLOT_BYTES: u64 = 40;
 const T_OBJECT: u32 = 6;
 const T_OBJECT_EX: u32 = 16;
 
-type GetItemString = unsafe extern "C" fn(*mut c_void, *const c_char) -> *mut c_void;
-
 /// The types seen so far.
 pub struct Types {
     census: Census,
     version: Version,
+    known: Known,
     slots: Slots,
-    get_item: Option<GetItemString>,
+    plans: *mut Plan,
     last: (u64, u32),
 }
 
 impl Types {
-    pub fn new(census: Census, version: Version) -> Option<Self> {
-        let get_item = sys::symbol(c"PyDict_GetItemString");
-        // SAFETY: the function has this type in every CPython.
-        let get_item = (!get_item.is_null())
-            .then(|| unsafe { core::mem::transmute::<*mut c_void, GetItemString>(get_item) });
-        Some(Self { census, version, slots: Slots::new(1 << 17)?, get_item, last: (0, FREE) })
+    pub fn new(census: Census, version: Version, known: Known) -> Option<Self> {
+        let plans = zeroed(MOST_TYPES * size_of::<Plan>())?.cast();
+        Some(Self { census, version, known, slots: Slots::new(1 << 17)?, plans, last: (0, 0) })
     }
 
     /// The index of a type.
@@ -44,21 +41,41 @@ impl Types {
     ///
     /// `address` must be a live type.
     pub unsafe fn index(&mut self, address: u64) -> Option<u32> {
-        if self.last.0 == address {
-            return Some(self.last.1);
+        if self.last.0 != address {
+            // SAFETY: promised by the caller.
+            self.last = (address, unsafe { self.find(address) }?);
         }
-        let types = self.census.types();
+        Some(self.last.1)
+    }
+
+    /// How to treat the objects of a type that is in the census.
+    pub fn plan(&self, index: u32) -> &'static Plan {
+        // SAFETY: plans of types are written before their index is known, and stay as they are.
+        unsafe { &*self.plans.add(index as usize) }
+    }
+
+    /// The name of a type that is in the census.
+    pub fn name(&self, index: u32) -> &'static [u8] {
+        let name = self.plan(index).name;
+        self.census.text(name.at, name.len as usize)
+    }
+
+    /// # Safety
+    ///
+    /// `address` must be a live type.
+    unsafe fn find(&mut self, address: u64) -> Option<u32> {
         for slot in self.slots.probe(mix(address)) {
-            let found = self.slots.get(slot);
-            if found == FREE {
-                // SAFETY: promised by the caller.
-                let index = self.census.push_type(unsafe { self.describe(address) })?;
-                self.slots.set(slot, index);
-                self.last = (address, index);
-                return Some(index);
-            }
-            if types[found as usize].address == address {
-                self.last = (address, found);
+            let Some(found) = self.slots.get(slot) else {
+                // SAFETY: promised by the caller; the index is below the number of plans.
+                unsafe {
+                    let entry = self.describe(address);
+                    let index = self.census.push_type(entry)?;
+                    self.plans.add(index as usize).write(self.known.plan(&entry));
+                    self.slots.set(slot, index);
+                    return Some(index);
+                }
+            };
+            if self.plan(found).address == address {
                 return Some(found);
             }
         }
@@ -75,7 +92,7 @@ impl Types {
             CensusType {
                 address,
                 flags,
-                name: self.name(address, flags),
+                name: self.name_of(address, flags),
                 prefix: self.version.prefix(flags),
                 slots: self.slot_names(address),
                 attributes: self.attribute_names(address, flags),
@@ -91,32 +108,37 @@ impl Types {
     /// # Safety
     ///
     /// `address` must be a live type.
-    unsafe fn name(&self, address: u64, flags: u64) -> CensusName {
+    unsafe fn name_of(&self, address: u64, flags: u64) -> CensusName {
         // SAFETY: a live type has a name; a heap type has the fields of PyHeapTypeObject.
         unsafe {
             if flags & FLAG_HEAP_TYPE != 0
-                && let Some(qualified) = self.ascii(word(address, self.version.qualified_name))
+                && let Some(qualified) = Text::of(word(address, self.version.qualified_name), self.version)
             {
                 return match self.module_of(address) {
-                    Some(module) if module != b"builtins" => self.keep(&[module, b".", qualified]),
-                    _ => self.keep(&[qualified]),
+                    Some(module) if module.bytes() != b"builtins" => {
+                        self.keep(&[module.bytes(), b".", qualified.bytes()])
+                    }
+                    _ => self.keep(&[qualified.bytes()]),
                 };
             }
             let name = word(address, TP_NAME);
-            if name == 0 { self.keep(&[b"?"]) } else { self.keep(&[c_text(name)]) }
+            if name == 0 { self.keep(&[b"?"]) } else { self.keep(&[Text::of_c(name).bytes()]) }
         }
     }
 
+    /// `__module__`, looked up without the comparisons of a dict, which keys may bring along.
+    ///
     /// # Safety
     ///
     /// `address` must be a live type.
-    unsafe fn module_of(&self, address: u64) -> Option<&'static [u8]> {
-        // SAFETY: the dict of a live heap type; the result is borrowed from it.
+    unsafe fn module_of(&self, address: u64) -> Option<Text> {
+        // SAFETY: the dict of a live heap type.
         unsafe {
             let dict = word(address, TP_DICT);
-            let get_item = self.get_item.filter(|_| dict != 0)?;
-            let module = get_item(dict as *mut c_void, c"__module__".as_ptr());
-            self.ascii(module as u64)
+            let mut entries = (dict != 0).then(|| Entries::of(dict, self.version.minor))?;
+            let is_module = |key| Text::of(key, self.version).is_some_and(|key| key.bytes() == b"__module__");
+            let (_, module) = entries.find(|&(key, _)| is_module(key))?;
+            Text::of(module, self.version)
         }
     }
 
@@ -142,7 +164,8 @@ impl Types {
                         count += 1;
                         if matches!(word(member, 8) as u32, T_OBJECT | T_OBJECT_EX) {
                             let offset = u32::try_from(word(member, 16)).unwrap_or(0);
-                            self.census.push_name(CensusName { offset, ..self.keep(&[c_text(name)]) });
+                            let name = self.keep(&[Text::of_c(name).bytes()]);
+                            self.census.push_name(CensusName { offset, ..name });
                         }
                     }
                 }
@@ -166,8 +189,8 @@ impl Types {
                 if keys != 0 {
                     let keys = Keys::read(keys, self.version.minor);
                     for index in 0..keys.count.min(64) {
-                        let name = self.ascii(keys.key(index)).unwrap_or(b"?");
-                        self.census.push_name(self.keep(&[name]));
+                        let name = Text::of(keys.key(index), self.version);
+                        self.census.push_name(self.keep(&[name.as_ref().map_or(b"?", Text::bytes)]));
                     }
                 }
             }
@@ -180,41 +203,4 @@ impl Types {
         let at = self.census.push_text(parts);
         CensusName { at: at.unwrap_or(0), len: if at.is_some() { len as u32 } else { 0 }, offset: 0 }
     }
-
-    /// The characters of an ASCII string; `None` for other strings and other objects.
-    ///
-    /// # Safety
-    ///
-    /// `object` must be null or a live object.
-    pub unsafe fn ascii(&self, object: u64) -> Option<&'static [u8]> {
-        // SAFETY: promised by the caller; the length is that of the string.
-        unsafe { ascii(object, self.version) }
-    }
-}
-
-/// # Safety
-///
-/// `object` must be null or a live object.
-pub unsafe fn ascii(object: u64, version: Version) -> Option<&'static [u8]> {
-    const COMPACT_ASCII: u64 = 0b110_0000;
-    // SAFETY: promised by the caller; the length is that of the string.
-    unsafe {
-        if object == 0 || word(word(object, OB_TYPE), TP_FLAGS) & FLAG_STR == 0 {
-            return None;
-        }
-        if word(object, STR_STATE) & COMPACT_ASCII != COMPACT_ASCII {
-            return None;
-        }
-        let len = (word(object, STR_LENGTH) as usize).min(MOST_NAME_BYTES);
-        Some(core::slice::from_raw_parts((object as usize + version.text_at[0]) as *const u8, len))
-    }
-}
-
-/// # Safety
-///
-/// `address` must be a string that ends in NUL and lives on.
-unsafe fn c_text(address: u64) -> &'static [u8] {
-    // SAFETY: promised by the caller.
-    let text = unsafe { CStr::from_ptr(address as *const c_char) }.to_bytes();
-    &text[..text.len().min(MOST_NAME_BYTES)]
 }
