@@ -50,7 +50,7 @@ pub fn render_with_next(recording: &Recording, width: usize, color: bool, next: 
         page.regions_in_short(recording) + &page.ledger(recording),
         page.fates(recording),
         page.findings(&recording.findings),
-        page.evidence(recording),
+        page.evidence(recording) + &page.notes(recording),
         page.next(next),
     ];
     joined(sections)
@@ -59,6 +59,9 @@ pub fn render_with_next(recording: &Recording, width: usize, color: bool, next: 
 fn joined<const N: usize>(sections: [String; N]) -> String {
     sections.into_iter().filter(|section| !section.is_empty()).collect::<Vec<_>>().join("\n")
 }
+
+/// Notes on one screen.
+const MOST_NOTES: usize = 4;
 
 struct Page {
     width: usize,
@@ -168,7 +171,16 @@ impl Page {
     }
 
     fn notes(&self, recording: &Recording) -> String {
-        recording.about.notes.iter().map(|note| self.wrap(&format!("note: {}", printable(note)), 6)).collect()
+        let notes = &recording.about.notes;
+        let shown = notes.iter().take(MOST_NOTES);
+        let mut text: String =
+            shown.map(|note| self.wrap(&format!("note: {}", printable(note)), 6)).collect();
+        if notes.len() > MOST_NOTES {
+            text += &self
+                .paint
+                .dim(&format!("… {} more in the HTML report\n", counted(notes.len() - MOST_NOTES, "note")));
+        }
+        text
     }
 
     fn next(&self, command: &str) -> String {
