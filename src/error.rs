@@ -82,6 +82,18 @@ impl Error {
         &self.what
     }
 
+    /// All of it, for a note beside other text.
+    pub fn in_one_line(&self) -> String {
+        let place = self.location.as_ref().map(|place| format!(" ({place})")).unwrap_or_default();
+        let why = self
+            .why
+            .as_ref()
+            .map(|why| format!(": {}", why.trim_end().replace('\n', "; ")))
+            .unwrap_or_default();
+        let fix = self.fix.as_ref().map(|fix| format!("; to allow it: {fix}")).unwrap_or_default();
+        format!("{}{place}{why}{fix}", self.what)
+    }
+
     /// The least fix, where one is known.
     pub fn suggested_fix(&self) -> Option<&str> {
         self.fix.as_deref()

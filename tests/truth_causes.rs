@@ -9,13 +9,15 @@ mod skip;
 #[path = "common/witness.rs"]
 mod witness;
 
+use bench::Bench;
+
 /// One test for each program of `workloads/truth/causes`.
 macro_rules! causes_are_found {
     ($($program:ident),* $(,)?) => {
         $(
             #[test]
             fn $program() {
-                causes::are_found(stringify!($program));
+                causes::are_found(&Bench::new(), stringify!($program));
             }
         )*
     };

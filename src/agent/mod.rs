@@ -12,3 +12,22 @@ pub const LIBRARY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/libforkprin
 
 /// The file name of the library, by which its own pages are told from those of the program.
 pub const FILE_NAME: &str = "libforkprint_agent.so";
+
+/// Of the library itself, what is tested here.
+#[cfg(test)]
+mod library {
+    #[path = "version.rs"]
+    mod version;
+
+    #[test]
+    fn versions_are_known_by_their_words() {
+        let told = |text: &str| version::parse(text.as_bytes());
+        assert_eq!(told("3.9.18 (main, Aug  1 2024, 10:00:00) \n[GCC 12.2.0]"), Some((3, 9)));
+        assert_eq!(told("3.15.0a2+ (heads/main:1f6cbd2, Nov 24 2026) [Clang 20]"), Some((3, 15)));
+        assert_eq!(told("3.13.0 experimental free-threading build (main, Oct  7 2024)"), None);
+        assert_eq!(told("3.14.0 free-threading build (main, Oct  7 2025)"), None);
+        for nonsense in ["", ".", "3", "3.", "three.nine", "3.999", "99999999999999999999.1", "\u{fffd}3.9"] {
+            assert_eq!(told(nonsense), None, "{nonsense}");
+        }
+    }
+}

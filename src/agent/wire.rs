@@ -214,6 +214,8 @@ impl Message {
     pub const STAGE_HANDLER: u32 = 4;
     /// The census could not be taken.
     pub const STAGE_CENSUS: u32 = 5;
+    /// There are more than [`MOST_RINGS`] processors.
+    pub const STAGE_PROCESSORS: u32 = 7;
 
     /// The sibling could not be cloned.
     pub const STAGE_SIBLING: u32 = 6;

@@ -17,6 +17,7 @@ use self::output::OutputArgs;
 use crate::error::{EXIT_FAILED, EXIT_OK, Error, Result};
 use crate::family::recording::Recording;
 use crate::interrupt;
+use crate::report::printable_lines;
 use crate::supervisor::zygote::{ZygoteSpec, serve};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
@@ -142,7 +143,7 @@ fn conclude(recording: &Recording, error: Option<Error>, output: &OutputArgs) ->
 /// Prints an error for people: red only on a terminal.
 pub fn report(error: &Error) {
     let style = anstyle::AnsiColor::Red.on_default().bold();
-    anstream::eprintln!("{style}error:{style:#} {error}");
+    anstream::eprintln!("{style}error:{style:#} {}", printable_lines(&error.to_string()));
 }
 
 fn zygote(spec: &str) -> i32 {

@@ -6,6 +6,7 @@
 pub mod agent;
 pub mod caps;
 pub mod event;
+pub mod files;
 pub mod pagemap;
 pub mod perf;
 pub mod remote;

@@ -1,5 +1,6 @@
 //! Process creation: children that die with us, and the sibling frozen at the fork.
 
+use super::files;
 use crate::error::{Error, Result};
 use crate::family::PageRanges;
 use crate::units::{PAGE_SIZE, Vpn};
@@ -29,10 +30,16 @@ impl ProcessGroup {
     /// `keep` are descriptors that the child inherits under the same numbers.
     pub fn spawn(mut command: Command, keep: Vec<RawFd>) -> Result<Self> {
         let parent = std::process::id();
+        let files = files::limit_of_children();
         command.process_group(0);
         // SAFETY: the closure runs between fork and exec and makes only async-signal-safe calls; it
         // reads `keep` and allocates nothing.
-        unsafe { command.pre_exec(move || prepare_child(parent, &keep)) };
+        unsafe {
+            command.pre_exec(move || {
+                files.into_iter().for_each(files::set_soft_limit);
+                prepare_child(parent, &keep)
+            })
+        };
         let program = command.get_program().to_string_lossy().into_owned();
         let child =
             command.spawn().map_err(|error| Error::new("cannot start a process").path(program).why(error))?;

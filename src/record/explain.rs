@@ -28,6 +28,7 @@ pub fn explain(recording: &mut Recording, trace: &mut Trace, scene: &ForkScene) 
     if trace.witness() != Witness::None {
         explain_rows(recording, trace, scene);
     }
+    recording.about.notes.extend(trace.notes());
     reconcile(recording, trace.lost());
 }
 
@@ -61,5 +62,4 @@ fn explain_rows(recording: &mut Recording, trace: &mut Trace, scene: &ForkScene)
     }
     found.sort_by_key(|row| (row.worker, row.page));
     recording.breaks = names.finish(found);
-    recording.about.notes.extend(trace.notes());
 }

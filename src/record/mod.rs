@@ -10,6 +10,7 @@ mod options;
 mod pages;
 pub(crate) mod regions;
 mod trace;
+mod watch;
 
 pub use measure::Measurement;
 pub use options::{Baseline, MeasureOptions};

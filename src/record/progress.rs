@@ -1,7 +1,7 @@
 //! Tells a person at a terminal what is being done.
 
+use crate::report::printable;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::borrow::Cow;
 use std::time::Duration;
 
 /// A line on stderr that changes as the work goes on; silent where stderr is no terminal.
@@ -25,8 +25,8 @@ impl Progress {
     }
 
     /// What is being done now.
-    pub fn now(&self, doing: impl Into<Cow<'static, str>>) {
-        self.0.set_message(doing);
+    pub fn now(&self, doing: impl AsRef<str>) {
+        self.0.set_message(printable(doing.as_ref()));
     }
 
     /// Clears the line.

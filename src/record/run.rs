@@ -3,18 +3,15 @@
 use super::measure::Measurement;
 use super::options::{Baseline, MeasureOptions};
 use super::progress::Progress;
-use super::trace::Trace;
-use crate::cpython::offsets::Offsets;
+use super::watch::Watch;
 use crate::error::{Error, Result};
 use crate::family::recording::{About, Fate, Finding, Recording};
 use crate::family::{Rung, Witness};
-use crate::kernel::agent::Agent;
 use crate::kernel::caps::{self, Caps, kernel_release, machine};
-use crate::kernel::remote::SharedMemory;
 use crate::runtimes::Workload;
 use crate::supervisor::Family;
 use crate::supervisor::family::{StepOutcome, tell};
-use crate::supervisor::protocol::{Frozen, Loaded, Watching, ranges};
+use crate::supervisor::protocol::{Loaded, ranges};
 use std::ffi::OsString;
 use std::time::{Duration, SystemTime};
 
@@ -59,8 +56,7 @@ pub fn run(options: &RunOptions, progress: &Progress) -> Result<RunOutcome> {
     caps::ensure_page_size()?;
     let measure = MeasureOptions { rung: options.rung, witness: options.witness, code_in_worker: true };
     let rung = measure.choose_rung(Caps::get())?;
-    let (witness, weaker) = measure.choose_witness(Caps::get())?;
-    let mut agent = if witness == Witness::None { None } else { Some(Agent::prepare()?) };
+    let watch = Watch::prepare(&measure)?;
     progress.now(format!("loading {}", options.workload.path.display()));
     let (mut family, loaded) = Family::start(
         &options.self_command,
@@ -68,11 +64,8 @@ pub fn run(options: &RunOptions, progress: &Progress) -> Result<RunOutcome> {
         options.workers,
         options.timeout,
         options.mute,
-        agent.as_ref().map(|agent| (agent, witness)),
+        watch.agent(),
     )?;
-    if let Some(agent) = &mut agent {
-        agent.started();
-    }
     let frozen = family.freeze(rung == Rung::Scan)?;
     let baseline = Baseline {
         zygote_pid: family.zygote_pid(),
@@ -83,10 +76,7 @@ pub fn run(options: &RunOptions, progress: &Progress) -> Result<RunOutcome> {
         python: loaded.python,
     };
     progress.now("reading the zygote");
-    let mut trace = trace(witness, agent, &frozen, &loaded, family.zygote_pid())?;
-    if let Some(note) = weaker {
-        trace.note(note);
-    }
+    let trace = watch.begin(family.zygote_pid(), &frozen.watched, loaded.python)?;
     let mut measurement = Measurement::begin(about(options, &loaded), baseline, &measure, trace)?;
     for _ in 0..options.workers {
         measurement.add_still_worker(family.fork()?)?;
@@ -100,43 +90,6 @@ pub fn run(options: &RunOptions, progress: &Progress) -> Result<RunOutcome> {
     let recording = measurement.finish(error.is_none());
     family.stop();
     Ok(RunOutcome { recording, error })
-}
-
-fn offsets(zygote: u32, version: (u8, u8), runtime: Option<u64>) -> Result<Offsets, String> {
-    let memory = SharedMemory::open(zygote).map_err(|error| error.to_string())?;
-    Offsets::of_process(version, &memory, runtime).map_err(|error| error.what().to_owned())
-}
-
-/// The witness of the family, and how its `CPython` is read.
-fn trace(
-    witness: Witness,
-    agent: Option<Agent>,
-    frozen: &Frozen,
-    loaded: &Loaded,
-    zygote: u32,
-) -> Result<Trace> {
-    let mut trace = match (witness, agent, &frozen.watched) {
-        (Witness::Sigtrap, Some(agent), Watching::Since { .. }) => Trace::agent(agent),
-        (Witness::None, ..) => Trace::none(),
-        (asked, agent, _) => {
-            let mut trace = Trace::ring(zygote, agent)?;
-            if asked == Witness::Sigtrap {
-                trace.note("witness 'ring' instead of 'sigtrap': the agent could not be preloaded (is the folder for temporary files mounted noexec?)");
-            }
-            trace
-        }
-    };
-    let Some(version) = loaded.python else { return Ok(trace) };
-    let offsets = match &frozen.watched {
-        Watching::Since { python: Some(Err(why)) } => Err(why.clone()),
-        Watching::Since { python: Some(Ok(runtime)) } => offsets(zygote, version, *runtime),
-        _ => offsets(zygote, version, None),
-    };
-    match offsets {
-        Ok(offsets) => trace.read_python_with(offsets),
-        Err(why) => trace.note(format!("lines and objects have no names: {why}")),
-    }
-    Ok(trace)
 }
 
 /// Snapshots at the fork and after each step; a worker that fails is a finding, and an error at the

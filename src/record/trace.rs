@@ -1,5 +1,6 @@
 //! The witness of one family: takes the events of every member, snapshot by snapshot.
 
+use crate::agent::wire::Message;
 use crate::cpython::census::Census;
 use crate::cpython::offsets::Offsets;
 use crate::error::{Error, Result};
@@ -105,7 +106,11 @@ impl Trace {
                     self.watched.insert(watched.pid(), *watched);
                 }
                 Report::Census { memory, .. } => self.census = Some(memory),
+                Report::Refused(refused) if refused.stage == Message::STAGE_CENSUS => {
+                    self.notes.push(format!("objects have no owners: {refused}"));
+                }
                 Report::Refused(refused) => self.notes.push(format!("not watched: {refused}")),
+                Report::Unusable(error) => self.notes.push(format!("not watched: {}", error.in_one_line())),
             }
         }
         Ok(())

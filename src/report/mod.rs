@@ -6,6 +6,7 @@ pub mod gallery;
 pub mod html;
 pub mod json;
 mod palette;
+mod printable;
 pub mod ranking;
 mod second_method;
 pub mod speedscope;
@@ -17,6 +18,7 @@ mod verdict;
 mod wrap;
 
 pub use palette::Role;
+pub(crate) use printable::{printable, printable_lines};
 pub use summary::{Split, Summary};
 pub(crate) use summary::{next_command, shell_word};
 pub(crate) use wrap::wrap;

@@ -1,7 +1,7 @@
 //! The table of steps for the terminal.
 
+use super::printable;
 use super::summary::{Split, Summary, clipped, column_percent};
-use super::text::printable;
 use crate::family::recording::{Fate, Recording, Step, WorkerStep};
 use crate::units::Bytes;
 use std::fmt::Write;

@@ -210,6 +210,9 @@ pub fn next_command(recording: &Recording, capture: Option<&Path>) -> String {
     }
 }
 
+/// A name in a sentence is at most so long, in characters.
+pub const LONGEST_NAME: usize = 72;
+
 /// A name of at most `most` characters; the middle of a longer one is left out.
 pub fn clipped(name: &str, most: usize) -> String {
     let characters: Vec<char> = name.chars().collect();

@@ -1,6 +1,6 @@
 //! What happened, in sentences that need no knowledge of memory management.
 
-use super::summary::{End, Split, Summary, nothing_was_run, shown_percent};
+use super::summary::{End, LONGEST_NAME, Split, Summary, clipped, nothing_was_run, shown_percent};
 use crate::family::recording::Recording;
 use crate::units::Bytes;
 
@@ -30,7 +30,11 @@ fn sharing(summary: &Summary) -> String {
     let Summary { step, workers, inherited, split, .. } = summary;
     let size = |pages| Bytes::of_pages(summary.per_worker(pages));
     let who = if *workers == 1 { "the worker".to_owned() } else { format!("each of the {workers} workers") };
-    let when = if step == "fork" { "right after the fork".to_owned() } else { format!("after “{step}”") };
+    let when = if step == "fork" {
+        "right after the fork".to_owned()
+    } else {
+        format!("after “{}”", clipped(step, LONGEST_NAME))
+    };
     let when = if summary.end.later { format!("At the worst, {when}") } else { capitalized(&when) };
     if split.broken() == 0 {
         let what = if summary.gone == 0 { "all" } else { "all that it has kept" };
@@ -93,7 +97,7 @@ fn unmapped(end: &End) -> String {
     let who = if end.workers == 1 { "the worker" } else { "each worker" };
     format!(
         " By the end of “{}”, {who} had unmapped {} of what it inherited ({}).",
-        end.step,
+        clipped(&end.step, LONGEST_NAME),
         Bytes::of_pages(end.gone / end.workers.max(1)),
         shown_percent(end.gone, end.inherited)
     )

@@ -1,6 +1,8 @@
 //! The supervisor's side: one zygote, its workers, and the barrier between steps.
 
-use super::protocol::{Channel, Ending, FromWorker, FromZygote, Frozen, Loaded, Silence, ToWorker, ToZygote};
+use super::protocol::{
+    Channel, Ending, FromWorker, FromZygote, Frozen, LOST, Loaded, Silence, ToWorker, ToZygote,
+};
 use super::zygote::{AgentSpec, ZygoteSpec};
 use crate::error::{Context, Error, Result};
 use crate::family::Witness;
@@ -212,17 +214,25 @@ impl Family {
                 let error = failed(String::new());
                 let exit = self.group.wait_until(Instant::now() + GRACE);
                 Err(error.why(exit.map_or("it closed our socket".into(), |status| {
-                    format!("it ended with {}", describe_exit(status))
+                    let closed =
+                        if status.code() == Some(LOST) { format!(": {CLOSED}") } else { String::new() };
+                    format!("it ended with {}{closed}", describe_exit(status))
                 })))
             }
         }
     }
 }
 
+/// What a program did that cannot be measured any further.
+const CLOSED: &str = "the program closes descriptors that it did not open, our socket among them";
+
 /// A fate in words.
 pub fn tell(fate: &Fate) -> String {
     match fate {
         Fate::Finished => "it finished".into(),
+        Fate::Exited { code: LOST, step } => {
+            format!("it left with exit status {LOST} in step '{step}', as it does when {CLOSED}")
+        }
         Fate::Exited { code, step } => format!("it left with exit status {code} in step '{step}'"),
         Fate::Killed { signal, step } => format!("{signal} in step '{step}'"),
         Fate::Failed { message, step } => format!("step '{step}' raised {message}"),

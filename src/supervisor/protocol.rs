@@ -7,10 +7,11 @@ use crate::runtimes::{Region, StepFailure};
 use crate::units::Vpn;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::stat::fstat;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, IntoRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::time::Instant;
 
@@ -77,8 +78,10 @@ pub enum Watching {
     NotAsked,
     /// It is not in the process, although it was to be preloaded.
     NotPreloaded,
-    /// It watches.
+    /// It watches, or lists the objects where no more was asked of it.
     Since {
+        /// It was asked to watch, and something forbade it: what, it says itself.
+        refused: bool,
         /// Whether frames and objects of the runtime can be read, and the address of `_PyRuntime`:
         /// `None` where it is no `CPython`, or why not.
         python: Option<std::result::Result<Option<u64>, String>>,
@@ -164,27 +167,45 @@ pub enum Silence {
     Garbage(String),
 }
 
+/// Exit status of a zygote or worker whose socket was closed by the program it runs.
+pub const LOST: i32 = 97;
+
 /// One end of a socket on which messages travel.
+///
+/// A program may close descriptors that it did not open (`os.closerange`), and then open others under
+/// their numbers: what is no longer the socket is neither written to nor closed.
 #[derive(Debug)]
 pub struct Channel {
-    stream: UnixStream,
+    /// Always there, but while it is dropped.
+    stream: Option<UnixStream>,
+    file: Option<(u64, u64)>,
 }
 
 impl Channel {
     /// Speaks over a connected socket.
     pub fn new(stream: UnixStream) -> Self {
-        Self { stream }
+        Self { file: identity(&stream), stream: Some(stream) }
+    }
+
+    /// Whether the descriptor still is the socket.
+    pub fn is_open(&self) -> bool {
+        self.file.is_some() && self.stream.as_ref().and_then(identity) == self.file
+    }
+
+    fn stream(&self) -> io::Result<&UnixStream> {
+        let lost = || io::Error::new(io::ErrorKind::NotConnected, "the program has closed our socket");
+        self.stream.as_ref().filter(|_| self.is_open()).ok_or_else(lost)
     }
 
     /// The number of the socket, for a child that inherits it.
     pub fn fd(&self) -> RawFd {
-        self.stream.as_raw_fd()
+        self.stream.as_ref().map_or(-1, AsRawFd::as_raw_fd)
     }
 
     /// Closes our end for both directions of this process only.
     pub fn close(&mut self) {
         if let Ok((closed, _)) = UnixStream::pair() {
-            self.stream = closed;
+            drop(std::mem::replace(self, Self::new(closed)));
         }
     }
 
@@ -193,20 +214,22 @@ impl Channel {
         let body = serde_json::to_vec(message)?;
         let length = u32::try_from(body.len()).ok().filter(|&length| length <= MAX_MESSAGE);
         let length = length.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "message too long"))?;
-        self.stream.write_all(&length.to_le_bytes())?;
-        self.stream.write_all(&body)
+        let mut stream = self.stream()?;
+        stream.write_all(&length.to_le_bytes())?;
+        stream.write_all(&body)
     }
 
     /// Receives one message, however long it takes.
     pub fn receive<T: DeserializeOwned>(&mut self) -> Result<T, Silence> {
+        let mut stream = self.stream().map_err(|_| Silence::Closed)?;
         let mut length = [0; 4];
-        self.stream.read_exact(&mut length).map_err(|_| Silence::Closed)?;
+        stream.read_exact(&mut length).map_err(|_| Silence::Closed)?;
         let length = u32::from_le_bytes(length);
         if length > MAX_MESSAGE {
             return Err(Silence::Garbage(format!("a message of {length} bytes")));
         }
         let mut body = vec![0; length as usize];
-        self.stream.read_exact(&mut body).map_err(|_| Silence::Closed)?;
+        stream.read_exact(&mut body).map_err(|_| Silence::Closed)?;
         serde_json::from_slice(&body).map_err(|error| Silence::Garbage(error.to_string()))
     }
 
@@ -224,7 +247,8 @@ impl Channel {
     fn readable(&self) -> Result<bool, Silence> {
         interrupt::check().map_err(|_| Silence::Interrupted)?;
         let timeout = PollTimeout::try_from(interrupt::POLL).unwrap_or(PollTimeout::ZERO);
-        match poll(&mut [PollFd::new(self.stream.as_fd(), PollFlags::POLLIN)], timeout) {
+        let stream = self.stream().map_err(|_| Silence::Closed)?;
+        match poll(&mut [PollFd::new(stream.as_fd(), PollFlags::POLLIN)], timeout) {
             Ok(ready) => Ok(ready > 0),
             Err(Errno::EINTR) => Ok(false),
             Err(errno) => Err(Silence::Garbage(errno.to_string())),
@@ -232,9 +256,23 @@ impl Channel {
     }
 }
 
+impl Drop for Channel {
+    fn drop(&mut self) {
+        if !self.is_open() {
+            let _not_ours_to_close = self.stream.take().map(IntoRawFd::into_raw_fd);
+        }
+    }
+}
+
+/// Device and inode of an open file.
+fn identity(file: &UnixStream) -> Option<(u64, u64)> {
+    fstat(file).ok().map(|found| (found.st_dev, found.st_ino))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::spawn::adopt_fd;
     use std::time::Duration;
 
     #[test]
@@ -245,6 +283,21 @@ mod tests {
         a.send(&ToWorker::Exit).unwrap();
         assert!(matches!(b.receive(), Ok(ToWorker::Run { step: 3 })));
         assert!(matches!(b.receive(), Ok(ToWorker::Exit)));
+    }
+
+    #[test]
+    fn what_was_opened_under_the_number_of_a_socket_is_left_alone() {
+        let (a, _b) = UnixStream::pair().unwrap();
+        let mut channel = Channel::new(a);
+        let mut file = tempfile::tempfile().unwrap();
+        let mut number = adopt_fd(channel.fd());
+        nix::unistd::dup2(&file, &mut number).unwrap();
+        assert!(!channel.is_open());
+        assert!(channel.send(&ToWorker::Exit).is_err());
+        assert!(matches!(channel.receive::<ToWorker>(), Err(Silence::Closed)));
+        drop(channel);
+        assert!(fstat(&number).is_ok());
+        assert_eq!(file.read(&mut [0]).unwrap(), 0);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A worker: runs the steps it is told to, and stands still in between.
 
-use super::protocol::{Channel, FromWorker, ToWorker};
+use super::protocol::{Channel, FromWorker, LOST, ToWorker};
 use crate::kernel::spawn::exit_now;
 use crate::kernel::uffd::WriteTracker;
 use crate::runtimes::Runtime;
@@ -23,5 +23,5 @@ pub fn serve(
             Ok(ToWorker::Exit) | Err(_) => break,
         };
     }
-    exit_now(0)
+    exit_now(if channel.is_open() { 0 } else { LOST })
 }

@@ -1,6 +1,6 @@
 //! The measured side: loads a workload, then forks on command.
 
-use super::protocol::{Channel, Ending, FromZygote, Frozen, Loaded, ToZygote, Watching, pairs};
+use super::protocol::{Channel, Ending, FromZygote, Frozen, LOST, Loaded, ToZygote, Watching, pairs};
 use super::worker;
 use crate::error::{Error, Result};
 use crate::family::PageRanges;
@@ -14,7 +14,6 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{Pid, getppid};
 use serde::{Deserialize, Serialize};
 use std::os::fd::RawFd;
-use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
 /// What the supervisor tells its re-executed self on the command line.
@@ -43,19 +42,17 @@ pub struct AgentSpec {
 
 /// Serves as a zygote until told to end. Returns the exit status.
 pub fn serve(spec: ZygoteSpec) -> i32 {
-    let mut control = Channel::new(adopt(spec.control));
+    // The program may close what it did not open: nothing is adopted once it has run.
+    let mut control = adopt(spec.control);
+    let workers = spec.workers.into_iter().map(|fd| Some(adopt(fd))).collect();
+    let agent = spec.agent.map(|agent| (adopt(agent.socket), agent));
     let mut runtime = match runtimes::load(&spec.workload) {
         Ok(runtime) => runtime,
         Err(error) => return i32::from(control.send(&FromZygote::Failed(error)).is_err()),
     };
-    let mut zygote = Zygote {
-        workers: spec.workers.into_iter().map(|fd| Some(adopt(fd))).collect(),
-        tracked: None,
-        tracker: None,
-        agent: spec.agent,
-    };
+    let mut zygote = Zygote { workers, tracked: None, tracker: None, agent };
     if control.send(&FromZygote::Loaded(describe(runtime.as_ref()))).is_err() {
-        return 1;
+        return cut_off(&control);
     }
     loop {
         let answer = match control.receive() {
@@ -65,9 +62,14 @@ pub fn serve(spec: ZygoteSpec) -> i32 {
             Ok(ToZygote::Exit) | Err(_) => return 0,
         };
         if control.send(&answer.unwrap_or_else(FromZygote::Failed)).is_err() {
-            return 1;
+            return cut_off(&control);
         }
     }
+}
+
+/// The exit status when nobody hears us.
+fn cut_off(control: &Channel) -> i32 {
+    if control.is_open() { 1 } else { LOST }
 }
 
 fn describe(runtime: &dyn Runtime) -> Loaded {
@@ -84,23 +86,28 @@ fn describe(runtime: &dyn Runtime) -> Loaded {
 
 /// The zygote's own state between commands.
 struct Zygote {
-    workers: Vec<Option<UnixStream>>,
+    workers: Vec<Option<Channel>>,
     /// Areas whose writes are tracked in every worker.
     tracked: Option<PageRanges>,
     tracker: Option<WriteTracker>,
-    agent: Option<AgentSpec>,
+    agent: Option<(Channel, AgentSpec)>,
 }
 
 impl Zygote {
     fn freeze(&mut self, runtime: &mut dyn Runtime, track: bool) -> Result<FromZygote> {
-        let agent = self.agent.take().map(|spec| Inside::find().map(|inside| (inside, spec)));
+        let found = |(socket, spec): (Channel, AgentSpec)| {
+            let inside = Inside::find().filter(|_| socket.is_open());
+            inside.map(|inside| {
+                inside.configure(socket.fd());
+                (inside, spec)
+            })
+        };
+        let agent = self.agent.take().map(found);
         let watched = match &agent {
             None => Watching::NotAsked,
             Some(None) => Watching::NotPreloaded,
             Some(Some((inside, spec))) => {
-                inside.configure(spec.socket);
-                drop(adopt_fd(spec.socket));
-                Watching::Since { python: runtime.meet_agent(*inside, &spec.library) }
+                Watching::Since { refused: false, python: runtime.meet_agent(*inside, &spec.library) }
             }
         };
         let own = read_identity(&ProcRoot::system(), std::process::id())?;
@@ -116,7 +123,10 @@ impl Zygote {
         if let Some(Some((inside, spec))) = agent
             && spec.watch
         {
-            inside.watch();
+            let watching = inside.watch();
+            if let Watching::Since { refused, .. } = &mut frozen.watched {
+                *refused = !watching;
+            }
         }
         Ok(FromZygote::Frozen(frozen))
     }
@@ -153,7 +163,7 @@ impl Zygote {
                 }
                 self.workers.clear();
                 control.close();
-                worker::serve(runtime.as_mut(), Channel::new(socket), tracker.as_ref())
+                worker::serve(runtime.as_mut(), socket, tracker.as_ref())
             }
         }
     }
@@ -167,6 +177,6 @@ fn reap(pid: u32) -> Ending {
     }
 }
 
-fn adopt(fd: RawFd) -> UnixStream {
-    adopt_fd(fd).into()
+fn adopt(fd: RawFd) -> Channel {
+    Channel::new(adopt_fd(fd).into())
 }

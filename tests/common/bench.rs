@@ -2,6 +2,7 @@
 
 use forkprint::kernel::spawn::wait_for_exit;
 use serde_json::Value;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -15,11 +16,31 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// A folder of its own for each test: its path also marks the processes that belong to the test.
 pub struct Bench {
     folder: TempDir,
+    /// The program, after those that start it.
+    program: Vec<OsString>,
+    adjust: Box<dyn Fn(&mut Command)>,
 }
 
+#[allow(dead_code, reason = "not every test starts the program in an unusual way")]
 impl Bench {
     pub fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            program: vec![env!("CARGO_BIN_EXE_forkprint").into()],
+            adjust: Box::new(|_| ()),
+        }
+    }
+
+    /// Starts the program by other words.
+    pub fn started_by(mut self, program: Vec<OsString>) -> Self {
+        self.program = program;
+        self
+    }
+
+    /// Changes every command before it is started.
+    pub fn adjusted(mut self, adjust: impl Fn(&mut Command) + 'static) -> Self {
+        self.adjust = Box::new(adjust);
+        self
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -34,16 +55,17 @@ impl Bench {
     /// Starts `forkprint` in the folder and in a process group of its own.
     pub fn start(&self, arguments: &[&str]) -> Running {
         let (out, err) = (self.path(".stdout"), self.path(".stderr"));
-        let child = Command::new(env!("CARGO_BIN_EXE_forkprint"))
+        let mut command = Command::new(&self.program[0]);
+        command
+            .args(&self.program[1..])
             .args(arguments)
             .current_dir(self.folder.path())
             .stdin(Stdio::null())
             .stdout(File::create(&out).unwrap())
             .stderr(File::create(&err).unwrap())
-            .process_group(0)
-            .spawn()
-            .unwrap();
-        Running { child, out, err }
+            .process_group(0);
+        (self.adjust)(&mut command);
+        Running { child: command.spawn().unwrap(), out, err }
     }
 }
 

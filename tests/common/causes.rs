@@ -47,25 +47,26 @@ pub struct Expectation {
     pub most: Option<usize>,
 }
 
-/// Runs a program of `workloads/truth/causes` with one worker, and compares.
-pub fn are_found(program: &str) {
+/// Runs a program of `workloads/truth/causes` with one worker, and compares. What was found; `None`
+/// where it cannot be.
+pub fn are_found(bench: &Bench, program: &str) -> Option<Recording> {
     if !crate::witness::can_be_had() {
-        return;
+        return None;
     }
-    let bench = Bench::new();
-    copy_programs(&bench);
-    let recording = measure(&bench, &format!("{program}.py"), &[]);
+    copy_programs(bench);
+    let recording = measure(bench, &format!("{program}.py"), &[]);
     let truth = std::fs::read_to_string(bench.path(&format!("{program}.py.truth.json"))).unwrap();
     let truth: Truth = serde_json::from_str(&truth).unwrap();
     if let Some(reason) = truth.not_here {
         skip(reason);
-        return;
+        return None;
     }
     assert!(!truth.expectations.is_empty(), "{program} expects nothing");
     for expectation in &truth.expectations {
         holds(&recording, expectation);
         knows_its_number(&recording, &truth.expectations, expectation);
     }
+    Some(recording)
 }
 
 /// The programs, where they may write beside themselves.

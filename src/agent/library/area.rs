@@ -11,13 +11,21 @@ use core::mem::offset_of;
 use core::ptr;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+/// An area takes at most one part in so many of an address space that has a limit.
+const LEAST_SHARE: u64 = 16;
+
 /// A mapped area.
 #[derive(Clone, Copy)]
 pub struct Area(*mut u8);
 
 impl Area {
-    /// Makes the area of the calling process. Returns it and its descriptor.
+    /// Makes the area of the calling process. Returns it and its descriptor; None: see errno.
     pub fn create() -> Option<(Self, i32)> {
+        // A limited address space is the program's, and not to be filled by us.
+        if sys::limit(sys::RLIMIT_AS) / LEAST_SHARE < AREA_BYTES as u64 {
+            sys::set_errno(sys::ENOMEM);
+            return None;
+        }
         // SAFETY: the name ends in NUL.
         let fd = unsafe { sys::memfd_create(c"forkprint".as_ptr(), sys::MFD_SEALABLE) };
         if fd < 0 {

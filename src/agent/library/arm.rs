@@ -5,8 +5,8 @@ use crate::frame_layout::FrameLayout;
 use crate::output;
 use crate::perf;
 use crate::signals;
-use crate::state::{self, Rings};
-use crate::sys;
+use crate::state::{self, Rings, State};
+use crate::sys::{self, SignalStack};
 use crate::wire::{Header, MAGIC, MOST_RINGS, Message, SIGNAL_STACK_BYTES};
 use core::ffi::{CStr, c_int};
 
@@ -29,7 +29,7 @@ pub unsafe extern "C" fn forkprint_agent_configure(socket: c_int) -> c_int {
     // SAFETY: a system call on a descriptor number.
     let own = unsafe { sys::fcntl(socket, sys::F_DUPFD_CLOEXEC, LEAST_DESCRIPTOR) };
     // SAFETY: as above; the limit of descriptors may be below our number.
-    state.socket = if own >= 0 { own } else { unsafe { sys::fcntl(socket, sys::F_DUPFD_CLOEXEC, 3) } };
+    state.use_socket(if own >= 0 { own } else { unsafe { sys::fcntl(socket, sys::F_DUPFD_CLOEXEC, 3) } });
     crate::python::learn_version(state);
     state.socket
 }
@@ -45,22 +45,23 @@ pub unsafe extern "C" fn forkprint_agent_frames(layout: *const FrameLayout) {
     unsafe { state::get_mut().frames = Some(*layout) };
 }
 
-/// Watches the calling process, and every process that is forked from now on.
+/// Watches the calling process, and every process that it forks from now on, though not what those
+/// fork. False: it was refused, and nothing is watched.
 ///
 /// # Safety
 ///
 /// No other thread may use the library meanwhile.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn forkprint_agent_watch() {
+pub unsafe extern "C" fn forkprint_agent_watch() -> bool {
     // SAFETY: promised by the caller.
     let state = unsafe { state::get_mut() };
-    state.watching = true;
     if !state.registered {
         state.registered = true;
         // SAFETY: the handler is a function of this library, which is never unloaded.
         unsafe { sys::__register_atfork(None, None, Some(in_child), core::ptr::null_mut()) };
     }
-    arm();
+    state.watching = arm();
+    state.watching
 }
 
 /// Stops watching processes that are forked from now on.
@@ -78,16 +79,30 @@ pub unsafe extern "C" fn forkprint_agent_pause() {
 unsafe extern "C" fn in_child() {
     // SAFETY: a new process has one thread.
     let state = unsafe { state::get_mut() };
-    // What the parent's events wrote to is the parent's.
-    state.area = core::ptr::null_mut();
+    forget_parent(state);
     if state.watching {
         arm();
     }
+    // What a worker forks is none: it may fork at every request, and nobody would ask for its log.
+    state.watching = false;
 }
 
-/// Makes the area, the events and the handler, and tells the supervisor; or tells what was refused.
-pub fn arm() {
-    let Some((area, descriptor)) = Area::create() else { return output::refuse(Message::STAGE_AREA) };
+/// In a new process: what the parent's events write to is the parent's, and so is the stack of its handler.
+pub fn forget_parent(state: &mut State) {
+    if let Some(area) = state.take_area()
+        && leave_signal_stack(state, area)
+    {
+        area.discard();
+    }
+}
+
+/// Makes the area, the events and the handler, and tells the supervisor. False: something was refused,
+/// which it was told, and the process is as it was.
+pub fn arm() -> bool {
+    let Some((area, descriptor)) = Area::create() else {
+        output::refuse(Message::STAGE_AREA);
+        return false;
+    };
     let mut descriptors = [-1; MOST_RINGS + 1];
     descriptors[0] = descriptor;
     let armed = arm_into(area, &mut descriptors);
@@ -102,25 +117,35 @@ pub fn arm() {
     }
     if armed.is_err() {
         // SAFETY: see `in_child`; in the zygote, `watch` is called by its only user.
-        unsafe { state::get_mut() }.area = core::ptr::null_mut();
+        undo(unsafe { state::get_mut() }, area);
+    }
+    armed.is_ok()
+}
+
+/// Leaves everything as it was before an attempt to arm.
+fn undo(state: &mut State, area: Area) {
+    state.area = core::ptr::null_mut();
+    if state.armed {
+        state.armed = false;
+        signals::uninstall(&state.user_action);
+    }
+    // SAFETY: a page of the area, and rings that were mapped into this process.
+    unsafe { (&mut *area.rings()).unmap() };
+    if leave_signal_stack(state, area) {
         area.discard();
     }
 }
 
 /// Stops watching this process, if it is watched: its events go with the last mapping of their rings.
+/// The handler stays, and passes on what is not ours.
 pub fn disarm() {
     // SAFETY: as for `arm`.
     let state = unsafe { state::get_mut() };
-    let Some(area) = Area::of(state.area) else { return };
-    state.area = core::ptr::null_mut();
+    let Some(area) = state.take_area() else { return };
+    leave_signal_stack(state, area);
     // SAFETY: the rings of an armed area are mapped, and read by nobody but the handler, which finds
     // no area any more.
-    unsafe {
-        let rings = &*area.rings();
-        for &ring in &rings.at[..rings.count] {
-            sys::munmap(ring.cast(), (rings.pages + 1) * 4096);
-        }
-    }
+    unsafe { (&mut *area.rings()).unmap() };
 }
 
 fn arm_into(area: Area, descriptors: &mut [c_int; MOST_RINGS + 1]) -> Result<(), u32> {
@@ -128,7 +153,11 @@ fn arm_into(area: Area, descriptors: &mut [c_int; MOST_RINGS + 1]) -> Result<(),
     let state = unsafe { state::get_mut() };
     // SAFETY: a page of a new area, which is all zeros: no rings, at null addresses.
     let rings = unsafe { &mut *area.rings() };
-    let with_kernel = open_events(descriptors)?;
+    if state.processors == 0 {
+        // SAFETY: a system call on a number. Once, in the zygote: it reads files, and may allocate.
+        state.processors = unsafe { sys::sysconf(sys::SC_NPROCESSORS_CONF) }.max(1) as c_int;
+    }
+    let with_kernel = open_events(state.processors, descriptors)?;
     let events = descriptors[1..].iter().take_while(|&&event| event >= 0).count();
     map_rings(&descriptors[1..=events], rings)?;
     let header = Header {
@@ -150,7 +179,7 @@ fn arm_into(area: Area, descriptors: &mut [c_int; MOST_RINGS + 1]) -> Result<(),
     // SAFETY: the first page of our own mapping; nobody else knows it yet.
     unsafe { area.header().write(header) };
     state.area = area.address();
-    use_signal_stack(area);
+    use_signal_stack(state, area);
     if !state.armed {
         let handler = crate::handler::on_trap as *const () as usize;
         if !signals::install(handler, &mut state.user_action) {
@@ -167,12 +196,13 @@ fn arm_into(area: Area, descriptors: &mut [c_int; MOST_RINGS + 1]) -> Result<(),
 }
 
 /// One event a processor, with faults of the kernel where that is allowed. Returns whether it is.
-fn open_events(descriptors: &mut [c_int; MOST_RINGS + 1]) -> Result<bool, u32> {
-    // SAFETY: a system call on a number.
-    let processors = unsafe { sys::sysconf(sys::SC_NPROCESSORS_CONF) }.clamp(1, MOST_RINGS as i64);
+fn open_events(processors: c_int, descriptors: &mut [c_int; MOST_RINGS + 1]) -> Result<bool, u32> {
+    if processors as usize > MOST_RINGS {
+        return Err(Message::STAGE_PROCESSORS);
+    }
     let mut with_kernel = true;
     let mut next = 1;
-    for processor in 0..processors as c_int {
+    for processor in 0..processors {
         let mut event = perf::open(processor, with_kernel);
         if event < 0 && with_kernel && next == 1 {
             with_kernel = false;
@@ -197,15 +227,12 @@ fn map_rings(events: &[c_int], rings: &mut Rings) -> Result<(), u32> {
     'sizes: for pages in RING_PAGES {
         for (index, &event) in events.iter().enumerate() {
             let Some(ring) = perf::map_ring(event, pages) else {
-                for &mapped in &rings.at[..index] {
-                    // SAFETY: mapped a moment ago, and used by nobody.
-                    unsafe { sys::munmap(mapped.cast(), (pages + 1) * 4096) };
-                }
+                rings.unmap();
                 continue 'sizes;
             };
             rings.at[index] = ring;
+            (rings.count, rings.pages) = (index + 1, pages);
         }
-        (rings.count, rings.pages) = (events.len(), pages);
         return Ok(());
     }
     Err(Message::STAGE_RING)
@@ -213,11 +240,21 @@ fn map_rings(events: &[c_int], rings: &mut Rings) -> Result<(), u32> {
 
 /// Lets the handler run on a stack of its own, which is shared memory: on the program's, the frame of
 /// the signal would break pages itself.
-fn use_signal_stack(area: Area) {
+fn use_signal_stack(state: &mut State, area: Area) {
     let base = area.signal_stack().cast();
-    let stack = sys::SignalStack { base, flags: 0, size: SIGNAL_STACK_BYTES };
+    let stack = SignalStack { base, flags: 0, size: SIGNAL_STACK_BYTES };
     // SAFETY: the memory is ours and stays mapped.
-    unsafe { sys::sigaltstack(&raw const stack, core::ptr::null_mut()) };
+    unsafe { sys::sigaltstack(&raw const stack, &raw mut state.user_stack) };
+}
+
+/// Puts the program's signal stack back where ours is in use. False: this thread runs on ours.
+fn leave_signal_stack(state: &State, area: Area) -> bool {
+    let mut used = SignalStack::NONE;
+    // SAFETY: both are valid; the program's stack is one that the kernel had from the program.
+    unsafe {
+        sys::sigaltstack(core::ptr::null(), &raw mut used);
+        used.base != area.signal_stack().cast() || sys::sigaltstack(&raw const state.user_stack, core::ptr::null_mut()) == 0
+    }
 }
 
 /// The address of a function of any library.

@@ -17,10 +17,12 @@ mod output;
 mod perf;
 mod python;
 mod recorded;
+mod signal_names;
 mod signals;
 mod stacks;
 mod state;
 mod sys;
+mod version;
 mod walk;
 #[allow(dead_code, reason = "the supervisor reads the rest")]
 #[path = "../wire.rs"]

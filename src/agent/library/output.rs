@@ -19,10 +19,13 @@ struct Control {
 
 /// Sends a message over the socket of this process; false when nobody listens.
 pub fn send(message: &Message, descriptors: &[c_int]) -> bool {
-    send_over(state::get().socket, message, descriptors)
+    let state = state::get();
+    // The program may have closed the socket, and opened something else under its number.
+    let ours = state.socket >= 0 && sys::identity(state.socket) == state.socket_identity;
+    ours && send_over(state.socket, message, descriptors)
 }
 
-/// Sends a message; false when nobody listens.
+/// Sends a message; false when nobody listens, or there is no room for it: a program never waits for us.
 pub fn send_over(socket: c_int, message: &Message, descriptors: &[c_int]) -> bool {
     let mut control =
         Control { len: 0, level: sys::SOL_SOCKET, kind: sys::SCM_RIGHTS, descriptors: [0; MOST_DESCRIPTORS] };
@@ -40,7 +43,7 @@ pub fn send_over(socket: c_int, message: &Message, descriptors: &[c_int]) -> boo
         flags: 0,
     };
     // SAFETY: the header points at a message and a control block that outlive the call.
-    unsafe { sys::sendmsg(socket, &raw const header, sys::MSG_NOSIGNAL) >= 0 }
+    unsafe { sys::sendmsg(socket, &raw const header, sys::MSG_NOSIGNAL | sys::MSG_DONTWAIT) >= 0 }
 }
 
 /// Says that something was refused, with the errno of this moment.

@@ -51,7 +51,7 @@ fn getter(name: &CStr) -> Option<GetThreadState> {
     arm::function(name).map(|address| unsafe { core::mem::transmute::<usize, GetThreadState>(address) })
 }
 
-/// `(major, minor)` of the `CPython` in this process, from `Py_GetVersion`: "3.12.1 (main, …".
+/// `(major, minor)` of the `CPython` in this process, if it is one whose frames could be known.
 fn version() -> Option<(u8, u8)> {
     let address = arm::function(c"Py_GetVersion")?;
     // SAFETY: Py_GetVersion takes nothing and gives a static string.
@@ -59,16 +59,7 @@ fn version() -> Option<(u8, u8)> {
         let get = core::mem::transmute::<usize, unsafe extern "C" fn() -> *const c_char>(address);
         CStr::from_ptr(get())
     };
-    // Without the GIL objects are laid out in another way.
-    if text.to_bytes().windows(14).any(|part| part == b"free-threading") {
-        return None;
-    }
-    let mut numbers = text.to_bytes().split(|byte| !byte.is_ascii_digit());
-    let mut number = || {
-        let digits = numbers.next()?;
-        digits.iter().try_fold(0_u8, |number, digit| number.checked_mul(10)?.checked_add(digit - b'0'))
-    };
-    Some((number()?, number()?))
+    crate::version::parse(text.to_bytes())
 }
 
 /// Whether this is a thread of Python that may use objects.
@@ -189,7 +180,7 @@ unsafe extern "C" fn configure(_: Object, socket: Object) -> Object {
 
 unsafe extern "C" fn watch(_: Object, _: Object) -> Object {
     // SAFETY: Python calls with the GIL held.
-    unsafe { arm::forkprint_agent_watch() };
+    let _told_the_supervisor = unsafe { arm::forkprint_agent_watch() };
     none()
 }
 

@@ -98,9 +98,9 @@ unsafe extern "C" fn before_fork() {
     state.recorded.announced = true;
     python::learn_version(state);
     if tell(socket, Message::ABOUT_TO_FORK, 0, state.python_minor) && wait(socket).0 == Answer::FREEZE {
-        state.socket = socket;
+        state.use_socket(socket);
         prepare_to_fork();
-        state.socket = -1;
+        state.use_socket(-1);
     }
     disconnect(socket);
 }
@@ -136,7 +136,7 @@ fn prepare_to_fork() {
     state.watching = answer == Answer::WATCH;
     arm::disarm();
     if state.watching {
-        arm::arm();
+        let _told = arm::arm();
     }
 }
 
@@ -144,7 +144,7 @@ fn prepare_to_fork() {
 unsafe extern "C" fn in_child() {
     // SAFETY: a new process has one thread.
     let state = unsafe { state::get_mut() };
-    state.area = core::ptr::null_mut();
+    arm::forget_parent(state);
     state.recorded.announced = false;
     // SAFETY: a system call without arguments.
     state.recorded.pid = unsafe { sys::getpid() };
@@ -153,9 +153,9 @@ unsafe extern "C" fn in_child() {
     }
     let Some(socket) = connect() else { return };
     if state.watching {
-        state.socket = socket;
-        arm::arm();
-        state.socket = -1;
+        state.use_socket(socket);
+        let _told = arm::arm();
+        state.use_socket(-1);
     }
     ask(socket, Message::FORKED, 0, u32::from(state.recorded.family));
 }

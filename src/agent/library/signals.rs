@@ -1,24 +1,23 @@
 //! Who else uses SIGTRAP: the program's own handler is kept, asked about and called.
 //!
-//! `sigaction` and `signal` are defined here too, and a preloaded library is asked first: while we
-//! watch a process, the program's wish about SIGTRAP is noted instead of carried out, and traps that
-//! are not ours are passed on.
+//! `sigaction` is defined here too, as `signal` and its like are in `signal_names.rs`, and a preloaded
+//! library is asked first: while we watch a process, the program's wish about SIGTRAP is noted instead
+//! of carried out, and traps that are not ours are passed on.
 
 use crate::state;
 use crate::sys::{self, SA_SIGINFO, SIGTRAP, SigAction};
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-const SIG_DFL: usize = 0;
-const SIG_IGN: usize = 1;
-const SIG_ERR: usize = usize::MAX;
+pub const SIG_DFL: usize = 0;
+pub const SIG_IGN: usize = 1;
+pub const SIG_ERR: usize = usize::MAX;
 const RTLD_NEXT: *mut c_void = -1_isize as *mut c_void;
 
 type RealSigaction = unsafe extern "C" fn(c_int, *const SigAction, *mut SigAction) -> c_int;
-type RealSignal = unsafe extern "C" fn(c_int, usize) -> usize;
 
 /// The next definition of a function, behind ours; looked up once.
-fn next(name: &CStr, known: &AtomicUsize) -> usize {
+pub fn next(name: &CStr, known: &AtomicUsize) -> usize {
     let found = known.load(Ordering::Relaxed);
     if found != 0 {
         return found;
@@ -49,6 +48,11 @@ pub fn install(handler: usize, kept: &mut SigAction) -> bool {
     real_sigaction(SIGTRAP, &raw const ours, kept) == 0
 }
 
+/// Gives SIGTRAP back to the program.
+pub fn uninstall(kept: &SigAction) {
+    real_sigaction(SIGTRAP, kept, core::ptr::null_mut());
+}
+
 /// Does about a trap what the program wants done.
 ///
 /// # Safety
@@ -56,6 +60,10 @@ pub fn install(handler: usize, kept: &mut SigAction) -> bool {
 /// Only for a handler of SIGTRAP, with its own arguments.
 pub unsafe fn pass_on(signal: c_int, info: *mut c_void, context: *mut c_void) {
     let action = state::get().user_action;
+    if action.flags & sys::SA_RESETHAND != 0 {
+        // SAFETY: as when the program changes it, see `sigaction`.
+        unsafe { state::get_mut() }.user_action.handler = SIG_DFL;
+    }
     match action.handler {
         SIG_IGN => {}
         SIG_DFL => {
@@ -104,25 +112,11 @@ pub unsafe extern "C" fn sigaction(signal: c_int, new: *const SigAction, old: *m
     0
 }
 
-/// # Safety
-///
-/// As for the C library's function.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn signal(signal: c_int, handler: usize) -> usize {
-    if signal != SIGTRAP || !state::get().armed {
-        static KNOWN: AtomicUsize = AtomicUsize::new(0);
-        let found = next(c"signal", &KNOWN);
-        if found == 0 {
-            return SIG_ERR;
-        }
-        // SAFETY: signal has this type in every C library for Linux.
-        let real: RealSignal = unsafe { core::mem::transmute::<usize, RealSignal>(found) };
-        // SAFETY: the arguments are the caller's.
-        return unsafe { real(signal, handler) };
-    }
+/// Notes what the program wants done about SIGTRAP. Returns the handler that it wanted before.
+pub fn wish(handler: usize, flags: c_int) -> usize {
     // SAFETY: programs change signal actions from one thread.
     let kept = unsafe { &mut state::get_mut().user_action };
     let before = kept.handler;
-    *kept = SigAction { handler, mask: [0; 16], flags: sys::SA_RESTART, restorer: 0 };
+    *kept = SigAction { handler, mask: [0; 16], flags, restorer: 0 };
     before
 }

@@ -16,13 +16,20 @@ pub const SIGTRAP: c_int = 5;
 pub const SA_SIGINFO: c_int = 4;
 pub const SA_ONSTACK: c_int = 0x0800_0000;
 pub const SA_RESTART: c_int = 0x1000_0000;
+pub const SA_NODEFER: c_int = 0x4000_0000;
+pub const SA_RESETHAND: c_int = 0x8000_0000_u32 as c_int;
 pub const SOL_SOCKET: c_int = 1;
 pub const SCM_RIGHTS: c_int = 1;
 pub const MSG_NOSIGNAL: c_int = 0x4000;
+pub const MSG_DONTWAIT: c_int = 0x40;
 pub const SC_NPROCESSORS_CONF: c_int = 83;
+pub const EINTR: c_int = 4;
+pub const ENOMEM: c_int = 12;
 pub const ENODEV: c_int = 19;
 pub const EINVAL: c_int = 22;
-pub const EINTR: c_int = 4;
+pub const EFBIG: c_int = 27;
+pub const RLIMIT_FSIZE: c_int = 1;
+pub const RLIMIT_AS: c_int = 9;
 pub const AF_UNIX: c_int = 1;
 pub const SOCK_SEQPACKET: c_int = 5;
 pub const SOCK_CLOEXEC: c_int = 0o2_000_000;
@@ -30,6 +37,7 @@ pub const SYS_POLL: c_long = 7;
 pub const SYS_KILL: c_long = 62;
 pub const SYS_EXIT_GROUP: c_long = 231;
 pub const SYS_CLOSE_RANGE: c_long = 436;
+const SYS_FSTAT: c_long = 5;
 const SYS_CLONE: c_long = 56;
 /// `waitpid` for children that end without a signal too.
 pub const WALL: c_int = 0x4000_0000;
@@ -79,11 +87,18 @@ impl SigAction {
 }
 
 /// `stack_t`.
+#[derive(Clone, Copy)]
 #[repr(C)]
 pub struct SignalStack {
     pub base: *mut c_void,
     pub flags: c_int,
     pub size: usize,
+}
+
+impl SignalStack {
+    const SS_DISABLE: c_int = 2;
+
+    pub const NONE: Self = Self { base: core::ptr::null_mut(), flags: Self::SS_DISABLE, size: 0 };
 }
 
 /// `struct pollfd`.
@@ -112,7 +127,9 @@ unsafe extern "C" {
     pub fn mmap(at: *mut c_void, len: usize, prot: c_int, flags: c_int, fd: c_int, offset: i64) -> *mut c_void;
     pub fn munmap(at: *mut c_void, len: usize) -> c_int;
     pub fn memfd_create(name: *const c_char, flags: c_uint) -> c_int;
-    pub fn ftruncate(fd: c_int, len: i64) -> c_int;
+    #[link_name = "ftruncate"]
+    fn set_length(fd: c_int, len: i64) -> c_int;
+    fn getrlimit(resource: c_int, limits: *mut [u64; 2]) -> c_int;
     pub fn close(fd: c_int) -> c_int;
     pub fn ioctl(fd: c_int, request: u64, ...) -> c_int;
     pub fn fcntl(fd: c_int, command: c_int, ...) -> c_int;
@@ -222,12 +239,50 @@ pub fn readable(aligned: u64) -> bool {
     refused == -(EINVAL as isize)
 }
 
+/// Changes the signal mask of the calling thread.
+pub fn signal_mask(how: c_int, set: *const u64, old: *mut u64) {
+    // SAFETY: the kernel reads and writes eight bytes each.
+    unsafe { syscall(SYS_RT_SIGPROCMASK, how, set, old, 8_usize) };
+}
+
 /// A shared anonymous mapping: memory that a fork does not copy, and that is no private page.
 pub fn map_shared(bytes: usize, fd: c_int) -> Option<*mut u8> {
     let flags = if fd < 0 { MAP_SHARED | MAP_ANONYMOUS } else { MAP_SHARED } | MAP_NORESERVE;
     // SAFETY: a new mapping at an address of the kernel's choice.
     let at = unsafe { mmap(core::ptr::null_mut(), bytes, PROT_READ | PROT_WRITE, flags, fd, 0) };
     if at as isize == -1 { None } else { Some(at.cast()) }
+}
+
+/// The soft limit of a resource; `u64::MAX` where there is none.
+pub fn limit(resource: c_int) -> u64 {
+    let mut limits = [u64::MAX; 2];
+    // SAFETY: `limits` has the layout of struct rlimit.
+    unsafe { getrlimit(resource, &raw mut limits) };
+    limits[0]
+}
+
+/// Sets the length of a file. Where a limit forbids it, this fails without the signal (SIGXFSZ) that
+/// the kernel would send to the program.
+///
+/// # Safety
+///
+/// The descriptor must be one of ours.
+pub unsafe fn ftruncate(fd: c_int, len: i64) -> c_int {
+    if limit(RLIMIT_FSIZE) < len as u64 {
+        set_errno(EFBIG);
+        return -1;
+    }
+    // SAFETY: promised by the caller.
+    unsafe { set_length(fd, len) }
+}
+
+/// Device and inode of an open file: which file it is. None where the descriptor is closed.
+pub fn identity(fd: c_int) -> Option<(u64, u64)> {
+    // `struct stat` of x86-64 has 144 bytes and begins with these two.
+    let mut told = [0_u64; 18];
+    // SAFETY: `told` is as long as the kernel's struct.
+    let failed = unsafe { syscall(SYS_FSTAT, fd as c_long, told.as_mut_ptr()) } != 0;
+    if failed { None } else { Some((told[0], told[1])) }
 }
 
 /// Makes pages of a writable mapping present, so that touching them later takes no fault. Kernels

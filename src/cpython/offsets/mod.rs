@@ -214,6 +214,7 @@ mod tests {
         for version in [(3, 8), (3, 14), (4, 0)] {
             let error = Offsets::of_version(version).unwrap_err().to_string();
             assert!(error.contains(&format!("CPython {}.{}", version.0, version.1)), "{error}");
+            assert!(frames::of_version(version.0, version.1).is_none());
         }
     }
 }

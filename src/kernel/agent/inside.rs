@@ -4,6 +4,7 @@ use std::os::fd::RawFd;
 
 type Configure = unsafe extern "C" fn(libc::c_int) -> libc::c_int;
 type Action = unsafe extern "C" fn();
+type Attempt = unsafe extern "C" fn() -> bool;
 type Frames = unsafe extern "C" fn(*const libc::c_void);
 
 /// The functions of the library in this process.
@@ -11,7 +12,7 @@ type Frames = unsafe extern "C" fn(*const libc::c_void);
 pub struct Inside {
     configure: Configure,
     frames: Frames,
-    watch: Action,
+    watch: Attempt,
     census: Action,
 }
 
@@ -29,12 +30,14 @@ impl Inside {
         };
         let configure = symbol(c"forkprint_agent_configure")?;
         let frames = symbol(c"forkprint_agent_frames")?;
+        let watch = symbol(c"forkprint_agent_watch")?;
         Some(Self {
             // SAFETY: as above.
             configure: unsafe { std::mem::transmute::<*mut libc::c_void, Configure>(configure) },
             // SAFETY: as above; the layout is passed as the address of its bytes.
             frames: unsafe { std::mem::transmute::<*mut libc::c_void, Frames>(frames) },
-            watch: action(c"forkprint_agent_watch")?,
+            // SAFETY: as above.
+            watch: unsafe { std::mem::transmute::<*mut libc::c_void, Attempt>(watch) },
             census: action(c"forkprint_agent_census")?,
         })
     }
@@ -59,10 +62,12 @@ impl Inside {
         (!address.is_null()).then_some(address as u64)
     }
 
-    /// Watches this process and every process it forks from now on.
-    pub fn watch(self) {
+    /// Watches this process and every process it forks from now on. False: that was refused, which the
+    /// supervisor was told, and nothing is watched.
+    #[must_use]
+    pub fn watch(self) -> bool {
         // SAFETY: as above.
-        unsafe { (self.watch)() };
+        unsafe { (self.watch)() }
     }
 
     /// Lists every object of the `CPython` in this process. Call it with the GIL held.

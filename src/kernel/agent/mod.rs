@@ -7,16 +7,19 @@ mod area;
 mod inside;
 mod memory;
 mod post;
+mod refused;
 mod watched;
 
 pub use inside::Inside;
 pub use memory::{CensusMemory, Plain};
 pub use post::{Caller, Heard, Letter, Post};
+pub use refused::Refused;
 pub use watched::{Stack, Watched};
 
 use crate::agent::wire::{Message, RESTORE};
 use crate::agent::{FILE_NAME, LIBRARY};
 use crate::error::{Context, Error, Result};
+use crate::kernel::files::MoreFiles;
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
@@ -27,12 +30,13 @@ use tempfile::TempDir;
 /// The agent of one family.
 #[derive(Debug)]
 pub struct Agent {
+    _files: MoreFiles,
     _folder: TempDir,
     library: PathBuf,
     ours: OwnedFd,
     theirs: Option<OwnedFd>,
-    /// Reports that did not come over our socket.
-    delivered: Vec<Report>,
+    /// Reports that were read elsewhere, or not yet handed out.
+    kept: Vec<Report>,
 }
 
 /// What a watched process said.
@@ -42,6 +46,8 @@ pub enum Report {
     Armed(Box<Watched>),
     /// It could not be watched.
     Refused(Refused),
+    /// It is watched in vain: what it sent is of no use.
+    Unusable(Error),
     /// A child of it lists its objects.
     Census {
         /// That child.
@@ -49,32 +55,6 @@ pub enum Report {
         /// What it writes.
         memory: CensusMemory,
     },
-}
-
-/// What the kernel refused in a process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refused {
-    /// The process.
-    pub pid: u32,
-    /// One of the stages of [`Message`].
-    pub stage: u32,
-    /// Why.
-    pub errno: Errno,
-}
-
-impl std::fmt::Display for Refused {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let what = match self.stage {
-            Message::STAGE_AREA => "shared memory for its log",
-            Message::STAGE_EVENT => "perf_event_open",
-            Message::STAGE_RING => "the ring of a perf event",
-            Message::STAGE_HANDLER => "a handler for SIGTRAP",
-            Message::STAGE_CENSUS => "the census of its objects",
-            Message::STAGE_SIBLING => "a frozen sibling",
-            _ => "the agent",
-        };
-        write!(f, "process {}: {what}: {}", self.pid, self.errno)
-    }
 }
 
 impl Agent {
@@ -94,7 +74,14 @@ impl Agent {
         let (ours, theirs) =
             socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
                 .doing("cannot make a socket pair")?;
-        Ok(Self { _folder: folder, library, ours, theirs: Some(theirs), delivered: Vec::new() })
+        Ok(Self {
+            _files: MoreFiles::allow(),
+            _folder: folder,
+            library,
+            ours,
+            theirs: Some(theirs),
+            kept: Vec::new(),
+        })
     }
 
     /// The agent, if `LD_PRELOAD` can name it: a list, separated by colons and spaces.
@@ -125,21 +112,29 @@ impl Agent {
 
     /// Everything that was reported so far, without waiting.
     pub fn reports(&mut self) -> Result<Vec<Report>> {
-        let mut reports = std::mem::take(&mut self.delivered);
+        let mut reports = std::mem::take(&mut self.kept);
         while let Some(report) = self.next_report()? {
             reports.push(report);
         }
         Ok(reports)
     }
 
+    /// Takes the refusal of a process out of the reports.
+    pub fn take_refusal(&mut self, pid: u32) -> Result<Option<Refused>> {
+        self.kept = self.reports()?;
+        let of_process = |report: &Report| matches!(report, Report::Refused(refused) if refused.pid == pid && refused.stage != Message::STAGE_CENSUS);
+        let found = self.kept.iter().position(of_process).map(|index| self.kept.remove(index));
+        Ok(found.and_then(|report| if let Report::Refused(refused) = report { Some(refused) } else { None }))
+    }
+
     /// Takes in what a process reported elsewhere, as in record mode.
-    pub fn deliver(&mut self, letter: Letter) -> Result<()> {
-        understand(letter).map(|report| self.delivered.push(report))
+    pub fn deliver(&mut self, letter: Letter) {
+        self.kept.push(understand(letter).unwrap_or_else(Report::Unusable));
     }
 
     fn next_report(&self) -> Result<Option<Report>> {
         match Letter::receive(self.ours.as_fd())? {
-            Heard::Letter(letter) => understand(letter).map(Some),
+            Heard::Letter(letter) => Ok(Some(understand(letter).unwrap_or_else(Report::Unusable))),
             Heard::Nothing | Heard::End => Ok(None),
         }
     }

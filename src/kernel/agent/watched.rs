@@ -2,10 +2,10 @@
 
 use super::area::Area;
 use crate::agent::wire::{FrameWord, Trap};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::kernel::event::BreakEvent;
 use crate::kernel::perf::{RingView, read_counter};
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::os::fd::OwnedFd;
 
 /// A process that is watched. The descriptors of its events are ours alone: when they close, it is
@@ -36,6 +36,16 @@ pub struct Stack {
 impl Watched {
     pub(super) fn new(pid: u32, area: &OwnedFd, events: Vec<OwnedFd>) -> Result<Self> {
         let area = Area::map(area)?;
+        if events.len() != area.header.rings as usize {
+            return Err(Error::new("events of a process did not arrive")
+                .pid(pid)
+                .why(format!(
+                    "{} of {}: this process may open no more files",
+                    events.len(),
+                    area.header.rings
+                ))
+                .fix("raise `ulimit -n`: every process takes a descriptor for each processor"));
+        }
         let pages = area.header.ring_pages as usize;
         let rings =
             events.into_iter().map(|event| RingView::map(event, pages)).collect::<Result<Vec<_>>>()?;
@@ -76,15 +86,7 @@ impl Watched {
         }
         let mut events = self.new_faults();
         events.sort_by_key(|event| (event.thread, event.nanos));
-        for event in &mut events {
-            let waiting = self.waiting.entry(event.thread).or_default();
-            // A signal that was blocked comes once for many faults: the others have no trap.
-            if waiting.front().is_some_and(|trap| trap.address == event.address)
-                && let Some(trap) = waiting.pop_front()
-            {
-                enrich(event, &trap);
-            }
-        }
+        pair(&mut events, &mut self.waiting);
         self.delivered += events.len() as u64;
         events
     }
@@ -136,6 +138,32 @@ impl Watched {
     }
 }
 
+/// Gives each event its trap. Both stand in the order of their times within each thread.
+///
+/// A signal that was blocked comes once for many faults: the others have no trap. And a trap whose fault
+/// found no room in its ring has no event: it was logged after all of them, and none is of its address.
+fn pair(events: &mut [BreakEvent], waiting: &mut BTreeMap<u32, VecDeque<Trap>>) {
+    let mut to_come: HashMap<(u32, u64), usize> = HashMap::new();
+    for event in &*events {
+        *to_come.entry((event.thread, event.address)).or_default() += 1;
+    }
+    for event in events {
+        let Some(traps) = waiting.get_mut(&event.thread) else { continue };
+        let lost = |trap: &Trap| to_come.get(&(trap.thread, trap.address)).is_none_or(|left| *left == 0);
+        while traps.front().is_some_and(lost) {
+            traps.pop_front();
+        }
+        if traps.front().is_some_and(|trap| trap.address == event.address)
+            && let Some(trap) = traps.pop_front()
+        {
+            enrich(event, &trap);
+        }
+        if let Some(left) = to_come.get_mut(&(event.thread, event.address)) {
+            *left -= 1;
+        }
+    }
+}
+
 /// Adds what the handler saw. A late signal was handled elsewhere: nothing it saw is of the fault.
 fn enrich(event: &mut BreakEvent, trap: &Trap) {
     if trap.flags & Trap::LATE != 0 {
@@ -146,5 +174,43 @@ fn enrich(event: &mut BreakEvent, trap: &Trap) {
     if !event.by_kernel() {
         event.old = (trap.flags & Trap::OLD != 0).then_some(trap.old);
         event.registers = Some(trap.registers);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trap(address: u64, flags: u32) -> Trap {
+        Trap {
+            address,
+            instruction: 0,
+            old: [0; 16],
+            registers: [9; 16],
+            thread: 5,
+            stack: 3,
+            flags,
+            ready: 1,
+        }
+    }
+
+    /// Events of these addresses get the stacks of these traps.
+    fn paired(addresses: &[u64], traps: &[Trap]) -> Vec<bool> {
+        let event = |&address: &u64| BreakEvent { address, thread: 5, ..BreakEvent::default() };
+        let mut events: Vec<BreakEvent> = addresses.iter().map(event).collect();
+        pair(&mut events, &mut BTreeMap::from([(5, traps.iter().copied().collect())]));
+        events.iter().map(|event| event.stack == Some(3)).collect()
+    }
+
+    #[test]
+    fn each_event_gets_its_own_trap() {
+        let seen = |address| trap(address, 0);
+        assert_eq!(paired(&[1, 2, 1], &[seen(1), seen(2), seen(1)]), [true, true, true]);
+        // Blocked: one late trap for the first of many.
+        assert_eq!(paired(&[1, 2, 3, 4], &[trap(1, Trap::LATE), seen(4)]), [false, false, false, true]);
+        // The ring had no room for the faults of the first two traps.
+        assert_eq!(paired(&[3, 4], &[seen(1), seen(2), seen(3), seen(4)]), [true, true]);
+        // Nor for that of the second trap, whose page had been touched before.
+        assert_eq!(paired(&[1, 3], &[seen(1), seen(1), seen(3)]), [true, true]);
     }
 }

@@ -28,8 +28,17 @@ pub struct Surroundings {
 impl Surroundings {
     /// Those of this process.
     pub fn here() -> Self {
-        let read = |path| fs::read_to_string(path).unwrap_or_default();
-        let status = read("/proc/self/status");
+        Self::of("self")
+    }
+
+    /// Those of another process; one that has ended has no filter.
+    pub fn of_process(pid: u32) -> Self {
+        Self::of(&pid.to_string())
+    }
+
+    fn of(process: &str) -> Self {
+        let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+        let status = read(&format!("/proc/{process}/status"));
         let filters = status.lines().find_map(|line| line.strip_prefix("Seccomp:"));
         Self {
             paranoid: read("/proc/sys/kernel/perf_event_paranoid").trim().parse().ok(),

@@ -72,7 +72,13 @@ pub(super) fn page(name: &str, template: &str, view: Value) -> Result<String> {
     environment.add_template("explained.html", EXPLAINED).doing("cannot read the report's template")?;
     environment.add_template(name, template).doing("cannot read the report's template")?;
     let template = environment.get_template(name).doing("cannot read the report's template")?;
-    template.render(view).doing("cannot render the report")
+    let document = template.render(view).doing("cannot render the report")?;
+    Ok(document.replace(not_in_html, "\u{fffd}"))
+}
+
+/// Control characters other than blanks: HTML has no way to write them (13.1.4, "Character references").
+fn not_in_html(c: char) -> bool {
+    c.is_control() && !matches!(c, '\n' | '\t' | '\r')
 }
 
 /// Text in which `backquoted` words are code, as docstrings write them.

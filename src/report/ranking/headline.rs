@@ -3,7 +3,7 @@
 use super::{Ranked, Ranking, Selection};
 use crate::family::cause::Cause;
 use crate::family::recording::Recording;
-use crate::report::summary::shown_percent;
+use crate::report::summary::{LONGEST_NAME, clipped, shown_percent};
 
 /// Types named at most.
 const MOST_TYPES: usize = 3;
@@ -38,7 +38,7 @@ fn line(of_cause: &Ranking) -> Option<String> {
     } else {
         format!(" ({} of them)", shown_percent(top.pages, of_cause.pages()))
     };
-    Some(format!("first written by {}{share}", top.name))
+    Some(format!("first written by {}{share}", clipped(&top.name, LONGEST_NAME)))
 }
 
 fn objects(of_cause: &Ranking) -> Option<String> {
@@ -48,9 +48,9 @@ fn objects(of_cause: &Ranking) -> Option<String> {
         .into_iter()
         .filter(|row| row.pages * 100 >= of_cause.pages() * WORTH_NAMING)
         .take(MOST_TYPES)
-        .map(|row| row.name)
+        .map(|row| clipped(&row.name, LONGEST_NAME))
         .collect();
-    let owner = of_cause.common_owner().map(|row| row.path);
+    let owner = of_cause.common_owner().map(|row| clipped(&row.path, LONGEST_NAME));
     match (types.is_empty(), owner) {
         (false, Some(owner)) => Some(format!("in {} objects owned by {owner}", listed(&types))),
         (false, None) => Some(format!("in {} objects", listed(&types))),

@@ -1,8 +1,9 @@
 //! What the numbers rest on.
 
-use super::{Page, printable};
+use super::Page;
 use crate::family::Witness;
 use crate::family::recording::{About, Reconciliation, Recording};
+use crate::report::printable;
 use crate::report::second_method::{Check, checks, last_step, worst_check};
 use crate::report::summary::grouped;
 

@@ -1,8 +1,9 @@
 //! Why pages were broken: causes, types, lines and owners, side by side where there is room.
 
+use super::Page;
 use super::paint::bar;
-use super::{Page, printable};
 use crate::family::recording::Recording;
+use crate::report::printable;
 use crate::report::ranking::{Ranked, Ranking, Selection};
 use crate::report::summary::{clipped, column_percent};
 use crate::units::Bytes;

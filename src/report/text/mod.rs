@@ -14,6 +14,7 @@ use super::verdict::{rest_of, verdict};
 use super::wrap::wrap;
 use crate::family::Ledger;
 use crate::family::recording::{Fate, Finding, Recording, Step};
+use crate::report::printable;
 use crate::units::Bytes;
 use paint::Paint;
 use std::fmt::Write;
@@ -49,7 +50,7 @@ pub fn render_with_next(recording: &Recording, width: usize, color: bool, next: 
         page.regions_in_short(recording) + &page.ledger(recording),
         page.fates(recording),
         page.findings(&recording.findings),
-        page.evidence(recording),
+        page.evidence(recording) + &page.notes(recording),
         page.next(next),
     ];
     joined(sections)
@@ -58,6 +59,9 @@ pub fn render_with_next(recording: &Recording, width: usize, color: bool, next: 
 fn joined<const N: usize>(sections: [String; N]) -> String {
     sections.into_iter().filter(|section| !section.is_empty()).collect::<Vec<_>>().join("\n")
 }
+
+/// Notes on one screen.
+const MOST_NOTES: usize = 4;
 
 struct Page {
     width: usize,
@@ -167,7 +171,16 @@ impl Page {
     }
 
     fn notes(&self, recording: &Recording) -> String {
-        recording.about.notes.iter().map(|note| self.wrap(&format!("note: {}", printable(note)), 6)).collect()
+        let notes = &recording.about.notes;
+        let shown = notes.iter().take(MOST_NOTES);
+        let mut text: String =
+            shown.map(|note| self.wrap(&format!("note: {}", printable(note)), 6)).collect();
+        if notes.len() > MOST_NOTES {
+            text += &self
+                .paint
+                .dim(&format!("… {} more in the HTML report\n", counted(notes.len() - MOST_NOTES, "note")));
+        }
+        text
     }
 
     fn next(&self, command: &str) -> String {
@@ -189,15 +202,6 @@ pub(super) fn fate(fate: &Fate) -> String {
         Fate::Failed { message, step } => format!("raised during “{step}”: {message}"),
         Fate::Hung { step } => format!("did not finish “{step}” in time and was killed"),
     }
-}
-
-/// Text of measured programs without control characters, which could steer a terminal.
-pub(super) fn printable(text: &str) -> String {
-    let unsafe_in_terminals = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    text.chars().map(|c| if unsafe_in_terminals(c) { ' ' } else { c }).collect()
 }
 
 #[cfg(test)]

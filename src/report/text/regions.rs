@@ -1,8 +1,9 @@
 //! Broken pages by region, at the step at which most were broken.
 
+use super::Page;
 use super::paint::bar;
-use super::{Page, printable};
 use crate::family::recording::Recording;
+use crate::report::printable;
 use crate::report::summary::{clipped, column_percent, worst_step};
 use crate::units::Bytes;
 use std::cmp::Reverse;
