@@ -3,12 +3,14 @@
 use super::{Ranked, Ranking, Selection};
 use crate::family::cause::Cause;
 use crate::family::recording::Recording;
-use crate::report::summary::{LONGEST_NAME, clipped, shown_percent};
+use crate::report::summary::{LONGEST_NAME, clipped, counted, shown_percent};
 
 /// Types named at most.
 const MOST_TYPES: usize = 3;
 /// A type is named from this share in the pages of the cause on, in percent.
 const WORTH_NAMING: u64 = 5;
+/// A line is named from this share in the pages of the cause on, in percent: else they are spread.
+const WORTH_A_NAME: u64 = 20;
 /// A line that wrote at least this share, in percent, needs no number beside it.
 const NEARLY_ALL: u64 = 90;
 
@@ -17,12 +19,13 @@ const NEARLY_ALL: u64 = 90;
 ///
 /// `None` where no break is explained. What is unexplained is said where it is 5 % or more.
 pub fn headline(recording: &Recording) -> Option<String> {
-    let all = Ranking::of(recording, Selection::default());
+    let all = Ranking::of(recording, Selection::at_worst(recording));
     let causes = all.by_cause();
     let top = causes.iter().find(|row| ![Cause::Floor, Cause::Unexplained].contains(&row.cause))?;
     let of_cause = all.only(|row| row.cause == top.cause);
     let parts = [
         Some(format!("{} {}", shown_percent(top.pages, all.pages()), top.cause.phrase())),
+        few_ghosts(&of_cause),
         line(&of_cause),
         objects(&of_cause),
     ];
@@ -30,9 +33,21 @@ pub fn headline(recording: &Recording) -> Option<String> {
     Some(sentence + &unexplained(&causes, all.pages()))
 }
 
+/// Where most of these pages were given new data later, their first writer was not what they cost.
+fn few_ghosts(of_cause: &Ranking) -> Option<String> {
+    let (pages, ghosts) = (of_cause.pages(), of_cause.ghosts());
+    (ghosts * 2 < pages).then(|| {
+        format!("yet only {} of them ghosts: most hold new data by now", shown_percent(ghosts, pages))
+    })
+}
+
 fn line(of_cause: &Ranking) -> Option<String> {
     let lines = of_cause.by_line();
     let top = lines.iter().find(|row| row.place.is_some())?;
+    if top.pages * 100 < of_cause.pages() * WORTH_A_NAME {
+        let known = lines.iter().filter(|row| row.place.is_some()).count();
+        return Some(format!("first written on {}", counted(known, "line")));
+    }
     let share = if top.pages * 100 >= of_cause.pages() * NEARLY_ALL {
         String::new()
     } else {

@@ -13,9 +13,11 @@ mod tests;
 pub use headline::headline;
 pub use owners::OwnerRow;
 
+use crate::family::PageState;
 use crate::family::breaks::{Break, Breaks, Frame, Function, NONE};
 use crate::family::cause::Cause;
-use crate::family::recording::{Content, PageCell, Recording};
+use crate::family::recording::{Content, PageCell, Recording, step_number};
+use crate::report::summary::worst_step;
 use crate::units::percent;
 use serde::Serialize;
 use std::cmp::Reverse;
@@ -38,6 +40,8 @@ pub struct Selection {
     pub worker: Option<u32>,
     /// Only those first seen after this step, an index in [`Recording::steps`].
     pub step: Option<u8>,
+    /// Only pages that were broken after this step, and their content as it was then.
+    pub broken_after: Option<u8>,
 }
 
 /// The breaks to rank.
@@ -116,6 +120,13 @@ impl Tally {
     }
 }
 
+impl Selection {
+    /// The pages that were broken at the step at which the most were: those of the verdict.
+    pub fn at_worst(recording: &Recording) -> Self {
+        Self { broken_after: worst_step(recording).map(step_number), ..Self::default() }
+    }
+}
+
 impl<'a> Ranking<'a> {
     /// The breaks of a recording, or those that a selection picks.
     pub fn of(recording: &'a Recording, selection: Selection) -> Self {
@@ -124,12 +135,21 @@ impl<'a> Ranking<'a> {
             Some(worker) => breaks.of_worker(worker),
             None => &breaks.rows,
         };
-        let mut cells = CellsByWorker::new(recording);
-        let seen: Vec<Seen> = rows
-            .iter()
-            .filter(|row| selection.step.is_none_or(|step| row.step == step))
-            .map(|row| Seen { row, ghost: cells.content(row) == Content::Equal })
-            .collect();
+        let rows = rows.iter().filter(|row| selection.step.is_none_or(|step| row.step == step));
+        let seen: Vec<Seen> = match selection.broken_after {
+            None => {
+                let mut cells = CellsByWorker::new(recording);
+                rows.map(|row| Seen { row, ghost: cells.content(row) == Content::Equal }).collect()
+            }
+            Some(step) => {
+                let mut pages = PagesByWorker::new(recording, step);
+                rows.filter_map(|row| {
+                    let (state, content) = pages.of(row)?;
+                    state.broken().then_some(Seen { row, ghost: content == Content::Equal })
+                })
+                .collect()
+            }
+        };
         Self { breaks, whole: seen.len() as u64, seen }
     }
 
@@ -287,6 +307,30 @@ impl<'a> CellsByWorker<'a> {
             self.worker = row.worker;
         }
         self.cells.get(row.page as usize).map_or(Content::NotCompared, |cell| cell.content)
+    }
+}
+
+/// What the pages of rows that stand worker by worker looked like after a step.
+struct PagesByWorker<'a> {
+    recording: &'a Recording,
+    step: u8,
+    worker: u32,
+    pages: Vec<(PageState, Content)>,
+}
+
+impl<'a> PagesByWorker<'a> {
+    const fn new(recording: &'a Recording, step: u8) -> Self {
+        Self { recording, step, worker: NONE, pages: Vec::new() }
+    }
+
+    fn of(&mut self, row: &Break) -> Option<(PageState, Content)> {
+        if row.worker != self.worker {
+            let mut workers = self.recording.pages.workers.iter();
+            let found = workers.find(|pages| pages.worker == row.worker);
+            self.pages = found.map(|pages| pages.at_step(self.step)).unwrap_or_default();
+            self.worker = row.worker;
+        }
+        self.pages.get(row.page as usize).copied()
     }
 }
 

@@ -143,7 +143,9 @@ fn a_selection_narrows_what_is_ranked() {
     let recording = example();
     let later = Ranking::of(&recording, Selection { step: Some(1), ..Selection::default() });
     assert_eq!(shown(&later.by_cause()), [("floor", 1, 0), ("unexplained", 1, 1)]);
-    assert!(Ranking::of(&recording, Selection { worker: Some(1), step: None }).by_owner().is_empty());
+    assert!(
+        Ranking::of(&recording, Selection { worker: Some(1), ..Selection::default() }).by_owner().is_empty()
+    );
 }
 
 #[test]

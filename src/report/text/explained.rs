@@ -34,7 +34,7 @@ impl Page {
         if self.why.is_none() {
             return self.regions(recording);
         }
-        let all = Ranking::of(recording, Selection::default());
+        let all = Ranking::of(recording, Selection::at_worst(recording));
         let (left, half, right) = self.widths();
         let list = |head, rows, width| self.list(head, rows, all.pages(), width);
         let (many, few) = if self.width < ROOM_FOR_TWO { ONE_BY_ONE } else { SIDE_BY_SIDE };
@@ -43,7 +43,14 @@ impl Page {
         let lines = list("first written by", with_rest(&all.by_line(), few), half);
         let owners = all.by_owner().iter().take(few).map(shown).collect();
         let owners = list("owner, with all it owns", owners, half);
-        self.together(&causes, &types) + &self.together(&lines, &owners)
+        self.together(&causes, &types) + &self.together(&lines, &owners) + &self.caveat(&all)
+    }
+
+    /// What a ranking of first writes does not tell.
+    fn caveat(&self, all: &Ranking) -> String {
+        let ghosts = Bytes::of_pages(all.ghosts());
+        let said = format!("first writes only: a fix gives back at most the ghosts, {ghosts}; measure it");
+        self.paint.dim(&self.wrap(&said, 0))
     }
 
     /// Columns of the causes, of half the terminal, and of what stands beside the causes.

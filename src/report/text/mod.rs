@@ -46,8 +46,7 @@ pub fn render_with_next(recording: &Recording, width: usize, color: bool, next: 
         page.head(recording),
         page.verdict(recording),
         page.steps(recording),
-        page.where_and_why(recording),
-        page.regions_in_short(recording) + &page.ledger(recording),
+        page.where_and_why(recording) + &page.regions_in_short(recording) + &page.ledger(recording),
         page.fates(recording),
         page.findings(&recording.findings),
         page.evidence(recording) + &page.notes(recording),
@@ -109,7 +108,8 @@ impl Page {
         let mut text = self.paint.dim("no longer shared, per worker, since the fork\n");
         text += &self.paint.dim(&table.head());
         let most = MOST_STEPS[usize::from(self.why.is_some())];
-        let hidden = steps.len().saturating_sub(most);
+        // A line that says that one is missing takes as much room as the one.
+        let hidden = Some(steps.len().saturating_sub(most)).filter(|&hidden| hidden > 1).unwrap_or(0);
         for (index, step) in steps.iter().enumerate() {
             if hidden > 0 && index == most / 2 {
                 let _ = writeln!(text, "{}", self.paint.dim(&format!("… {}", counted(hidden, "more step"))));
