@@ -55,8 +55,8 @@ pub struct AnalyzeArgs {
     /// Evidence to use, for pages and for single writes; may be given for both [default: the best that works here]
     #[arg(long, value_name = "RUNG", value_parser = evidence::parser(&[Rung::Pfn, Rung::Exclusive]))]
     rung: Vec<Evidence>,
-    /// How to witness single writes: sigtrap, ring or none [default: the best that works here]
-    #[arg(long, value_name = "WITNESS")]
+    /// How to witness single writes [default: the best that works here]
+    #[arg(long, value_name = "WITNESS", value_parser = evidence::witnesses())]
     witness: Option<Witness>,
     #[command(flatten)]
     output: OutputArgs,

@@ -25,6 +25,12 @@ pub fn parser(pages: &[Rung]) -> impl TypedValueParser<Value = Evidence> + use<>
     })
 }
 
+/// Reads a witness of single writes, or none.
+pub fn witnesses() -> impl TypedValueParser<Value = Witness> {
+    PossibleValuesParser::new(Witness::ALL.map(Witness::name))
+        .try_map(|name| name.parse::<Witness>().map_err(Error::new))
+}
+
 /// The evidence of pages and that of writes, from all that the command line says of them.
 ///
 /// Errors: it says two different things of one.

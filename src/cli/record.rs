@@ -29,7 +29,7 @@ Exit codes: 0 it was measured (its own exit status is told in a note), 2 it coul
 #[command(after_help = EXAMPLES)]
 pub struct RecordArgs {
     /// The program and its arguments
-    #[arg(last = true, value_name = "PROGRAM", required_unless_present = "pid", value_hint = clap::ValueHint::CommandWithArguments)]
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "PROGRAM", required_unless_present = "pid", value_hint = clap::ValueHint::CommandWithArguments)]
     command: Vec<OsString>,
     /// A process that runs already (not yet: its fork-time memory is gone)
     #[arg(short, long, value_name = "PID", conflicts_with = "command")]
@@ -46,8 +46,8 @@ pub struct RecordArgs {
     /// Evidence to use, for pages and for single writes; may be given for both [default: the best that works here]
     #[arg(long, value_name = "RUNG", value_parser = evidence::parser(&[Rung::Pfn, Rung::Exclusive]))]
     rung: Vec<Evidence>,
-    /// How to witness single writes: sigtrap, ring or none [default: the best that works here]
-    #[arg(long, value_name = "WITNESS")]
+    /// How to witness single writes [default: the best that works here]
+    #[arg(long, value_name = "WITNESS", value_parser = evidence::witnesses())]
     witness: Option<Witness>,
     #[command(flatten)]
     output: OutputArgs,

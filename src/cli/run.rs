@@ -36,8 +36,8 @@ pub struct RunArgs {
     /// Evidence to use, for pages and for single writes; may be given for both [default: the best that works here]
     #[arg(long, value_name = "RUNG", value_parser = evidence::parser(&[Rung::Pfn, Rung::Scan, Rung::Exclusive]))]
     rung: Vec<Evidence>,
-    /// How to witness single writes: sigtrap, ring or none [default: the best that works here]
-    #[arg(long, value_name = "WITNESS")]
+    /// How to witness single writes [default: the best that works here]
+    #[arg(long, value_name = "WITNESS", value_parser = evidence::witnesses())]
     witness: Option<Witness>,
     /// Where the toy collector keeps its marks: mark-header, mark-bitmap
     #[arg(long, default_value_t, help_heading = "Toy runtime")]

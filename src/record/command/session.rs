@@ -264,6 +264,10 @@ impl<'a> Session<'a> {
         {
             return Some(false);
         }
+        // A shell forks to start programs; who wants to see one names it.
+        if program.rank() == Rank::Shell && self.options.zygote.is_none() {
+            return Some(false);
+        }
         if self.talks.iter().any(|talk| matches!(talk.part, Part::Preparing(_))) {
             return None;
         }
