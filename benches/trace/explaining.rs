@@ -3,8 +3,8 @@
 use crate::bounds::{Bounds, median};
 use crate::heap;
 use forkprint::cpython::offsets::Offsets;
-use forkprint::family::breaks::{Breaks, Flags, NONE};
 use forkprint::family::Witness;
+use forkprint::family::breaks::{Breaks, Flags, NONE};
 use forkprint::kernel::agent::Agent;
 use forkprint::record::run::about_this_machine;
 use forkprint::record::{Baseline, MeasureOptions, Measurement, Recording, Trace};
