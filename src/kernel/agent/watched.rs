@@ -1,7 +1,7 @@
 //! One watched process: its log of faults, put together with what its handler saw of each.
 
 use super::area::Area;
-use crate::agent::wire::{FrameWord, Trap};
+use crate::agent::wire::{Fault, FrameWord, Trap};
 use crate::error::Result;
 use crate::kernel::event::BreakEvent;
 use crate::kernel::perf::{RingView, read_counter};
@@ -17,8 +17,8 @@ pub struct Watched {
     rings: Vec<RingView>,
     faults_read: usize,
     traps_read: usize,
-    /// Traps whose fault has not been read yet, by thread, in order.
-    waiting: BTreeMap<u32, VecDeque<Trap>>,
+    /// Numbers of the traps whose fault has not been read yet, by thread, in order.
+    waiting: BTreeMap<u32, VecDeque<u32>>,
     /// Records that were taken from a ring before the agent moved them to its log.
     ahead: HashSet<(u64, u64)>,
     delivered: u64,
@@ -69,49 +69,58 @@ impl Watched {
     /// The faults since the last harvest, in the order of their times within each thread. The process
     /// should stand still; what it does meanwhile comes with the next harvest.
     pub fn harvest(&mut self) -> Vec<BreakEvent> {
-        let (traps, traps_read) = self.area.traps(self.traps_read);
-        self.traps_read = traps_read;
-        for trap in traps {
-            self.waiting.entry(trap.thread).or_default().push_back(trap);
-        }
-        let mut events = self.new_faults();
-        events.sort_by_key(|event| (event.thread, event.nanos));
-        for event in &mut events {
-            let waiting = self.waiting.entry(event.thread).or_default();
-            // A signal that was blocked comes once for many faults: the others have no trap.
-            if waiting.front().is_some_and(|trap| trap.address == event.address)
-                && let Some(trap) = waiting.pop_front()
-            {
-                enrich(event, &trap);
-            }
-        }
-        self.delivered += events.len() as u64;
+        let mut events = Vec::new();
+        self.harvest_each(|_, event| events.push(event));
         events
     }
 
-    /// Faults of the agent's log, then those that still are in the rings.
-    fn new_faults(&mut self) -> Vec<BreakEvent> {
-        let (faults, faults_read) = self.area.faults(self.faults_read);
-        self.faults_read = faults_read;
-        let mut events: Vec<BreakEvent> = Vec::with_capacity(faults.len());
+    /// As [`Self::harvest`], one after the other: of all faults only what the kernel told is held at a
+    /// time, a sixth of an event.
+    pub fn harvest_each(&mut self, mut each: impl FnMut(&Self, BreakEvent)) {
+        let mut waiting = std::mem::take(&mut self.waiting);
+        let (traps, traps_read) = self.area.traps(self.traps_read);
+        for (number, thread) in traps {
+            waiting.entry(thread).or_default().push_back(number);
+        }
+        self.traps_read = traps_read;
+        let mut faults = self.new_faults();
+        faults.sort_by_key(|fault| (fault.thread, fault.nanos));
+        self.delivered += faults.len() as u64;
         for fault in faults {
-            if !self.ahead.remove(&(fault.nanos, fault.address)) {
-                events.push(BreakEvent {
-                    address: fault.address,
-                    instruction: fault.instruction,
-                    nanos: fault.nanos,
-                    pid: self.pid,
-                    thread: fault.thread,
-                    ..BreakEvent::default()
-                });
+            let mut event = self.event(&fault);
+            // A signal that was blocked comes once for many faults: the others have no trap.
+            if let Some(numbers) = waiting.get_mut(&fault.thread)
+                && let Some(trap) = numbers.front().and_then(|&number| self.area.trap(number))
+                && trap.address == fault.address
+            {
+                numbers.pop_front();
+                enrich(&mut event, &trap);
             }
+            each(self, event);
         }
+        waiting.retain(|_, numbers| !numbers.is_empty());
+        self.waiting = waiting;
+    }
+
+    /// Faults of the agent's log, then those that still are in the rings.
+    fn new_faults(&mut self) -> Vec<Fault> {
+        let (logged, faults_read) = self.area.faults(self.faults_read);
+        let ahead = &mut self.ahead;
+        let mut faults = Vec::with_capacity(faults_read - self.faults_read);
+        faults.extend(logged.filter(|fault| !ahead.remove(&(fault.nanos, fault.address))));
+        self.faults_read = faults_read;
         for event in self.rings.iter().flat_map(RingView::pending) {
-            if self.ahead.insert((event.nanos, event.address)) {
-                events.push(event);
+            if ahead.insert((event.nanos, event.address)) {
+                let BreakEvent { address, instruction, nanos, thread, .. } = event;
+                faults.push(Fault { address, instruction, nanos, thread, ready: 1 });
             }
         }
-        events
+        faults
+    }
+
+    fn event(&self, fault: &Fault) -> BreakEvent {
+        let &Fault { address, instruction, nanos, thread, .. } = fault;
+        BreakEvent { address, instruction, nanos, pid: self.pid, thread, ..BreakEvent::default() }
     }
 
     /// Maps the log as far as it was used: see [`Area::share`].
