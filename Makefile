@@ -45,7 +45,7 @@ lint:
 
 ci: lint test
 
-bench:
+bench: $(VENV)/ready
 	$(CARGO) bench
 
 wheel: $(VENV)/ready

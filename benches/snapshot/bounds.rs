@@ -31,6 +31,7 @@ impl Bounds {
 
     /// Holds the median ratio of processor times to a bound: for works of which each is one thread, on
     /// a machine that others use too.
+    #[allow(dead_code, reason = "for the bench `trace`")]
     pub fn busy_at_most(&mut self, name: &str, bound: f64, rounds: &[Round]) {
         let swap = |cost: Cost| Cost { wall: cost.cpu, cpu: cost.wall };
         let swapped: Vec<Round> = rounds.iter().map(|&(a, b)| (swap(a), swap(b))).collect();

@@ -4,7 +4,7 @@ use crate::bounds::{Bounds, Cost, Round};
 use crate::target::{PAGES, Rung, Target, Told};
 use forkprint::kernel::agent::Agent;
 
-const ROUNDS: usize = 21;
+const ROUNDS: usize = 15;
 /// Most that a worker may be slowed down whose pages are broken.
 const STEADY: f64 = 1.02;
 
@@ -31,14 +31,16 @@ pub fn python(bounds: &mut Bounds) {
     for (kind, what) in [("write", "one byte into each page of a bytearray"), ("names", "for name in names")]
     {
         println!("\na worker that breaks {PAGES} pages, Python: {what}");
-        compare(|agent| Target::python(&python, kind, agent), &[RUNG_B, RUNG_A], bounds);
+        compare(
+            |agent| Target::python(&python, include_str!("worker.py"), &[kind], agent),
+            &[RUNG_B, RUNG_A],
+            bounds,
+        );
     }
 }
 
 /// Workers of all ways in turn, after one of each to warm up.
 fn compare(start: impl Fn(Option<Agent>) -> Target, ways: &[Way], bounds: &mut Bounds) {
-    let (mut plain, mut traced) = (start(None), start(Some(Agent::prepare().expect("an agent"))));
-    let mut run = |rung| if rung == Rung::A { traced.worker(rung) } else { plain.worker(rung) };
     let rungs: Vec<Rung> = [Rung::Untraced].into_iter().chain(ways.iter().map(|way| way.rung)).collect();
     let mut rounds: Vec<Vec<Told>> = Vec::new();
     for round in 0..=ROUNDS {
@@ -48,6 +50,9 @@ fn compare(start: impl Fn(Option<Agent>) -> Target, ways: &[Way], bounds: &mut B
         if round % 2 == 1 {
             order.reverse();
         }
+        // New targets, as how fast one runs depends on where its memory happens to lie.
+        let (mut plain, mut traced) = (start(None), start(Some(Agent::prepare().expect("an agent"))));
+        let mut run = |rung| if rung == Rung::A { traced.worker(rung) } else { plain.worker(rung) };
         let mut told: Vec<(usize, Told)> =
             order.into_iter().map(|index| (index, run(rungs[index]))).collect();
         told.sort_by_key(|(index, _)| *index);

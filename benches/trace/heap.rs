@@ -43,9 +43,12 @@ pub fn live() -> usize {
     LIVE.load(Relaxed)
 }
 
-/// What some work gives, and the most bytes in use meanwhile.
-pub fn peak_of<T>(work: impl FnOnce() -> T) -> (T, usize) {
+/// The most bytes that were in use since the last was forgotten.
+pub fn peak() -> usize {
+    PEAK.load(Relaxed)
+}
+
+/// Begins anew with what is in use now.
+pub fn forget_peak() {
     PEAK.store(live(), Relaxed);
-    let made = work();
-    (made, PEAK.load(Relaxed))
 }

@@ -7,18 +7,25 @@
 #[path = "../snapshot/bounds.rs"]
 mod bounds;
 mod breaks;
+mod census;
 mod explaining;
 mod heap;
+mod server;
 mod target;
 
 use bounds::Bounds;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 type Part = fn(&mut Bounds);
 
-const PARTS: [(&str, Part); 3] =
-    [("breaks", breaks::native), ("python", breaks::python), ("explaining", explaining::explain)];
+const PARTS: [(&str, Part); 5] = [
+    ("breaks", breaks::native),
+    ("python", breaks::python),
+    ("explaining", explaining::explain),
+    ("census", census::take),
+    ("server", server::serve),
+];
 
 #[global_allocator]
 static HEAP: heap::Counting = heap::Counting;
@@ -40,7 +47,10 @@ fn main() {
 
 /// The interpreter of `make`, or the one on PATH: the program itself, not a script in front of it.
 fn interpreter() -> PathBuf {
-    let asked = std::env::var("FORKPRINT_TEST_PYTHON").unwrap_or_else(|_| "python3".into());
-    let told = Command::new(asked).args(["-c", "import sys; print(sys.executable)"]).output();
-    String::from_utf8_lossy(&told.expect("a Python").stdout).trim().into()
+    let of_make = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/venv/bin/python");
+    let asked = std::env::var_os("FORKPRINT_TEST_PYTHON").map(PathBuf::from);
+    let known = asked.into_iter().chain([of_make]).find(|python| python.exists());
+    let mut command = Command::new(known.unwrap_or_else(|| "python3".into()));
+    let told = command.args(["-c", "import sys; print(sys.executable)"]).output().expect("a Python");
+    String::from_utf8_lossy(&told.stdout).trim().into()
 }

@@ -68,11 +68,11 @@ impl Target {
         Self::start(command, agent)
     }
 
-    /// An interpreter that runs `worker.py`.
-    pub fn python(python: &Path, kind: &str, agent: Option<Agent>) -> Self {
+    /// An interpreter that runs a script, which is told `arguments`, the agent's library and its socket.
+    pub fn python(python: &Path, script: &str, arguments: &[&str], agent: Option<Agent>) -> Self {
         let mut command = Command::new(python);
         let library = agent.as_ref().map(|agent| agent.library().to_owned()).unwrap_or_default();
-        command.args(["-c", include_str!("worker.py"), kind]).arg(library);
+        command.args(["-c", script]).args(arguments).arg(library);
         Self::start(command, agent)
     }
 
@@ -95,9 +95,7 @@ impl Target {
     /// Has a worker break its pages. What watches it must have seen every break, and lost none.
     pub fn worker(&mut self, rung: Rung) -> Told {
         let ring = (rung == Rung::B).then(|| RingWitness::attach(self.group.pid()).expect("a ring"));
-        writeln!(self.commands, "{}", if rung == Rung::C { "tracked" } else { "plain" }).expect("it listens");
-        let line = self.line();
-        let told: Vec<f64> = line.split(' ').map(|word| word.parse().expect("seconds")).collect();
+        let told = self.ask(if rung == Rung::C { "tracked" } else { "plain" });
         if let Some(ring) = ring {
             check(ring.take().len(), (ring.counted().expect("a counter"), ring.delivered()));
         }
@@ -107,7 +105,7 @@ impl Target {
     }
 
     fn check_agent(&mut self) {
-        for report in self.agent.iter_mut().flat_map(|agent| agent.reports().expect("reports")) {
+        for report in self.reports() {
             let Report::Armed(mut watched) = report else { panic!("not watched: {report:?}") };
             // The first to report is the target itself.
             if watched.pid() != self.group.pid() {
@@ -116,6 +114,19 @@ impl Target {
                 check(traps, watched.counted_and_delivered().expect("a counter"));
             }
         }
+    }
+
+    /// Sends a line, and waits for the figures of the answer and the end of who told them.
+    pub fn ask(&mut self, command: &str) -> Vec<f64> {
+        writeln!(self.commands, "{command}").expect("it listens");
+        let figures = self.line().split(' ').map(|word| word.parse().expect("a figure")).collect();
+        assert_eq!(self.line(), "ended");
+        figures
+    }
+
+    /// What its agent has reported.
+    pub fn reports(&mut self) -> Vec<Report> {
+        self.agent.iter_mut().flat_map(|agent| agent.reports().expect("reports")).collect()
     }
 
     fn line(&mut self) -> String {
@@ -139,7 +150,7 @@ pub fn be_target() {
     if let Some(inside) = Inside::find() {
         let socket = std::env::args().nth(2).expect("a socket");
         inside.configure(socket.parse().expect("a number"));
-        inside.watch();
+        assert!(inside.watch(), "the bench must be watched");
     }
     println!("ready");
     for line in std::io::stdin().lines() {
@@ -148,7 +159,10 @@ pub fn be_target() {
         // SAFETY: this process has one thread.
         match unsafe { fork() }.expect("a worker") {
             ForkResult::Child => be_worker(pages, line == "tracked"),
-            ForkResult::Parent { child } => drop(nix::sys::wait::waitpid(child, None)),
+            ForkResult::Parent { child } => {
+                nix::sys::wait::waitpid(child, None).expect("a worker");
+                println!("ended");
+            }
         }
     }
 }

@@ -156,13 +156,10 @@ impl Trace {
     fn harvest_watched(&mut self, inherited: &Inherited) -> Result<()> {
         self.lost = 0;
         for (&pid, watched) in &mut self.watched {
-            let events = watched.harvest();
-            let (counted, delivered) = watched.counted_and_delivered()?;
-            self.lost += counted.saturating_sub(delivered);
             let memory = SharedMemory::open(pid).ok();
             let seen = self.seen.entry(pid).or_default();
-            for event in events {
-                let Some(page) = inherited_page(inherited, &event) else { continue };
+            watched.harvest_each(|watched, event| {
+                let Some(page) = inherited_page(inherited, &event) else { return };
                 let store = self.code.decode(&event, memory.as_ref().map(|memory| memory as _));
                 let stack = event.stack.and_then(|number| {
                     let (memory, offsets) = (memory.as_ref()?, self.offsets.as_ref()?);
@@ -170,7 +167,9 @@ impl Trace {
                     self.stacks.name(&mut self.names, (pid, number), read, memory, offsets)
                 });
                 seen.push(Seen::new(page, &event, store, stack));
-            }
+            });
+            let (counted, delivered) = watched.counted_and_delivered()?;
+            self.lost += counted.saturating_sub(delivered);
         }
         Ok(())
     }

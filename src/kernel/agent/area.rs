@@ -1,6 +1,7 @@
 //! The logs of one watched process, as its agent writes them.
 
-use super::memory::{Plain, SharedMapping};
+use super::memory::SharedMapping;
+use super::watched::Waiting;
 use crate::agent::wire::{
     AREA_BYTES, FAULTS, FAULTS_AT, FRAMES, FRAMES_AT, Fault, FrameWord, Header, MAGIC, PIECE, STACK_SLOTS,
     STACKS_AT, StackSlot, TRAPS, TRAPS_AT, Trap,
@@ -54,15 +55,30 @@ impl Area {
     }
 
     /// Faults from number `from` on that are whole, and the number to go on from.
-    pub fn faults(&self, from: usize) -> (Vec<Fault>, usize) {
+    pub fn faults(&self, from: usize) -> (impl Iterator<Item = Fault>, usize) {
         let logged = self.counter(offset_of!(Header, faults)).min(FAULTS);
-        self.entries(FAULTS_AT, offset_of!(Fault, ready), from..logged)
+        let whole = self.whole(FAULTS_AT, size_of::<Fault>(), offset_of!(Fault, ready), from..logged);
+        let place = |index| FAULTS_AT + index * size_of::<Fault>();
+        (whole.filter_map(move |index| self.mapping.copy(place(index))), logged.max(from))
     }
 
-    /// Traps from number `from` on that are whole, and the number to go on from.
-    pub fn traps(&self, from: usize) -> (Vec<Trap>, usize) {
+    /// Traps from number `from` on that are whole, with their threads, and the number to go on from.
+    pub fn traps(&self, from: usize) -> (impl Iterator<Item = (u32, Waiting)>, usize) {
         let logged = self.counter(offset_of!(Header, traps)).min(TRAPS);
-        self.entries(TRAPS_AT, offset_of!(Trap, ready), from..logged)
+        let whole = self.whole(TRAPS_AT, size_of::<Trap>(), offset_of!(Trap, ready), from..logged);
+        let read = |index: usize| {
+            let at = TRAPS_AT + index * size_of::<Trap>();
+            let thread = self.mapping.word32(at + offset_of!(Trap, thread));
+            let address = self.mapping.word64(at + offset_of!(Trap, address));
+            Some((thread, Waiting { number: u32::try_from(index).ok()?, address }))
+        };
+        (whole.filter_map(read), logged.max(from))
+    }
+
+    /// A trap by its number.
+    pub fn trap(&self, number: u32) -> Option<Trap> {
+        let index = usize::try_from(number).ok().filter(|&index| index < TRAPS)?;
+        self.mapping.copy(TRAPS_AT + index * size_of::<Trap>())
     }
 
     /// The frames of a stack by its number, innermost first, and whether there were more.
@@ -89,11 +105,14 @@ impl Area {
         usize::try_from(self.mapping.word64(offset)).unwrap_or(usize::MAX)
     }
 
-    /// Entries of a log. One that is not whole (its writer was killed) is left out.
-    fn entries<T: Plain>(&self, log: usize, ready: usize, range: std::ops::Range<usize>) -> (Vec<T>, usize) {
-        let end = range.end.max(range.start);
-        let place = |index: usize| log + index * size_of::<T>();
-        let whole = range.filter(|&index| self.mapping.word32(place(index) + ready) != 0);
-        (whole.filter_map(|index| self.mapping.copy(place(index))).collect(), end)
+    /// Indices of entries of a log. One that is not whole (its writer was killed) is left out.
+    fn whole(
+        &self,
+        log: usize,
+        entry: usize,
+        ready: usize,
+        range: std::ops::Range<usize>,
+    ) -> impl Iterator<Item = usize> {
+        range.filter(move |&index| self.mapping.word32(log + index * entry + ready) != 0)
     }
 }

@@ -1,7 +1,7 @@
 //! One watched process: its log of faults, put together with what its handler saw of each.
 
 use super::area::Area;
-use crate::agent::wire::{FrameWord, Trap};
+use crate::agent::wire::{Fault, FrameWord, Trap};
 use crate::error::{Error, Result};
 use crate::kernel::event::BreakEvent;
 use crate::kernel::perf::{RingView, read_counter};
@@ -18,10 +18,19 @@ pub struct Watched {
     faults_read: usize,
     traps_read: usize,
     /// Traps whose fault has not been read yet, by thread, in order.
-    waiting: BTreeMap<u32, VecDeque<Trap>>,
+    waiting: BTreeMap<u32, VecDeque<Waiting>>,
     /// Records that were taken from a ring before the agent moved them to its log.
     ahead: HashSet<(u64, u64)>,
     delivered: u64,
+}
+
+/// A trap whose fault has not been read yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Waiting {
+    /// Its number in the log.
+    pub number: u32,
+    /// The byte that was touched.
+    pub address: u64,
 }
 
 /// The Python frames of one fault, innermost first.
@@ -79,41 +88,51 @@ impl Watched {
     /// The faults since the last harvest, in the order of their times within each thread. The process
     /// should stand still; what it does meanwhile comes with the next harvest.
     pub fn harvest(&mut self) -> Vec<BreakEvent> {
-        let (traps, traps_read) = self.area.traps(self.traps_read);
-        self.traps_read = traps_read;
-        for trap in traps {
-            self.waiting.entry(trap.thread).or_default().push_back(trap);
-        }
-        let mut events = self.new_faults();
-        events.sort_by_key(|event| (event.thread, event.nanos));
-        pair(&mut events, &mut self.waiting);
-        self.delivered += events.len() as u64;
+        let mut events = Vec::new();
+        self.harvest_each(|_, event| events.push(event));
         events
     }
 
+    /// As [`Self::harvest`], one after the other: of all faults only what the kernel told is held at a
+    /// time, a sixth of an event.
+    pub fn harvest_each(&mut self, mut each: impl FnMut(&Self, BreakEvent)) {
+        let (traps, traps_read) = self.area.traps(self.traps_read);
+        for (thread, trap) in traps {
+            self.waiting.entry(thread).or_default().push_back(trap);
+        }
+        self.traps_read = traps_read;
+        let mut faults = self.new_faults();
+        faults.sort_by_key(|fault| (fault.thread, fault.nanos));
+        self.delivered += faults.len() as u64;
+        let traps = pair(&faults, &mut self.waiting);
+        for (fault, trap) in faults.iter().zip(traps) {
+            let mut event = self.event(fault);
+            if let Some(trap) = trap.and_then(|number| self.area.trap(number)) {
+                enrich(&mut event, &trap);
+            }
+            each(self, event);
+        }
+    }
+
     /// Faults of the agent's log, then those that still are in the rings.
-    fn new_faults(&mut self) -> Vec<BreakEvent> {
-        let (faults, faults_read) = self.area.faults(self.faults_read);
+    fn new_faults(&mut self) -> Vec<Fault> {
+        let (logged, faults_read) = self.area.faults(self.faults_read);
+        let ahead = &mut self.ahead;
+        let mut faults = Vec::with_capacity(faults_read - self.faults_read);
+        faults.extend(logged.filter(|fault| !ahead.remove(&(fault.nanos, fault.address))));
         self.faults_read = faults_read;
-        let mut events: Vec<BreakEvent> = Vec::with_capacity(faults.len());
-        for fault in faults {
-            if !self.ahead.remove(&(fault.nanos, fault.address)) {
-                events.push(BreakEvent {
-                    address: fault.address,
-                    instruction: fault.instruction,
-                    nanos: fault.nanos,
-                    pid: self.pid,
-                    thread: fault.thread,
-                    ..BreakEvent::default()
-                });
-            }
-        }
         for event in self.rings.iter().flat_map(RingView::pending) {
-            if self.ahead.insert((event.nanos, event.address)) {
-                events.push(event);
+            if ahead.insert((event.nanos, event.address)) {
+                let BreakEvent { address, instruction, nanos, thread, .. } = event;
+                faults.push(Fault { address, instruction, nanos, thread, ready: 1 });
             }
         }
-        events
+        faults
+    }
+
+    fn event(&self, fault: &Fault) -> BreakEvent {
+        let &Fault { address, instruction, nanos, thread, .. } = fault;
+        BreakEvent { address, instruction, nanos, pid: self.pid, thread, ..BreakEvent::default() }
     }
 
     /// Maps the log as far as it was used, so that the kernel does not count it as the process alone's.
@@ -138,30 +157,30 @@ impl Watched {
     }
 }
 
-/// Gives each event its trap. Both stand in the order of their times within each thread.
+/// Gives each fault the number of its trap. Both stand in the order of their times within each thread.
 ///
 /// A signal that was blocked comes once for many faults: the others have no trap. And a trap whose fault
 /// found no room in its ring has no event: it was logged after all of them, and none is of its address.
-fn pair(events: &mut [BreakEvent], waiting: &mut BTreeMap<u32, VecDeque<Trap>>) {
-    let mut to_come: HashMap<(u32, u64), usize> = HashMap::new();
-    for event in &*events {
-        *to_come.entry((event.thread, event.address)).or_default() += 1;
+fn pair(faults: &[Fault], waiting: &mut BTreeMap<u32, VecDeque<Waiting>>) -> Vec<Option<u32>> {
+    let mut to_come: HashMap<(u32, u64), u32> = HashMap::with_capacity(faults.len());
+    for fault in faults {
+        *to_come.entry((fault.thread, fault.address)).or_default() += 1;
     }
-    for event in events {
-        let Some(traps) = waiting.get_mut(&event.thread) else { continue };
-        let lost = |trap: &Trap| to_come.get(&(trap.thread, trap.address)).is_none_or(|left| *left == 0);
+    let mut paired = Vec::with_capacity(faults.len());
+    for Fault { thread, address, .. } in faults {
+        let traps = waiting.entry(*thread).or_default();
+        let lost = |trap: &Waiting| to_come.get(&(*thread, trap.address)).is_none_or(|left| *left == 0);
         while traps.front().is_some_and(lost) {
             traps.pop_front();
         }
-        if traps.front().is_some_and(|trap| trap.address == event.address)
-            && let Some(trap) = traps.pop_front()
-        {
-            enrich(event, &trap);
-        }
-        if let Some(left) = to_come.get_mut(&(event.thread, event.address)) {
+        let own = traps.front().is_some_and(|trap| trap.address == *address);
+        paired.push(if own { traps.pop_front().map(|trap| trap.number) } else { None });
+        if let Some(left) = to_come.get_mut(&(*thread, *address)) {
             *left -= 1;
         }
     }
+    waiting.retain(|_, traps| !traps.is_empty());
+    paired
 }
 
 /// Adds what the handler saw. A late signal was handled elsewhere: nothing it saw is of the fault.
@@ -181,9 +200,29 @@ fn enrich(event: &mut BreakEvent, trap: &Trap) {
 mod tests {
     use super::*;
 
-    fn trap(address: u64, flags: u32) -> Trap {
-        Trap {
-            address,
+    /// The traps that faults at these addresses get, when those at others were logged.
+    fn paired(faults: &[u64], traps: &[u64]) -> Vec<Option<u32>> {
+        let fault = |&address: &u64| Fault { address, instruction: 0, nanos: 0, thread: 5, ready: 1 };
+        let faults: Vec<Fault> = faults.iter().map(fault).collect();
+        let traps = (0..).zip(traps).map(|(number, &address)| Waiting { number, address });
+        pair(&faults, &mut BTreeMap::from([(5, traps.collect())]))
+    }
+
+    #[test]
+    fn each_fault_gets_its_own_trap() {
+        assert_eq!(paired(&[1, 2, 1], &[1, 2, 1]), [Some(0), Some(1), Some(2)]);
+        // Blocked: one late trap for the first of many.
+        assert_eq!(paired(&[1, 2, 3, 4], &[1, 4]), [Some(0), None, None, Some(1)]);
+        // The ring had no room for the faults of the first two traps.
+        assert_eq!(paired(&[3, 4], &[1, 2, 3, 4]), [Some(2), Some(3)]);
+        // Nor for that of the second trap, whose page had been touched before.
+        assert_eq!(paired(&[1, 3], &[1, 1, 3]), [Some(0), Some(2)]);
+    }
+
+    #[test]
+    fn nothing_of_a_late_signal_is_of_the_fault() {
+        let trap = |flags| Trap {
+            address: 8,
             instruction: 0,
             old: [0; 16],
             registers: [9; 16],
@@ -191,26 +230,12 @@ mod tests {
             stack: 3,
             flags,
             ready: 1,
-        }
-    }
-
-    /// Events of these addresses get the stacks of these traps.
-    fn paired(addresses: &[u64], traps: &[Trap]) -> Vec<bool> {
-        let event = |&address: &u64| BreakEvent { address, thread: 5, ..BreakEvent::default() };
-        let mut events: Vec<BreakEvent> = addresses.iter().map(event).collect();
-        pair(&mut events, &mut BTreeMap::from([(5, traps.iter().copied().collect())]));
-        events.iter().map(|event| event.stack == Some(3)).collect()
-    }
-
-    #[test]
-    fn each_event_gets_its_own_trap() {
-        let seen = |address| trap(address, 0);
-        assert_eq!(paired(&[1, 2, 1], &[seen(1), seen(2), seen(1)]), [true, true, true]);
-        // Blocked: one late trap for the first of many.
-        assert_eq!(paired(&[1, 2, 3, 4], &[trap(1, Trap::LATE), seen(4)]), [false, false, false, true]);
-        // The ring had no room for the faults of the first two traps.
-        assert_eq!(paired(&[3, 4], &[seen(1), seen(2), seen(3), seen(4)]), [true, true]);
-        // Nor for that of the second trap, whose page had been touched before.
-        assert_eq!(paired(&[1, 3], &[seen(1), seen(1), seen(3)]), [true, true]);
+        };
+        let mut event = BreakEvent { address: 8, thread: 5, ..BreakEvent::default() };
+        let before = event;
+        enrich(&mut event, &trap(Trap::LATE));
+        assert_eq!(event, before);
+        enrich(&mut event, &trap(Trap::OLD));
+        assert_eq!((event.stack, event.registers, event.old), (Some(3), Some([9; 16]), Some([0; 16])));
     }
 }
