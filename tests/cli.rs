@@ -27,9 +27,10 @@ fn wrong_usage_is_exit_code_2() {
 
 #[test]
 fn a_rung_that_the_verb_cannot_use_is_neither_taken_nor_listed() {
-    for (verb, usable) in
-        [("run", "[possible values: pfn, scan, exclusive]"), ("analyze", "[possible values: pfn, exclusive]")]
-    {
+    for (verb, usable) in [
+        ("run", "[possible values: sigtrap, ring, pfn, scan, exclusive]"),
+        ("analyze", "[possible values: sigtrap, ring, pfn, exclusive]"),
+    ] {
         for rung in ["foo", "rollup"] {
             forkprint().args([verb, "x", "--rung", rung]).assert().code(2).stderr(contains(usable));
         }

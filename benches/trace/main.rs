@@ -7,6 +7,8 @@
 #[path = "../snapshot/bounds.rs"]
 mod bounds;
 mod breaks;
+mod explaining;
+mod heap;
 mod target;
 
 use bounds::Bounds;
@@ -15,7 +17,11 @@ use std::process::Command;
 
 type Part = fn(&mut Bounds);
 
-const PARTS: [(&str, Part); 2] = [("breaks", breaks::native), ("python", breaks::python)];
+const PARTS: [(&str, Part); 3] =
+    [("breaks", breaks::native), ("python", breaks::python), ("explaining", explaining::explain)];
+
+#[global_allocator]
+static HEAP: heap::Counting = heap::Counting;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();

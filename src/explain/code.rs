@@ -1,12 +1,14 @@
-//! The bytes of the instructions that faulted, read while their process still has them: code that a
-//! JIT compiler made after the fork is in no other.
+//! Decodes the instructions that faulted while their process still has them: code that a JIT compiler
+//! made after the fork is in no other.
 
+use super::instruction::{Decoded, Store};
 use crate::cpython::memory::Memory;
 use crate::kernel::event::BreakEvent;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 /// Bytes of the longest instruction.
-pub const INSTRUCTION_BYTES: usize = 15;
+const INSTRUCTION_BYTES: usize = 15;
 
 /// Instructions by process and address.
 #[derive(Debug, Default)]
@@ -15,20 +17,22 @@ pub struct Code {
 }
 
 impl Code {
-    /// Keeps the instruction of an event, if it was not seen before.
-    pub fn keep(&mut self, event: &BreakEvent, memory: &dyn Memory) {
-        if !event.by_kernel() {
-            let at = event.instruction;
-            self.instructions.entry((event.pid, at)).or_insert_with(|| read(memory, at));
+    /// What the instruction of an event does to memory; `None` for the kernel's, and where its bytes are
+    /// not to be had. `memory` is that of the event's process.
+    pub fn decode(&mut self, event: &BreakEvent, memory: Option<&dyn Memory>) -> Option<Decoded> {
+        if event.by_kernel() {
+            return None;
         }
-    }
-
-    /// The bytes of an instruction; zeros where it could not be read, also behind the end of its area.
-    pub fn of(&self, event: &BreakEvent) -> [u8; INSTRUCTION_BYTES] {
-        self.instructions.get(&(event.pid, event.instruction)).copied().unwrap_or_default()
+        let bytes = match self.instructions.entry((event.pid, event.instruction)) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => unknown.insert(read(memory?, event.instruction)),
+        };
+        let old = event.old.as_ref().map(<[u8; 16]>::as_slice);
+        Store::decode(bytes, event.instruction, event.address, event.registers.as_ref(), old)
     }
 }
 
+/// Up to the end of the page where the next one cannot be read; zeros where nothing can.
 fn read(memory: &dyn Memory, address: u64) -> [u8; INSTRUCTION_BYTES] {
     let mut bytes = [0; INSTRUCTION_BYTES];
     if !memory.read(address, &mut bytes) {
@@ -44,16 +48,22 @@ mod tests {
 
     #[test]
     fn an_instruction_is_read_once_and_up_to_the_end_of_its_page() {
-        let mut code = Code::default();
-        let event = BreakEvent { pid: 7, instruction: 4096 - 3, ..BreakEvent::default() };
+        // add dword ptr [rdi], 1: three bytes, the last of their page.
+        const ADD: [u8; 3] = [0x83, 0x07, 0x01];
         let one_page = |address: u64, buffer: &mut [u8]| {
             let readable = address + buffer.len() as u64 <= 4096;
-            buffer.fill(if readable { 0x90 } else { 0 });
+            if readable {
+                buffer.copy_from_slice(&ADD[..buffer.len()]);
+            }
             readable
         };
-        code.keep(&event, &one_page);
-        code.keep(&event, &|_: u64, _: &mut [u8]| panic!("read again"));
-        assert_eq!(code.of(&event)[..4], [0x90, 0x90, 0x90, 0]);
-        assert_eq!(code.of(&BreakEvent { pid: 8, ..event }), [0; 15]);
+        let unreadable = |_: u64, _: &mut [u8]| panic!("read again");
+        let mut code = Code::default();
+        let event = BreakEvent { pid: 7, instruction: 4096 - 3, address: 1 << 20, ..BreakEvent::default() };
+        let decoded = code.decode(&event, Some(&one_page)).unwrap();
+        assert_eq!((decoded.store, decoded.width), (Store::Add(Some(1)), 4));
+        assert_eq!(code.decode(&event, Some(&unreadable)), Some(decoded));
+        assert_eq!(code.decode(&BreakEvent { pid: 8, ..event }, None), None);
+        assert_eq!(code.decode(&BreakEvent { instruction: 1 << 63, ..event }, Some(&unreadable)), None);
     }
 }

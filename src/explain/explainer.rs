@@ -1,26 +1,21 @@
 //! Explains single events: what stood at the byte, what the instruction did to it, and whose it was.
 
-use super::code::Code;
 use super::heap::{Heap, Site};
-use super::instruction::{Decoded, Store};
 use super::names::Names;
+use super::rows::Seen;
 use super::symbols::Symbolizer;
 use super::verdict::decide;
 use crate::cpython::census::Census;
-use crate::cpython::memory::Memory;
 use crate::family::Cause;
 use crate::family::breaks::{NONE, Owner, Writer};
-use crate::kernel::event::BreakEvent;
 use std::collections::HashMap;
 
 /// What is known of the fork, and caches of what was looked up in it.
 pub struct Explainer<'a> {
     heap: Heap<'a>,
-    memory: &'a dyn Memory,
     symbolizer: &'a Symbolizer,
     census: Option<&'a Census>,
     version: (u8, u8),
-    code: &'a Code,
     writers: HashMap<u64, WriterName>,
     owners: HashMap<u32, u32>,
 }
@@ -47,58 +42,36 @@ pub struct Explained {
 }
 
 impl<'a> Explainer<'a> {
-    /// `memory` holds the bytes of the fork, `code` the instructions of all events. `version` is that of
-    /// `CPython`, if any.
+    /// `version` is that of `CPython`, if any.
     pub fn new(
         heap: Heap<'a>,
-        memory: &'a dyn Memory,
-        code: &'a Code,
         symbolizer: &'a Symbolizer,
         census: Option<&'a Census>,
         version: Option<(u8, u8)>,
     ) -> Self {
         Self {
             heap,
-            memory,
             symbolizer,
             census,
             version: version.unwrap_or_default(),
-            code,
             writers: HashMap::new(),
             owners: HashMap::new(),
         }
     }
 
-    /// Whether an event is a write, as far as its instruction tells: reads fault too.
-    pub fn is_write(&self, event: &BreakEvent) -> bool {
-        event.by_kernel()
-            || self.decode(event).is_some_and(|store| store.writes() && store.covers != Some(false))
-    }
-
     /// Explains an event that is the first write to its page since the fork.
-    pub fn explain(&mut self, names: &mut Names, event: &BreakEvent) -> Explained {
-        let Site { place, ty, field, node } = self.heap.locate(event.address);
+    pub fn explain(&mut self, names: &mut Names, seen: &Seen) -> Explained {
+        let Site { place, ty, field, node } = self.heap.locate(seen.address);
         let (ty, field) = (names.ty(ty.as_deref()), names.field(field.as_deref()));
         let owner = node.map_or(NONE, |node| self.owner(names, node));
-        if event.by_kernel() {
+        if seen.by_kernel() {
             let writer = names.writer(Writer { symbol: String::new(), library: "kernel".into() });
             return Explained { cause: Cause::KernelWrite, ty, field, owner, writer };
         }
-        let (store, version) = (self.decode(event), self.version);
-        let WriterName { symbol, number } = self.writer(names, event.instruction);
-        let cause = decide(place, store.as_ref(), symbol, false, version);
+        let version = self.version;
+        let WriterName { symbol, number } = self.writer(names, seen.instruction);
+        let cause = decide(place, seen.store.as_ref(), symbol, false, version);
         Explained { cause, ty, field, owner, writer: *number }
-    }
-
-    fn decode(&self, event: &BreakEvent) -> Option<Decoded> {
-        let bytes = self.code.of(event);
-        // Before the first write of a page its bytes are still those of the fork.
-        let old = event.old.or_else(|| {
-            let mut old = [0; 16];
-            self.memory.read(event.address & !7, &mut old).then_some(old)
-        });
-        let old = old.as_ref().map(<[u8; 16]>::as_slice);
-        Store::decode(&bytes, event.instruction, event.address, event.registers.as_ref(), old)
     }
 
     fn writer(&mut self, names: &mut Names, instruction: u64) -> &WriterName {

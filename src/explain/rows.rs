@@ -1,6 +1,7 @@
 //! One row for each page that was ever broken: its first write, or why none was seen.
 
 use super::explainer::{Explained, Explainer};
+use super::instruction::Decoded;
 use super::names::Names;
 use super::stacks::NamedStack;
 use crate::family::breaks::{Break, Flags, NONE};
@@ -8,28 +9,77 @@ use crate::family::recording::{NO_STEP, PageCell, WorkerPages};
 use crate::family::{Cause, PageState};
 use crate::kernel::event::BreakEvent;
 use crate::units::PAGE_SIZE;
-use std::collections::BTreeMap;
 
-/// An event on an inherited page, with its stack named.
+/// An event on an inherited page, as much of it as explaining takes.
 #[derive(Debug, Clone, Copy)]
 pub struct Seen {
     /// Index of the inherited page.
     pub page: u32,
-    /// The event.
-    pub event: BreakEvent,
+    /// Thread.
+    pub thread: u32,
+    /// The byte.
+    pub address: u64,
+    /// The instruction.
+    pub instruction: u64,
+    /// `CLOCK_MONOTONIC`, in nanoseconds.
+    pub nanos: u64,
+    /// What the instruction does.
+    pub store: Option<Decoded>,
     /// Its Python frames.
     pub stack: Option<NamedStack>,
+    /// The thread did not hold the GIL.
+    pub gil_released: bool,
+}
+
+impl Seen {
+    /// The event of a page, with its instruction decoded and its stack named.
+    pub const fn new(
+        page: u32,
+        event: &BreakEvent,
+        store: Option<Decoded>,
+        stack: Option<NamedStack>,
+    ) -> Self {
+        let BreakEvent { address, instruction, nanos, thread, gil_released, .. } = *event;
+        Self { page, thread, address, instruction, nanos, store, stack, gil_released }
+    }
+
+    /// Whether the kernel touched the byte, on behalf of a system call.
+    pub const fn by_kernel(&self) -> bool {
+        self.instruction >> 63 != 0
+    }
+
+    /// Whether it is a write, as far as its instruction tells: reads fault too.
+    fn is_write(&self) -> bool {
+        self.by_kernel() || self.store.is_some_and(|store| store.writes() && store.covers != Some(false))
+    }
 }
 
 /// What one process did to inherited pages.
 #[derive(Debug, Clone, Default)]
 pub struct Witnessed {
-    /// The events, in any order.
-    pub events: Vec<Seen>,
+    /// The events, by page and then by time.
+    events: Vec<Seen>,
     /// The process was watched.
     pub watched: bool,
     /// Every user-mode fault was delivered, and faults of the kernel are none of the events.
     pub kernel_is_the_rest: bool,
+}
+
+impl Witnessed {
+    /// What was seen of a process, in any order.
+    pub fn new(mut events: Vec<Seen>, watched: bool, kernel_is_the_rest: bool) -> Self {
+        events.sort_unstable_by_key(|seen| (seen.page, seen.nanos));
+        Self { events, watched, kernel_is_the_rest }
+    }
+
+    /// The first event of a page that is a write. Where none can be read as one, the first event: that
+    /// something touched the page is known, and no more.
+    fn first_write(&self, page: u32) -> Option<&Seen> {
+        let start = self.events.partition_point(|seen| seen.page < page);
+        let events = &self.events[start..];
+        let of_page = events.iter().take_while(|seen| seen.page == page);
+        of_page.clone().find(|seen| seen.is_write()).or_else(|| of_page.clone().next())
+    }
 }
 
 /// Builds the rows of one worker.
@@ -43,19 +93,16 @@ pub fn of_worker(
     explainer: &mut Explainer<'_>,
     names: &mut Names,
 ) -> Vec<Break> {
-    let (worker_events, zygote_events) = (by_page(&worker.events), by_page(&zygote.events));
     let first_step = pages.cells.iter().map(|cell| cell.step).min().unwrap_or(NO_STEP);
     let mut rows = Vec::new();
     for (page, (index, cell)) in (0_u32..).zip(pages.cells.iter().enumerate()) {
         let Some(state) = broken_state(pages, index, *cell) else { continue };
         let by_zygote = state == PageState::BrokenByZygote;
-        let (witness, events) = if by_zygote { (zygote, &zygote_events) } else { (worker, &worker_events) };
-        let events = events.get(&page).map_or(&[][..], Vec::as_slice);
+        let witness = if by_zygote { zygote } else { worker };
         let flags = if by_zygote { Flags::BY_ZYGOTE } else { 0 };
         let row = Row { worker: pages.worker, page, step: cell.step, flags };
-        let found = first_write(events, explainer);
-        rows.push(match found {
-            Some(seen) => row.explained(&seen, explainer.explain(names, &seen.event), fork_nanos),
+        rows.push(match witness.first_write(page) {
+            Some(seen) => row.explained(seen, explainer.explain(names, seen), fork_nanos),
             None if cell.step == first_step => row.unseen(Cause::Floor),
             None if witness.kernel_is_the_rest => row.unseen(Cause::KernelWrite),
             None => row.unseen(Cause::Unexplained),
@@ -76,25 +123,6 @@ fn broken_state(pages: &WorkerPages, index: usize, cell: PageCell) -> Option<Pag
     let start = pages.earlier.partition_point(|earlier| earlier.page < index);
     let earlier = pages.earlier[start..].iter().take_while(|earlier| earlier.page == index);
     earlier.map(|earlier| earlier.state).filter(|state| state.broken()).last()
-}
-
-/// Events of each page, in the order of their times.
-fn by_page(events: &[Seen]) -> BTreeMap<u32, Vec<Seen>> {
-    let mut pages: BTreeMap<u32, Vec<Seen>> = BTreeMap::new();
-    for seen in events {
-        pages.entry(seen.page).or_default().push(*seen);
-    }
-    for events in pages.values_mut() {
-        events.sort_by_key(|seen| seen.event.nanos);
-    }
-    pages
-}
-
-/// The first event that is a write. Where the instruction of none can be read as one, the first event:
-/// that something touched the page is known, and no more.
-fn first_write(events: &[Seen], explainer: &Explainer<'_>) -> Option<Seen> {
-    let write = events.iter().find(|seen| explainer.is_write(&seen.event));
-    write.or_else(|| events.first()).copied()
 }
 
 /// The part of a row that does not depend on what was seen.
@@ -126,25 +154,25 @@ impl Row {
     }
 
     fn explained(self, seen: &Seen, found: Explained, fork_nanos: u64) -> Break {
-        let Seen { event, stack, .. } = seen;
+        let stack = seen.stack;
         let flag = |holds: bool, flag: u8| if holds { flag } else { 0 };
         let flags = self.flags
             | Flags::SEEN
-            | flag(event.gil_released, Flags::GIL_RELEASED)
-            | flag(event.by_kernel(), Flags::BY_KERNEL)
+            | flag(seen.gil_released, Flags::GIL_RELEASED)
+            | flag(seen.by_kernel(), Flags::BY_KERNEL)
             | flag(stack.is_some_and(|stack| stack.cut), Flags::CUT);
         Break {
             cause: found.cause,
-            offset: u16::try_from(event.address % PAGE_SIZE).unwrap_or(0),
+            offset: u16::try_from(seen.address % PAGE_SIZE).unwrap_or(0),
             flags: Flags(flags),
             ty: found.ty,
             field: found.field,
             owner: found.owner,
             writer: found.writer,
             frame: stack.map_or(NONE, |stack| stack.frame),
-            thread: event.thread,
-            nanos: event.nanos.saturating_sub(fork_nanos),
-            instruction: event.instruction,
+            thread: seen.thread,
+            nanos: seen.nanos.saturating_sub(fork_nanos),
+            instruction: seen.instruction,
             ..self.unseen(Cause::Unexplained)
         }
     }

@@ -51,13 +51,13 @@ fn explain_rows(recording: &mut Recording, trace: &mut Trace, scene: &ForkScene)
     let offsets = trace.offsets().copied();
     let version = offsets.as_ref().map(|offsets| offsets.version);
     let heap = Heap::new(memory, &scene.areas, &symbolizer, offsets, census.as_ref(), &scene.regions);
-    let (mut names, code) = trace.take_tables();
-    let mut explainer = Explainer::new(heap, memory, &code, &symbolizer, census.as_ref(), version);
+    let mut names = trace.take_names();
+    let mut explainer = Explainer::new(heap, &symbolizer, census.as_ref(), version);
     let zygote = recording.zygote.pid;
-    let (began, of_zygote) = (trace.began(zygote), trace.of_process(zygote));
+    let (began, of_zygote) = (trace.began(zygote), trace.take_process(zygote));
     let mut found = Vec::new();
     for (pages, info) in recording.pages.workers.iter().zip(&recording.workers) {
-        let worker = trace.of_process(info.pid);
+        let worker = trace.take_process(info.pid);
         found.extend(rows::of_worker(pages, &worker, &of_zygote, began, &mut explainer, &mut names));
     }
     found.sort_by_key(|row| (row.worker, row.page));

@@ -139,12 +139,11 @@ impl Trace {
                 let mut memories: BTreeMap<u32, Option<SharedMemory>> = BTreeMap::new();
                 for event in ring.take() {
                     if let Some(page) = inherited_page(inherited, &event) {
-                        let memory =
-                            memories.entry(event.pid).or_insert_with(|| SharedMemory::open(event.pid).ok());
-                        if let Some(memory) = memory {
-                            self.code.keep(&event, memory);
-                        }
-                        self.seen.entry(event.pid).or_default().push(Seen { page, event, stack: None });
+                        let open = || SharedMemory::open(event.pid).ok();
+                        let memory = memories.entry(event.pid).or_insert_with(open);
+                        let store = self.code.decode(&event, memory.as_ref().map(|memory| memory as _));
+                        let seen = Seen::new(page, &event, store, None);
+                        self.seen.entry(event.pid).or_default().push(seen);
                     }
                 }
                 self.lost = ring.counted()?.saturating_sub(ring.delivered());
@@ -164,32 +163,27 @@ impl Trace {
             let seen = self.seen.entry(pid).or_default();
             for event in events {
                 let Some(page) = inherited_page(inherited, &event) else { continue };
-                if let Some(memory) = &memory {
-                    self.code.keep(&event, memory);
-                }
+                let store = self.code.decode(&event, memory.as_ref().map(|memory| memory as _));
                 let stack = event.stack.and_then(|number| {
                     let (memory, offsets) = (memory.as_ref()?, self.offsets.as_ref()?);
                     let read = || watched.stack(number);
                     self.stacks.name(&mut self.names, (pid, number), read, memory, offsets)
                 });
-                seen.push(Seen { page, event, stack });
+                seen.push(Seen::new(page, &event, store, stack));
             }
         }
         Ok(())
     }
 
-    /// What was seen of a process.
-    pub fn of_process(&self, pid: u32) -> Witnessed {
+    /// What was seen of a process, once.
+    pub fn take_process(&mut self, pid: u32) -> Witnessed {
         let kernel_included = match &self.source {
             Source::Ring(ring, _) => ring.kernel_included(),
             _ => self.watched.get(&pid).is_some_and(Watched::kernel_included),
         };
         let watched = self.watches(pid);
-        Witnessed {
-            events: self.seen.get(&pid).cloned().unwrap_or_default(),
-            watched,
-            kernel_is_the_rest: watched && !kernel_included && self.lost == 0,
-        }
+        let events = self.seen.remove(&pid).unwrap_or_default();
+        Witnessed::new(events, watched, watched && !kernel_included && self.lost == 0)
     }
 
     /// `CLOCK_MONOTONIC` from which the times of breaks count: when the first worker was watched.
@@ -197,7 +191,7 @@ impl Trace {
         let workers = self.watched.values().filter(|watched| watched.pid() != zygote);
         workers.map(Watched::armed_nanos).min().unwrap_or_else(|| {
             let events = self.seen.values().flatten();
-            events.map(|seen| seen.event.nanos).min().unwrap_or(0)
+            events.map(|seen| seen.nanos).min().unwrap_or(0)
         })
     }
 
@@ -228,9 +222,9 @@ impl Trace {
         notes
     }
 
-    /// Takes the tables that frames were named in, and the instructions of all events.
-    pub(super) fn take_tables(&mut self) -> (Names, Code) {
-        (std::mem::take(&mut self.names), std::mem::take(&mut self.code))
+    /// Takes the tables that frames were named in.
+    pub(super) fn take_names(&mut self) -> Names {
+        std::mem::take(&mut self.names)
     }
 }
 

@@ -115,7 +115,7 @@ impl Outcome {
 
     /// It ended well; the JSON it printed.
     pub fn success(&self) -> Value {
-        assert!(self.status.success(), "{}", self.stderr);
+        assert!(self.status.success(), "{}: {}", self.status, self.stderr);
         self.json()
     }
 }

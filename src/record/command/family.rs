@@ -1,16 +1,15 @@
 //! The family of one zygote, as its members report it.
 
-use super::program::{Program, status_of_zombie};
+use super::program::Program;
 use super::schedule::{Schedule, TOGETHER};
+use super::worker::{Change, Worker};
 use crate::agent::wire::Answer;
 use crate::error::{Error, Result};
 use crate::family::recording::{Fate, Finding};
 use crate::kernel::agent::{Caller, Letter};
-use crate::kernel::spawn::{exit_status, pidfd_open, signal_name, wait_for_exit};
+use crate::kernel::spawn::signal_name;
 use crate::kernel::stop::StandStill;
-use crate::record::ending::fate;
 use crate::record::{Measurement, Recording};
-use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -20,10 +19,6 @@ const MOST_WORKERS: usize = 64;
 const SETTLED: Duration = Duration::from_millis(250);
 /// Whoever kills more workers within this time of a look goes on.
 const RECENT: Duration = Duration::from_millis(200);
-/// How long a process that leaves its memory may take to be gone.
-const LEAVING: Duration = Duration::from_millis(200);
-/// Signals by which programs end their workers in good order.
-const ORDERLY: [&str; 3] = ["SIGTERM", "SIGINT", "SIGHUP"];
 const SNAPSHOT_TRIES: usize = 3;
 
 /// A zygote and its workers, under measurement.
@@ -46,17 +41,6 @@ pub struct Family {
     step: String,
     left_out: usize,
     has_worked: bool,
-}
-
-#[derive(Debug)]
-struct Worker {
-    pid: u32,
-    /// `None` where the kernel has no such descriptors, or the process had ended.
-    pidfd: Option<OwnedFd>,
-    forked: Instant,
-    /// It executed another program, so that it was no worker.
-    executed: bool,
-    fate: Option<Fate>,
 }
 
 /// A member that waits for our word, and goes on when this is dropped.
@@ -152,8 +136,7 @@ impl Family {
             return Ok(());
         }
         added?;
-        let pidfd = pidfd_open(pid).unwrap_or(None);
-        self.workers.push(Worker { pid, pidfd, forked: Instant::now(), executed: false, fate: None });
+        self.workers.push(Worker::new(pid));
         if self.schedule.is_none() {
             self.newborn.push(worker);
             self.last_birth = Instant::now();
@@ -215,7 +198,7 @@ impl Family {
     pub fn finish(mut self, complete: bool) -> (Recording, Option<Error>) {
         let seen = if self.held.is_empty() { self.look("end", &[]) } else { self.see_off() };
         self.bury();
-        let killed: Vec<String> = self.workers.iter().filter_map(killed).collect();
+        let killed: Vec<String> = self.workers.iter().filter_map(Worker::killed).collect();
         if !killed.is_empty() {
             self.measurement.add_finding(Finding {
                 code: "FP900".into(),
@@ -311,31 +294,21 @@ impl Family {
     /// Notes the fate of workers that have ended, and of those that have executed another program.
     fn bury(&mut self) {
         for index in 0..self.workers.len() {
-            let worker = &self.workers[index];
-            if worker.fate.is_some() || self.stays(worker) {
+            let worker = &mut self.workers[index];
+            if worker.fate.is_some() {
                 continue;
             }
-            let fate = match Program::of(worker.pid, 0) {
-                Ok(program) if program.still_runs() => {
-                    let note = format!(
-                        "worker {index} executed another program, '{}', and was not measured any more",
-                        program.name
-                    );
-                    self.measurement.add_note(note);
-                    self.workers[index].executed = true;
-                    Fate::Exited { code: 0, step: self.step.clone() }
+            match worker.change(&self.zygote, &self.step) {
+                None => {}
+                Some(Change::Ended(fate)) => self.end(index, fate),
+                Some(Change::Executed(name)) => {
+                    worker.executed = true;
+                    self.end(index, Fate::Exited { code: 0, step: self.step.clone() });
+                    self.note(format!(
+                        "worker {index} executed another program, '{name}', and was not measured any more"
+                    ));
                 }
-                _ => {
-                    wait_for_exit(worker.pid, Instant::now() + LEAVING);
-                    let status = status_of_zombie(worker.pid);
-                    let status = status.or_else(|| exit_status(worker.pidfd.as_ref()?));
-                    status.map_or_else(
-                        || Fate::Killed { signal: "an unknown signal".into(), step: self.step.clone() },
-                        |status| fate(status, &self.step),
-                    )
-                }
-            };
-            self.end(index, fate);
+            }
         }
     }
 
@@ -366,14 +339,5 @@ impl Family {
 impl Drop for Held {
     fn drop(&mut self) {
         self.caller.answer(Answer::GO, 0);
-    }
-}
-
-fn killed(worker: &Worker) -> Option<String> {
-    match worker.fate.as_ref()? {
-        Fate::Killed { signal, step } if !ORDERLY.contains(&signal.as_str()) => {
-            Some(format!("worker {} was killed by {signal} after '{step}'", worker.pid))
-        }
-        _ => None,
     }
 }

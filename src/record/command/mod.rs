@@ -6,6 +6,7 @@ mod family;
 mod program;
 mod schedule;
 mod session;
+mod worker;
 
 use self::program::Program;
 use self::session::{End, Session};
