@@ -139,7 +139,7 @@ pub fn be_target() {
     if let Some(inside) = Inside::find() {
         let socket = std::env::args().nth(2).expect("a socket");
         inside.configure(socket.parse().expect("a number"));
-        inside.watch();
+        assert!(inside.watch(), "the agent is refused");
     }
     println!("ready");
     for line in std::io::stdin().lines() {

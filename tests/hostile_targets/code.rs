@@ -154,3 +154,47 @@ dirty(500, 1000)
         assert_eq!(breaks.stack(row.frame).count(), 2);
     }
 }
+
+/// `/usr/bin/python3` of Debian holds all of `CPython` in itself; a copy of it has no symbols either.
+#[test]
+fn an_interpreter_that_is_linked_statically() {
+    const PYTHON: &str = "/usr/bin/python3";
+    let libraries = Command::new("ldd").arg(PYTHON).output();
+    let whole = libraries
+        .is_ok_and(|told| told.status.success() && !told.stdout.windows(9).any(|w| w == b"libpython"));
+    if !whole || !witness::can_be_had() {
+        return skip::skip("there is no statically linked CPython");
+    }
+    let bench = Bench::new();
+    let program = "import os
+DATA = [str(number) for number in range(200_000)]
+def serve():
+    for _ in DATA: pass
+children = []
+for _ in range(2):
+    children.append(os.fork())
+    if not children[-1]:
+        serve()
+        os._exit(0)
+for child in children: os.waitpid(child, 0)
+";
+    std::fs::write(bench.path("forks.py"), program).unwrap();
+    let stripped = bench.path("python3");
+    std::fs::copy(PYTHON, &stripped).unwrap();
+    assert!(strip(&stripped));
+    for python in [PYTHON, stripped.to_str().unwrap()] {
+        let capture =
+            ["record", "--capture", "out.forkprint", "--force", "-o", "out.txt", "--", python, "forks.py"];
+        let outcome = bench.forkprint(&capture);
+        assert!(outcome.status.success(), "{outcome:?}");
+        let recording = forkprint::capture::read(&bench.path("out.forkprint")).unwrap();
+        let breaks = &recording.breaks;
+        let known = breaks.rows.iter().filter(|row| {
+            row.cause == Cause::Refcount
+                && breaks.types.get(row.ty as usize).is_some_and(|name| name == "str")
+                && breaks.stack(row.frame).next().is_some_and(|frame| frame.line == 4)
+                && breaks.owner_path(row.owner).ends_with("DATA[*]")
+        });
+        assert!(known.count() * 100 > breaks.rows.len() * 90, "{:?}", recording.reconciliation);
+    }
+}
