@@ -150,7 +150,7 @@ pub fn be_target() {
     if let Some(inside) = Inside::find() {
         let socket = std::env::args().nth(2).expect("a socket");
         inside.configure(socket.parse().expect("a number"));
-        assert!(inside.watch(), "the bench must be watched");
+        assert!(inside.watch(), "the agent is refused");
     }
     println!("ready");
     for line in std::io::stdin().lines() {

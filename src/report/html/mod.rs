@@ -16,6 +16,7 @@ use crate::error::{Context, Result};
 use crate::family::recording::Recording;
 use minijinja::value::Serde;
 use minijinja::{Environment, HtmlEscape, Value, context};
+use std::fmt::Write;
 use std::thread;
 
 const TEMPLATE: &str = include_str!("report.html");
@@ -107,9 +108,15 @@ pub(super) fn style(sheet: &str) -> Value {
 /// JSON that cannot end the script element around it.
 fn json_for_script(value: &impl serde::Serialize) -> String {
     let json = serde_json::to_string(value).unwrap_or_default();
-    json.replace('<', "\\u003c")
-        .replace('>', "\\u003e")
-        .replace('&', "\\u0026")
-        .replace('\u{2028}', "\\u2028")
-        .replace('\u{2029}', "\\u2029")
+    let mut escaped = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            // Line separators end a line of a script, and other controls are not allowed in HTML.
+            '<' | '>' | '&' | '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' => {
+                let _ = write!(escaped, "\\u{:04x}", u32::from(c));
+            }
+            c => escaped.push(c),
+        }
+    }
+    escaped
 }
