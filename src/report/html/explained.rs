@@ -34,7 +34,6 @@ pub(super) fn context(recording: &Recording) -> Result<Option<Value>> {
     let table = |names: [&str; 3], rows: Vec<Ranked>| table(names, &rows, pages);
     Ok(Some(context! {
         headline,
-        size => Bytes::of_pages(pages).to_string(),
         worth => worth(all.ghosts(), holding_new_data(recording), pages),
         causes => by_cause(&all)?,
         lines => table(["Lines", "First written by", "line"], all.by_line()),
@@ -51,24 +50,19 @@ pub(super) fn context(recording: &Recording) -> Result<Option<Value>> {
 /// What the copies of all broken pages were for: ghosts bought nothing, others hold new data or
 /// could not be compared.
 fn worth(ghosts: u64, new_data: u64, pages: u64) -> String {
-    let size = Bytes::of_pages(ghosts);
-    let share = column_percent(ghosts, pages);
-    let known = ghosts + new_data >= pages;
-    match (known, ghosts) {
-        (true, 0) => "None of these copies was for nothing: all hold new data.".into(),
-        (false, 0) => {
-            "None of these copies is known to have bought nothing; not all could be compared.".into()
+    let (size, all, share) = (Bytes::of_pages(ghosts), Bytes::of_pages(pages), column_percent(ghosts, pages));
+    let saving = "bought nothing: that is what removing first writers could give back";
+    match (ghosts, ghosts + new_data >= pages) {
+        (0, true) => format!("None of the {all} copied was for nothing: every page holds new data."),
+        (0, false) => {
+            format!("None of the {all} copied is known to have bought nothing; not all was compared.")
         }
-        (true, _) if ghosts == pages => {
-            format!(
-                "All of these copies, {size}, bought nothing: that is what removing first writers could give back."
-            )
+        (_, true) if ghosts == pages => format!("All of the {all} copied {saving}, at most."),
+        (_, true) => {
+            format!("At most {size} ({share}) of the {all} copied {saving}; the rest holds new data.")
         }
-        (true, _) => format!(
-            "At most {size} ({share}) of these copies bought nothing: that is what removing first writers could give back; the rest holds new data."
-        ),
-        (false, _) => format!(
-            "Of these copies, {size} ({share}) are known to have bought nothing: that is what removing first writers could give back; the rest holds new data or could not be compared."
+        (_, false) => format!(
+            "Of the {all} copied, {size} ({share}) are known to have {saving}; the rest holds new data or could not be compared."
         ),
     }
 }
