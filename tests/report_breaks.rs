@@ -61,7 +61,7 @@ fn told(breaks: &Breaks, row: &Break) -> [String; 5] {
         format!("{}:{} {}", function.file.rsplit('/').next().unwrap(), frame.line, function.name)
     });
     [
-        row.cause.name().replace('_', " "),
+        row.cause.name().to_owned(),
         text(&breaks.types, row.ty),
         text(&breaks.fields, row.field),
         breaks.owner_path(row.owner),
@@ -138,7 +138,7 @@ fn causes(
     let mut counts = BTreeMap::new();
     for row in recording.breaks.of_worker(pages.worker).iter().filter(|row| keep(row)) {
         if states[row.page as usize].0.broken() {
-            *counts.entry(row.cause.name().replace('_', " ")).or_default() += 1;
+            *counts.entry(row.cause.name().to_owned()).or_default() += 1;
         }
     }
     counts

@@ -14,13 +14,13 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color, FontStyle, IntoFont, ShapeStyle, TextStyle};
 
 /// Width of every chart, in CSS pixels.
-const WIDTH: i32 = 540;
+const WIDTH: i32 = 500;
 const ROW: i32 = 30;
 const BAR: i32 = 16;
 const LABELS: i32 = 138;
 /// Room for the longest text at the end of a bar: at least this, and so much for each character.
 const TOTALS: i32 = 126;
-const CHARACTER: i32 = 8;
+const CHARACTER: i32 = 9;
 
 /// One row of a bar chart.
 pub(super) struct Row {

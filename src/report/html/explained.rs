@@ -3,12 +3,12 @@
 use super::super::charts::{self, Row};
 use super::super::palette::Role;
 use super::super::ranking::{NO_LINE, NO_TYPE, NO_WRITER, OwnerRow, Ranked, Ranking, Selection, headline};
-use super::super::summary::{grouped, shown_percent};
+use super::super::summary::{column_percent, grouped};
 use super::flame::Graph;
 use crate::error::Result;
-use crate::family::breaks::NONE;
+use crate::family::breaks::{Break, NONE};
 use crate::family::cause::Cause;
-use crate::family::recording::Recording;
+use crate::family::recording::{Content, Recording, WorkerPages};
 use crate::units::{Bytes, percent};
 use minijinja::{Value, context};
 use std::collections::HashMap;
@@ -34,10 +34,9 @@ pub(super) fn context(recording: &Recording) -> Result<Option<Value>> {
     let table = |names: [&str; 3], rows: Vec<Ranked>| table(names, &rows, pages);
     Ok(Some(context! {
         headline,
-        size => Bytes::of_pages(pages).to_string(),
-        ghost => shown_percent(all.ghosts(), pages),
+        worth => worth(all.ghosts(), holding_new_data(recording), pages),
         causes => by_cause(&all)?,
-        lines => table(["Lines", "Line under way", "line"], all.by_line()),
+        lines => table(["Lines", "First written by", "line"], all.by_line()),
         fields => table(["Types and fields", "Field written to", "field"], all.by_field()),
         types => table(["Types", "Type written to", "type"], all.by_type()),
         functions => table(["Functions", "Innermost function", ""], all.by_function()),
@@ -48,6 +47,38 @@ pub(super) fn context(recording: &Recording) -> Result<Option<Value>> {
     }))
 }
 
+/// What the copies of all broken pages were for: ghosts bought nothing, others hold new data or
+/// could not be compared.
+fn worth(ghosts: u64, new_data: u64, pages: u64) -> String {
+    let (size, all, share) = (Bytes::of_pages(ghosts), Bytes::of_pages(pages), column_percent(ghosts, pages));
+    let saving = "bought nothing: that is what removing first writers could give back";
+    match (ghosts, ghosts + new_data >= pages) {
+        (0, true) => format!("None of the {all} copied was for nothing: every page holds new data."),
+        (0, false) => {
+            format!("None of the {all} copied is known to have bought nothing; not all was compared.")
+        }
+        (_, true) if ghosts == pages => format!("All of the {all} copied {saving}, at most."),
+        (_, true) => {
+            format!("At most {size} ({share}) of the {all} copied {saving}; the rest holds new data.")
+        }
+        (_, false) => format!(
+            "Of the {all} copied, {size} ({share}) are known to have {saving}; the rest holds new data or could not be compared."
+        ),
+    }
+}
+
+/// Broken pages with a break and at least one byte that is not that of the fork.
+fn holding_new_data(recording: &Recording) -> u64 {
+    let Recording { pages, breaks, .. } = recording;
+    let differs = |worker: &WorkerPages, row: &Break| {
+        worker.cells.get(row.page as usize).is_some_and(|cell| cell.content == Content::Differs)
+    };
+    let count = |worker: &WorkerPages| {
+        breaks.of_worker(worker.worker).iter().filter(|row| differs(worker, row)).count() as u64
+    };
+    pages.workers.iter().map(count).sum()
+}
+
 /// Pages of each cause: pale what bought nothing, full what holds something new or is not known.
 #[expect(clippy::cast_precision_loss, reason = "lengths of bars")]
 fn by_cause(all: &Ranking) -> Result<Value> {
@@ -55,22 +86,26 @@ fn by_cause(all: &Ranking) -> Result<Value> {
     let rows: Vec<Row> = causes
         .iter()
         .map(|row| Row {
-            name: row.cause.name().replace('_', " "),
+            name: row.cause.name().to_owned(),
             parts: vec![
                 (Role::cause(row.cause.name()), (row.pages - row.ghosts) as f64),
                 (Role::pale(row.cause.name()), row.ghosts as f64),
             ],
             track: 0.0,
-            total: format!("{} · {} ghost", Bytes::of_pages(row.pages), shown_percent(row.ghosts, row.pages)),
+            total: format!(
+                "{} · {} ghost",
+                Bytes::of_pages(row.pages),
+                column_percent(row.ghosts, row.pages)
+            ),
         })
         .collect();
     let table: Vec<Value> = causes
         .iter()
         .map(|row| {
             context! {
-                role => Role::cause(row.cause.name()).css_name(), name => row.name.replace('_', " "), phrase => row.cause.phrase(), pages => grouped(row.pages), ghosts => grouped(row.ghosts),
-                size => Bytes::of_pages(row.pages).to_string(), share => shown_percent(row.pages, all.pages()),
-                ghost => shown_percent(row.ghosts, row.pages),
+                role => Role::cause(row.cause.name()).css_name(), name => row.name.clone(), phrase => row.cause.phrase(), pages => grouped(row.pages), ghosts => grouped(row.ghosts),
+                size => Bytes::of_pages(row.pages).to_string(), share => column_percent(row.pages, all.pages()),
+                ghost => column_percent(row.ghosts, row.pages),
             }
         })
         .collect();
@@ -100,6 +135,7 @@ fn table([title, what, kind]: [&str; 3], rows: &[Ranked], all: u64) -> Value {
         rows => first.iter().map(row).collect::<Vec<_>>(),
         rest => rest.iter().take(MOST).map(row).collect::<Vec<_>>(),
         left_out => grouped(rest.len().saturating_sub(MOST) as u64),
+        all => grouped((first.len() + rest.len()) as u64),
         many => rest.len() > MOST,
     }
 }
@@ -108,13 +144,13 @@ fn table([title, what, kind]: [&str; 3], rows: &[Ranked], all: u64) -> Value {
 fn figures((pages, ghosts, cause): (u64, u64, Cause), most: u64, all: u64) -> Value {
     context! {
         role => Role::cause(cause.name()).css_name(),
-        cause => cause.name().replace('_', " "),
+        cause => cause.name(),
         full => percent(pages - ghosts, most),
         pale => percent(ghosts, most),
         pages => grouped(pages),
         size => Bytes::of_pages(pages).to_string(),
-        share => shown_percent(pages, all),
-        ghost => shown_percent(ghosts, pages),
+        share => column_percent(pages, all),
+        ghost => column_percent(ghosts, pages),
     }
 }
 

@@ -1,5 +1,5 @@
 /* Flame graph of broken bytes, outermost call on top; see html/flame.rs for the data */
-const ROW = 22, THIN = 2.5;
+const ROW = 22, THIN = 2.5, LABELLED = 34;
 async function drawFlame() {
   const host = $('flame');
   if (!host) return;
@@ -20,16 +20,20 @@ async function drawFlame() {
   const words = node => node.label + ' · ' + size(node) + ', ' + share(node) + ' of all broken bytes' + (node.cause < 0 ? '' : ' · mostly ' + data.causes[node.cause][1]) + (node.own && node.own !== node.pages ? ' · ' + bytes(node.own * data.page_size) + ' by its own lines' : '');
   const say = node => { $('flame-cell').textContent = words(node); };
   function render() {
-    const width = host.clientWidth, drawn = [];
-    let deepest = 0;
+    const width = host.clientWidth, drawn = [], shown = [];
+    let deepest = at.depth, deeper = 0;
     for (const node of nodes) {
       const above = node !== top && within(top, node);
       if (!above && !within(node, top)) continue;
       const part = above ? 1 : node.pages / top.pages;
       if (part * width < THIN) continue;
-      deepest = Math.max(deepest, node.depth);
+      shown.push({ node, above, part });
+      if (part * width > LABELLED) deepest = Math.max(deepest, node.depth);
+    }
+    for (const { node, above, part } of shown) {
+      if (node.depth > deepest) { deeper++; continue; }
       const box = document.createElement('div'), cause = node.cause < 0 ? null : data.causes[node.cause][0];
-      box.textContent = part * width > 34 ? node.label : '';
+      box.textContent = part * width > LABELLED ? node.label : '';
       box.title = words(node);
       box.style.cssText = 'left:' + (above ? 0 : 100 * (node.from - top.from) / top.pages) + '%;width:' + 100 * part + '%;top:' + node.depth * ROW + 'px';
       if (cause) { box.style.background = 'var(--' + cause + ')'; box.style.color = 'var(--' + cause + '-ink)'; }
@@ -41,6 +45,7 @@ async function drawFlame() {
     }
     host.style.height = (deepest + 1) * ROW + 'px';
     host.replaceChildren(...drawn);
+    $('flame-deeper').textContent = deeper === 0 ? '' : group(deeper) + (deeper === 1 ? ' narrow call is' : ' narrow calls are') + ' deeper than the graph: zoom into what is above to see more.';
   }
   function zoomTo(node) { top = node; at = node; render(); say(node); $('flame-reset').disabled = top === all; }
   function move(node) {

@@ -79,7 +79,7 @@ impl<'a> Graph<'a> {
         let flame = Flame {
             page_size: about.page_size,
             causes: Cause::ALL
-                .map(|cause| [Role::cause(cause.name()).css_name(), cause.name().replace('_', " ")])
+                .map(|cause| [Role::cause(cause.name()).css_name(), cause.name().to_owned()])
                 .into(),
             nodes: tree.drawn(|level| names.number(breaks, level)),
             names: names.names,

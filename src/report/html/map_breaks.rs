@@ -76,7 +76,7 @@ fn index<'a>(
         causes: Cause::ALL
             .map(|cause| {
                 let css = super::super::palette::Role::cause(cause.name()).css_name();
-                [css, cause.name().replace('_', " "), cause.phrase().to_owned()]
+                [css, cause.name().to_owned(), cause.phrase().to_owned()]
             })
             .into(),
         types: &breaks.types,

@@ -38,10 +38,14 @@ const runOf = page => {
 /* Layout: regions as bands of rows in a grid `columns` cells wide */
 const canvas = $('map');
 const context = canvas.getContext('2d');
-const gutter = () => canvas.clientWidth < 560 ? 84 : 158;
+const onPhone = () => canvas.clientWidth < 560;
+const labelFont = () => '500 ' + (onPhone() ? 10 : 12.5) + 'px ' + getComputedStyle(document.body).fontFamily;
+/* Room for the names of bands, left of the cells: as wide as the widest, up to a third of a phone */
+let widest = 0;
+const gutter = () => Math.min(Math.max(widest + 18, onPhone() ? 60 : 158), onPhone() ? canvas.clientWidth * .36 : 230);
 let columns = 0, rows = 0, bands = [], pageAt, placeOf;
 function layOut() {
-  const aspect = (canvas.clientWidth - gutter()) / (canvas.clientWidth < 560 ? 420 : 520);
+  const aspect = (canvas.clientWidth - gutter()) / (onPhone() ? 420 : 520);
   const wanted = Math.sqrt(pages * Math.max(.6, aspect));
   columns = Math.min(4096, Math.max(24, Math.ceil(wanted / 8) * 8));
   const byRegion = new Map();
@@ -55,6 +59,8 @@ function layOut() {
   bands = large.map(([name, list]) => ({ name, list, count: size(list) }));
   if (small.length === 1) bands.push({ name: small[0][0], list: small[0][1], count: size(small[0][1]) });
   else if (small.length) bands.push({ name: small.length + ' small regions', list: small.flatMap(s => s[1]), count: small.reduce((sum, s) => sum + size(s[1]), 0) });
+  context.font = labelFont();
+  widest = Math.max(0, ...bands.map(band => context.measureText(band.name).width));
   const filled = bands.reduce((sum, band) => sum + Math.ceil(band.count / columns), 0);
   const gap = Math.max(1, Math.round(filled / 70));
   rows = 0;

@@ -142,7 +142,7 @@ function drawLines(edge, width, height) {
   context.stroke();
 }
 function drawLabels(edge, height) {
-  const phone = edge < 100, size = phone ? 10 : 12.5;
+  const size = onPhone() ? 10 : 12.5, line = size * 1.3, room = edge - 16;
   const family = getComputedStyle(document.body).fontFamily;
   context.textAlign = 'right';
   context.textBaseline = 'middle';
@@ -153,20 +153,28 @@ function drawLabels(edge, height) {
     const low = Math.max(from, 0), high = Math.min(to, height), middle = (low + high) / 2;
     context.fillStyle = colour('grid');
     context.fillRect(edge - 5, low, 2, Math.max(1.5, high - low));
-    const two = high - low > size * 2.8;
-    const y = Math.max(middle, size * .7);
-    if (y - size * .6 < free) continue;
-    context.font = '500 ' + size + 'px ' + family;
+    context.font = labelFont();
+    let names = inLines(band.name, room);
+    const fits = count => Math.max(middle, count * line / 2) - count * line / 2 + size * .1 >= free;
+    if (names.length > 1 && !fits(names.length)) names = [clipped(band.name, room)];
+    if (!fits(names.length)) continue;
+    const sized = high - low > (names.length + 1) * line;
+    const count = names.length + sized, first = Math.max(middle, count * line / 2) - (count - 1) * line / 2;
     context.fillStyle = colour('ink');
-    context.fillText(clipped(band.name, edge - 16), edge - 11, two ? y - size * .6 : y);
-    free = y + size * .6;
-    if (two) {
+    names.forEach((name, at) => context.fillText(name, edge - 11, first + at * line));
+    if (sized) {
       context.font = (size - 1) + 'px ' + family;
       context.fillStyle = colour('muted');
-      context.fillText(bytes(band.count * index.page_size), edge - 11, y + size * .7);
-      free += size * .8;
+      context.fillText(bytes(band.count * index.page_size), edge - 11, first + names.length * line);
     }
+    free = first + (count - .5) * line;
   }
+}
+/* A name too wide for one line, divided before its last word */
+function inLines(name, width) {
+  const space = name.lastIndexOf(' ');
+  if (space < 0 || context.measureText(name).width <= width) return [clipped(name, width)];
+  return [name.slice(0, space), name.slice(space + 1)].map(part => clipped(part, width));
 }
 function clipped(text, width) {
   if (context.measureText(text).width <= width) return text;

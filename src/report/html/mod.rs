@@ -34,6 +34,9 @@ const SCRIPT: &str = concat!(
     "})();",
 );
 
+/// Bytes up to which an option stays on one line; a longer one may not fit.
+const LONGEST_OPTION: usize = 30;
+
 /// Where the packed data belongs in the rendered document.
 const SLOT: &str = "<!--page-data-->";
 
@@ -70,6 +73,7 @@ pub(super) fn page(name: &str, template: &str, view: Value) -> Result<String> {
     let mut environment = Environment::new();
     environment.add_filter("grouped", summary::grouped);
     environment.add_filter("prose", prose);
+    environment.add_filter("unbroken", |text: &str| Value::from_safe_string(unbroken(text)));
     environment.add_template("explained.html", EXPLAINED).doing("cannot read the report's template")?;
     environment.add_template(name, template).doing("cannot read the report's template")?;
     let template = environment.get_template(name).doing("cannot read the report's template")?;
@@ -84,7 +88,7 @@ fn not_in_html(c: char) -> bool {
 
 /// Text in which `backquoted` words are code, as docstrings write them.
 fn prose(text: &str) -> Value {
-    let parts = text.split('`').map(|part| HtmlEscape(part).to_string());
+    let parts = text.split('`').map(unbroken);
     let closed = text.matches('`').count().is_multiple_of(2);
     let html: String = if closed {
         parts
@@ -92,9 +96,20 @@ fn prose(text: &str) -> Value {
             .map(|(index, part)| if index % 2 == 1 { format!("<code>{part}</code>") } else { part })
             .collect()
     } else {
-        HtmlEscape(text).to_string()
+        unbroken(text)
     };
     Value::from_safe_string(html)
+}
+
+/// Text as HTML in which no line ends inside an option like `--no-run`.
+fn unbroken(text: &str) -> String {
+    let words = text.split(' ').map(|word| match HtmlEscape(word) {
+        escaped if word.starts_with("--") && word.len() <= LONGEST_OPTION => {
+            format!("<span class=\"option\">{escaped}</span>")
+        }
+        escaped => escaped.to_string(),
+    });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// A style sheet with the colours of the palette before it.
