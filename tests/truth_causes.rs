@@ -25,6 +25,7 @@ macro_rules! causes_are_found {
 
 causes_are_found! {
     allocator,
+    array_buffer,
     gc_header,
     interpreter,
     kernel_write,

@@ -307,7 +307,7 @@ pub struct CensusObject {
 impl CensusObject {
     /// The object itself.
     pub const OBJECT: u32 = 0;
-    /// `ob_item` of a list.
+    /// `ob_item` of a list, or a block of a deque.
     pub const ITEMS: u32 = 1;
     /// `ma_keys` of a dict.
     pub const KEYS: u32 = 2;
@@ -315,7 +315,7 @@ impl CensusObject {
     pub const VALUES: u32 = 3;
     /// `table` of a set.
     pub const TABLE: u32 = 4;
-    /// The bytes of a bytearray.
+    /// The bytes of a bytearray, an `array.array` or a `numpy.ndarray`.
     pub const BYTES: u32 = 5;
 
     /// Type and node are indices below [`MOST_TYPES`] and [`MOST_NODES`].

@@ -48,7 +48,7 @@ pub struct Counts {
 pub enum Kind {
     /// An object, and what stands in front of it: collector's header, dict pointer, weak references.
     Object,
-    /// `ob_item` of a list.
+    /// `ob_item` of a list, or a block of a deque.
     Items,
     /// `ma_keys` of a dict.
     Keys,
@@ -56,7 +56,7 @@ pub enum Kind {
     Values,
     /// `table` of a set.
     Table,
-    /// The bytes of a bytearray.
+    /// The bytes of a bytearray, an `array.array` or a `numpy.ndarray`.
     Bytes,
 }
 

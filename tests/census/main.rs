@@ -80,6 +80,23 @@ fn objects_stand_where_the_interpreter_says_and_belong_to_whom_it_says() {
 }
 
 #[test]
+fn arrays_of_numpy_own_their_data_and_their_objects() {
+    for mut zygote in every_zygote(include_str!("numpy_arrays.py")) {
+        let (told, minor) = (zygote.told(), zygote.minor);
+        if told.is_null() {
+            skip(format!("no numpy for CPython 3.{minor} on this machine"));
+            continue;
+        }
+        let census = zygote.census().unwrap();
+        assert_objects(minor, &census, list(&told, "objects"));
+        assert_buffers(minor, &census, list(&told, "buffers"));
+        for address in list(&told, "nobody's") {
+            assert_eq!(census.at(number(address)), None, "3.{minor}");
+        }
+    }
+}
+
+#[test]
 fn frozen_objects_are_listed_as_others_are() {
     let script = format!("os.environ['FORKPRINT_TEST_FREEZE'] = '1'\n{}", include_str!("truth.py"));
     every_zygote(&script).for_each(assert_truth);

@@ -1,6 +1,6 @@
 """Makes objects of many kinds and tells of each: address, type, bytes, owner; and the buffers they own."""
 
-import ctypes, gc, types
+import array, collections, ctypes, gc, types
 
 objects, buffers = [], []
 AGE = sys.version_info[1]
@@ -119,6 +119,12 @@ INNER, captured = closure()
 GENERATOR = running()
 held = next(GENERATOR)
 RAW = bytearray(b"raw" * 100_000)
+DOUBLES = array.array("d", range(100_000))
+SHORTS = array.array("h", range(7))
+QUEUE = collections.deque([f"queued-{number}" for number in range(100)])
+Disguised = type("array.array", (), {"__slots__": ["a", "b", "c", "d", "e", "f", "g"]})
+DISGUISED = Disguised()
+DISGUISED.a, DISGUISED.b = ["a"], 1 << 70
 shop = types.ModuleType("shop")
 sys.modules["shop"] = shop
 shop.PRICES = {f"price-{number}": float(number) + 0.5 for number in range(300)}
@@ -166,6 +172,17 @@ know_list(captured, "__main__.captured")
 know(GENERATOR, "__main__.GENERATOR", "generator")
 know(RAW, "__main__.RAW", "bytearray", bytearray.__basicsize__)
 know_buffer(word(id(RAW) + 32), "Bytes", word(id(RAW) + 24), "__main__.RAW")
+for name in ("DOUBLES", "SHORTS"):
+    numbers = globals()[name]
+    know(numbers, f"__main__.{name}", "array.array", in_front(numbers) + array.array.__basicsize__)
+    size = numbers.__sizeof__() - array.array.__basicsize__
+    know_buffer(numbers.buffer_info()[0], "Bytes", size, f"__main__.{name}")
+know(QUEUE, "__main__.QUEUE", "collections.deque", in_front(QUEUE) + collections.deque.__basicsize__)
+know(QUEUE[77], "__main__.QUEUE[*]", "str")
+know_buffer(word(id(QUEUE) + 24), "Items", 66 * 8, "__main__.QUEUE")
+know_buffer(word(id(QUEUE) + 32), "Items", 66 * 8, "__main__.QUEUE")
+know(DISGUISED, "__main__.DISGUISED", "__main__.array.array")
+know_list(DISGUISED.a, "__main__.DISGUISED.a")
 know(Registry, "__main__.Registry", "type", 16 + type.__basicsize__)
 know_dict(Registry.ENTRIES, "__main__.Registry.ENTRIES")
 know(Registry.ENTRIES["first"], "__main__.Registry.ENTRIES['first']", "bytearray", bytearray.__basicsize__)
@@ -176,7 +193,7 @@ know(shop.PRICES["price-299"], "shop.PRICES[*]", "float")
 know(shop.Ware, "shop.Ware", "type", 16 + type.__basicsize__)
 know(shop.Ware.LIST[0], "shop.Ware.LIST[*]", "object")
 
-del entry
+del entry, name, numbers, size
 
 
 def finish():

@@ -46,6 +46,9 @@ impl Visit {
                     let bytes = word(object, BYTEARRAY_ALLOCATED);
                     self.add_buffer(word(object, BYTEARRAY_BYTES), bytes, ty, node, CensusObject::BYTES);
                 }
+                Look::Array => self.follow_array(object, node, ty),
+                Look::NdArray => self.follow_ndarray(object, node, ty),
+                Look::Deque => self.follow_deque(object, node, ty),
             }
             if plan.flags & FLAG_HEAP_TYPE != 0 {
                 self.follow_instance(object, node, ty, plan);
@@ -59,7 +62,7 @@ impl Visit {
     /// # Safety
     ///
     /// `items` must hold so many references, or null.
-    unsafe fn follow_items(&mut self, items: u64, count: u64, node: u32) {
+    pub unsafe fn follow_items(&mut self, items: u64, count: u64, node: u32) {
         if items == 0 || count == 0 || count > i64::MAX as u64 {
             return;
         }

@@ -137,17 +137,21 @@ impl Visit {
     }
 
     /// Members of other kinds than references may stand among the slots of native bases.
-    fn plausible(&mut self, value: u64) -> bool {
+    pub fn plausible(&mut self, value: u64) -> bool {
+        self.is_readable(value.wrapping_add(OB_TYPE as u64))
+    }
+
+    /// Whether a word of memory can be read: one that is aligned, and no small number.
+    pub fn is_readable(&mut self, at: u64) -> bool {
         const PAGE: u64 = 4096;
-        let ty = value.wrapping_add(OB_TYPE as u64);
-        if value & 7 != 0 || value < 1 << 16 || value >= 1 << 47 {
+        if at & 7 != 0 || at < 1 << 16 || at >= 1 << 47 {
             return false;
         }
-        if ty / PAGE != self.readable_page {
-            if !sys::readable(ty) {
+        if at / PAGE != self.readable_page {
+            if !sys::readable(at) {
                 return false;
             }
-            self.readable_page = ty / PAGE;
+            self.readable_page = at / PAGE;
         }
         true
     }

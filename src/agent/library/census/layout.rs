@@ -35,6 +35,8 @@ pub const STR_STATE: usize = 32;
 pub const FLAG_INLINE_VALUES: u64 = 1 << 2;
 pub const FLAG_MANAGED_WEAKREF: u64 = 1 << 3;
 pub const FLAG_MANAGED_DICT: u64 = 1 << 4;
+/// Of heap types that extension modules make (3.10 and later).
+pub const FLAG_IMMUTABLE: u64 = 1 << 8;
 pub const FLAG_HEAP_TYPE: u64 = 1 << 9;
 pub const FLAG_HAVE_GC: u64 = 1 << 14;
 pub const FLAG_INT: u64 = 1 << 24;

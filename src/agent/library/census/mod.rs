@@ -7,6 +7,7 @@
 mod collector;
 mod dicts;
 mod follow;
+mod foreign;
 mod instance;
 mod layout;
 mod memory;

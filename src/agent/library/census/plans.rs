@@ -1,6 +1,7 @@
 //! How the walk treats the objects of a type, found out once for each type.
 
 use super::dicts::Entries;
+use super::foreign;
 use super::layout::{
     FLAG_DICT, FLAG_HAVE_GC, FLAG_HEAP_TYPE, FLAG_INLINE_VALUES, FLAG_INT, FLAG_LIST, FLAG_STR, FLAG_TUPLE,
     FLAG_TYPE, MODULE_DICT, OB_TYPE, TP_BASE, TP_DICTOFFSET, TP_FLAGS, TP_IS_GC, TP_NAME, TP_TRAVERSE,
@@ -22,6 +23,9 @@ pub enum Look {
     Module,
     Set,
     ByteArray,
+    Array,
+    NdArray,
+    Deque,
 }
 
 /// How to treat the objects of one type.
@@ -145,7 +149,8 @@ impl Known {
             () if derives(self.module) => Look::Module,
             () if derives(self.sets[0]) || derives(self.sets[1]) => Look::Set,
             () if derives(self.byte_array) => Look::ByteArray,
-            () => Look::Nothing,
+            // SAFETY: promised by the caller.
+            () => unsafe { foreign::look(ty.address) }.unwrap_or(Look::Nothing),
         }
     }
 

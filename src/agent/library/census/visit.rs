@@ -183,7 +183,7 @@ impl Visit {
             if is_gc != 0 && core::mem::transmute::<u64, IsGc>(is_gc)(object as *mut c_void) == 0 {
                 return;
             }
-            (self.node, self.items) = (node, plan.look == Look::Set);
+            (self.node, self.items) = (node, matches!(plan.look, Look::Set | Look::Deque));
             let visitor: *mut Self = self;
             let traverse = core::mem::transmute::<u64, Traverse>(plan.traverse);
             traverse(object as *mut c_void, on_visit, visitor.cast());
