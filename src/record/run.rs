@@ -3,15 +3,18 @@
 use super::measure::Measurement;
 use super::options::{Baseline, MeasureOptions};
 use super::progress::Progress;
+use super::trace::Trace;
 use super::watch::Watch;
+use crate::cpython::offsets::Offsets;
 use crate::error::{Error, Result};
 use crate::family::recording::{About, Fate, Finding, Recording};
 use crate::family::{Rung, Witness};
 use crate::kernel::caps::{self, Caps, kernel_release, machine};
+use crate::kernel::remote::SharedMemory;
 use crate::runtimes::Workload;
 use crate::supervisor::Family;
 use crate::supervisor::family::{StepOutcome, tell};
-use crate::supervisor::protocol::{Loaded, ranges};
+use crate::supervisor::protocol::{Loaded, Watching, ranges};
 use std::ffi::OsString;
 use std::time::{Duration, SystemTime};
 
@@ -76,7 +79,7 @@ pub fn run(options: &RunOptions, progress: &Progress) -> Result<RunOutcome> {
         python: loaded.python,
     };
     progress.now("reading the zygote");
-    let trace = watch.begin(family.zygote_pid(), &frozen.watched, loaded.python)?;
+    let trace = begin(watch, family.zygote_pid(), &frozen.watched, loaded.python)?;
     let mut measurement = Measurement::begin(about(options, &loaded), baseline, &measure, trace)?;
     for _ in 0..options.workers {
         measurement.add_still_worker(family.fork()?)?;
@@ -90,6 +93,40 @@ pub fn run(options: &RunOptions, progress: &Progress) -> Result<RunOutcome> {
     let recording = measurement.finish(error.is_none());
     family.stop();
     Ok(RunOutcome { recording, error })
+}
+
+/// Begins to watch a zygote, given what became of the agent in it.
+fn begin(mut watch: Watch, zygote: u32, watched: &Watching, python: Option<(u8, u8)>) -> Result<Trace> {
+    match watched {
+        Watching::NotPreloaded => watch.go_without(
+            "the agent could not be preloaded (is the folder for temporary files mounted noexec?)",
+            Some("name another folder: TMPDIR=…".into()),
+        )?,
+        Watching::Since { refused: true, .. } => {
+            let refused = watch.refusal(zygote)?;
+            let why = refused.map_or_else(|| "the agent gave up".into(), |refused| refused.why());
+            watch.fall_back(&why, refused.and_then(|refused| refused.raise()))?;
+        }
+        Watching::Since { refused: false, .. } | Watching::NotAsked => {}
+    }
+    let mut trace = watch.begin(zygote)?;
+    let Some(version) = python else { return Ok(trace) };
+    let offsets = match watched {
+        Watching::Since { python: Some(Err(why)), .. } => Err(why.clone()),
+        Watching::Since { python: Some(Ok(runtime)), .. } => offsets(zygote, version, *runtime),
+        _ => offsets(zygote, version, None),
+    };
+    match offsets {
+        Ok(offsets) => trace.read_python_with(offsets),
+        Err(why) => trace.note(format!("lines and objects have no names: {why}")),
+    }
+    Ok(trace)
+}
+
+/// How the `CPython` of a zygote is laid out, given the address of its `_PyRuntime`.
+fn offsets(zygote: u32, version: (u8, u8), runtime: Option<u64>) -> Result<Offsets, String> {
+    let memory = SharedMemory::open(zygote).map_err(|error| error.to_string())?;
+    Offsets::of_process(version, &memory, runtime).map_err(|error| error.what().to_owned())
 }
 
 /// Snapshots at the fork and after each step; a worker that fails is a finding, and an error at the

@@ -1,16 +1,13 @@
-//! Who witnesses the writes of a workload's workers: the agent in them, else the kernel's rings.
+//! Who witnesses the writes of a family: the agent where it gets in, else the kernel's rings.
 
 use super::options::MeasureOptions;
 use super::trace::{self, Trace};
-use crate::cpython::offsets::Offsets;
 use crate::error::Result;
 use crate::family::Witness;
 use crate::kernel::Caps;
-use crate::kernel::agent::Agent;
-use crate::kernel::remote::SharedMemory;
-use crate::supervisor::protocol::Watching;
+use crate::kernel::agent::{Agent, Refused};
 
-/// The witness that a workload is started for.
+/// The witness that a zygote is started for.
 #[derive(Debug)]
 pub(super) struct Watch {
     witness: Witness,
@@ -21,7 +18,7 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Chooses a witness, and prepares the agent.
+    /// Chooses a witness, and prepares the agent. Under the ring it only lists the objects.
     ///
     /// Errors: the witness asked for does not work here.
     pub fn prepare(options: &MeasureOptions) -> Result<Self> {
@@ -29,78 +26,69 @@ impl Watch {
         let notes = weaker.into_iter().collect();
         let mut watch = Self { witness, asked: options.witness.is_some(), agent: None, notes };
         if witness != Witness::None {
-            match Agent::prepare() {
+            match Agent::prepare().and_then(Agent::that_can_be_named) {
                 Ok(agent) => watch.agent = Some(agent),
-                Err(error) if witness == Witness::Sigtrap => watch.give_up(&error.in_one_line(), None)?,
-                Err(error) => watch.notes.push(format!("objects have no owners: {}", error.what())),
+                Err(error) => watch.go_without(&error.in_one_line(), None)?,
             }
         }
         Ok(watch)
     }
 
-    /// The agent to preload, and whether it is to watch.
+    /// The agent to preload, and whether it is the witness.
     pub fn agent(&self) -> Option<(&Agent, Witness)> {
         self.agent.as_ref().map(|agent| (agent, self.witness))
     }
 
-    /// The witness of a zygote that is about to fork its first worker, given what became of the agent in it.
-    pub fn begin(mut self, zygote: u32, watched: &Watching, python: Option<(u8, u8)>) -> Result<Trace> {
+    /// The witness, as things stand.
+    pub const fn witness(&self) -> Witness {
+        self.witness
+    }
+
+    /// Why the agent did not arm itself in a process, if it said so.
+    pub fn refusal(&mut self, pid: u32) -> Result<Option<Refused>> {
+        Ok(self.agent.as_mut().map(|agent| agent.take_refusal(pid)).transpose()?.flatten())
+    }
+
+    /// Adds a remark for the reader of the report.
+    pub fn note(&mut self, note: impl Into<String>) {
+        self.notes.push(note.into());
+    }
+
+    /// Does without the agent, which is of no use in the zygote.
+    pub fn go_without(&mut self, why: &str, fix: Option<String>) -> Result<()> {
+        self.agent = None;
+        if self.witness == Witness::Sigtrap {
+            return self.fall_back(why, fix);
+        }
+        self.note(format!("objects have no owners, because {why}"));
+        Ok(())
+    }
+
+    /// Takes the best witness that needs nothing of ours in the workers. `fix` is the least that would
+    /// help. Errors: the user asked for the agent.
+    pub fn fall_back(&mut self, why: &str, fix: Option<String>) -> Result<()> {
+        if self.asked {
+            return Err(trace::refused(self.witness, why.to_owned(), fix));
+        }
+        let given_up = std::mem::replace(&mut self.witness, Caps::get().best_witness(false));
+        let raise = fix.map(|fix| format!("; to raise it: {fix}")).unwrap_or_default();
+        self.note(format!("witness '{}' instead of '{given_up}', because {why}{raise}", self.witness));
+        Ok(())
+    }
+
+    /// Begins to watch a zygote that is about to fork its first worker.
+    pub fn begin(mut self, zygote: u32) -> Result<Trace> {
         if let Some(agent) = &mut self.agent {
             agent.started();
-        }
-        if self.witness == Witness::Sigtrap {
-            self.hold_to(zygote, watched)?;
         }
         let mut trace = match (self.witness, self.agent) {
             (Witness::Sigtrap, Some(agent)) => Trace::agent(agent),
             (Witness::Ring, agent) => Trace::ring(zygote, agent)?,
             _ => Trace::none(),
         };
-        self.notes.into_iter().for_each(|note| trace.note(note));
-        let Some(version) = python else { return Ok(trace) };
-        let offsets = match watched {
-            Watching::Since { python: Some(Err(why)), .. } => Err(why.clone()),
-            Watching::Since { python: Some(Ok(runtime)), .. } => offsets(zygote, version, *runtime),
-            _ => offsets(zygote, version, None),
-        };
-        match offsets {
-            Ok(offsets) => trace.read_python_with(offsets),
-            Err(why) => trace.note(format!("lines and objects have no names: {why}")),
+        for note in self.notes {
+            trace.note(note);
         }
         Ok(trace)
     }
-
-    /// Gives the agent up where it does not watch.
-    fn hold_to(&mut self, zygote: u32, watched: &Watching) -> Result<()> {
-        match watched {
-            Watching::Since { refused: false, .. } | Watching::NotAsked => Ok(()),
-            Watching::NotPreloaded => self.give_up(
-                "the agent could not be preloaded (is the folder for temporary files mounted noexec?)",
-                Some("name another folder: TMPDIR=…".into()),
-            ),
-            Watching::Since { refused: true, .. } => {
-                let refused =
-                    self.agent.as_mut().map(|agent| agent.take_refusal(zygote)).transpose()?.flatten();
-                let why = refused.map_or_else(|| "the agent gave up".into(), |refused| refused.why());
-                self.give_up(&why, refused.and_then(|refused| refused.raise()))
-            }
-        }
-    }
-
-    /// Falls back to the best witness that needs nothing of ours in the workers.
-    fn give_up(&mut self, why: &str, fix: Option<String>) -> Result<()> {
-        if self.asked {
-            return Err(trace::refused(self.witness, why.to_owned(), fix));
-        }
-        let given_up = std::mem::replace(&mut self.witness, Caps::get().best_witness(false));
-        let raise = fix.map(|fix| format!("; to raise it: {fix}")).unwrap_or_default();
-        self.notes.push(format!("witness '{}' instead of '{given_up}', because {why}{raise}", self.witness));
-        Ok(())
-    }
-}
-
-/// How the `CPython` of a zygote is laid out, given the address of its `_PyRuntime`.
-fn offsets(zygote: u32, version: (u8, u8), runtime: Option<u64>) -> Result<Offsets, String> {
-    let memory = SharedMemory::open(zygote).map_err(|error| error.to_string())?;
-    Offsets::of_process(version, &memory, runtime).map_err(|error| error.what().to_owned())
 }

@@ -1,11 +1,12 @@
 //! The family of one master, from the first fork on: its workers, and what became of them.
 
-use super::watch::Watch;
+use super::watch;
 use crate::error::{Error, Result};
 use crate::family::Witness;
 use crate::family::recording::{About, Fate, Finding};
 use crate::kernel::stop::StandStill;
 use crate::record::ending::fate;
+use crate::record::watch::Watch;
 use crate::record::{Baseline, MeasureOptions, Measurement, Recording};
 use crate::servers::gunicorn::{AtFork, Event, Invocation, Master, Settings, Watcher};
 use std::collections::BTreeSet;
@@ -50,7 +51,7 @@ impl Family {
     ) -> Result<Self> {
         let deadline = Instant::now() + patience;
         let watch = Watch::prepare(options)?;
-        let mut master = Master::start(invocation, watch.agent())?;
+        let mut master = Master::start(invocation, watch.agent().map(|(agent, _)| agent))?;
         let (reference, watcher, at_fork) = wait_for_first_fork(&mut master, deadline)?;
         let baseline = Baseline {
             zygote_pid: master.pid(),
@@ -58,7 +59,7 @@ impl Family {
             python: Some((settings.python.0, settings.python.1)),
             ..Baseline::default()
         };
-        let trace = watch.begin(master.pid(), watcher, settings)?;
+        let trace = watch::begin(watch, master.pid(), watcher, settings)?;
         let watched_from_inside = trace.witness() == Witness::Sigtrap;
         let measurement = Measurement::begin(about, baseline, options, trace)?;
         master.go(watched_from_inside)?;
