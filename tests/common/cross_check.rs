@@ -55,6 +55,20 @@ pub fn workload(runtime: &str, name: &str, arguments: &[&str]) {
         within_one_percent(&place, check("family_distinct"), check("family_pss_anon"));
         shares_add_up(&place, &step["ledger"]);
     }
+    nearly_all_is_explained(name, &json);
+}
+
+/// The reconciliation adds up, loses nothing, and leaves less than 1 % unexplained.
+fn nearly_all_is_explained(name: &str, json: &Value) {
+    if json["witness"] == "none" {
+        return skip(format!("{name}: writes cannot be witnessed here"));
+    }
+    let sums = &json["reconciliation"];
+    let sum = |name: &str| sums[name].as_u64().unwrap();
+    let parts = ["explained", "kernel_writes", "floor", "unexplained"].map(sum);
+    assert_eq!(parts.iter().sum::<u64>(), sum("broken"), "{name}: {sums}");
+    assert_eq!(sum("lost_samples"), 0, "{name}: {sums}");
+    assert!(sum("unexplained") * 100 < sum("broken").max(200), "{name}: {sums}");
 }
 
 fn within_one_percent(place: &str, ours: u64, kernels: u64) {
