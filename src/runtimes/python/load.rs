@@ -3,6 +3,7 @@
 use super::{PythonRuntime, Step, describe};
 use crate::cpython::lifecycle::Host;
 use crate::error::{Error, Result};
+use pyo3::exceptions::PyModuleNotFoundError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyModule};
 use std::ffi::{CString, OsString};
@@ -35,9 +36,14 @@ pub(super) fn workload(
 ) -> Result<PythonRuntime> {
     let failed = |raised: &PyErr| {
         let failure = describe(py, raised);
-        Error::new("the workload raised while it was imported")
+        let error = Error::new("the workload raised while it was imported")
             .path(path)
-            .why(failure.traceback.unwrap_or(failure.message))
+            .why(failure.traceback.unwrap_or(failure.message));
+        if raised.is_instance_of::<PyModuleNotFoundError>(py) {
+            error.fix(where_modules_are_looked_for(py))
+        } else {
+            error
+        }
     };
     let path = path.canonicalize().map_err(|e| Error::new("cannot load the workload").path(path).why(e))?;
     refuse_free_threaded(py)?;
@@ -63,6 +69,19 @@ pub(super) fn workload(
         version: (version.major, version.minor, version.patch),
         finalized: false,
     })
+}
+
+/// Which interpreter runs the workload: not the one on PATH, as one may think.
+fn where_modules_are_looked_for(py: Python<'_>) -> String {
+    let prefix = py.import("sys").and_then(|sys| sys.getattr("prefix")?.extract::<String>());
+    let version = py.version_info();
+    format!(
+        "install the module for this CPython {}.{}.{} ({}), or `pip install` forkprint into the environment that has it",
+        version.major,
+        version.minor,
+        version.patch,
+        prefix.unwrap_or_default()
+    )
 }
 
 fn refuse_free_threaded(py: Python<'_>) -> Result<()> {
