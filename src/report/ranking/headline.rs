@@ -5,6 +5,8 @@ use crate::family::cause::Cause;
 use crate::family::recording::Recording;
 use crate::report::summary::{LONGEST_NAME, clipped, counted, shown_percent};
 
+/// Where paths of objects begin that no module leads to: the name of no owner.
+const NO_MODULE: &str = "(no module)";
 /// Types named at most.
 const MOST_TYPES: usize = 3;
 /// A type is named from this share in the pages of the cause on, in percent.
@@ -65,7 +67,10 @@ fn objects(of_cause: &Ranking) -> Option<String> {
         .take(MOST_TYPES)
         .map(|row| clipped(&row.name, LONGEST_NAME))
         .collect();
-    let owner = of_cause.common_owner().map(|row| clipped(&row.path, LONGEST_NAME));
+    let owner = of_cause
+        .common_owner()
+        .filter(|row| !row.path.starts_with(NO_MODULE))
+        .map(|row| clipped(&row.path, LONGEST_NAME));
     match (types.is_empty(), owner) {
         (false, Some(owner)) => Some(format!("in {} objects owned by {owner}", listed(&types))),
         (false, None) => Some(format!("in {} objects", listed(&types))),
