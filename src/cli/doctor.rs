@@ -98,7 +98,7 @@ fn print_text(caps: &Caps) {
     anstream::println!("\n{bold}Witnesses of single writes, best first{bold:#}");
     print_evidence(&witnesses(caps), witness, width);
     let choice = format!(
-        "forkprint run will use rung '{rung}' and witness '{witness}'; for servers it will use rung '{}', and witness '{}' where our code does not run in the workers.",
+        "forkprint run will use rung '{rung}', analyze and record '{}'; all of them witness '{witness}', or '{}' where the agent cannot be preloaded.",
         caps.best_rung(false).name(),
         caps.best_witness(false).name()
     );
