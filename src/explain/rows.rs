@@ -59,17 +59,28 @@ impl Seen {
 pub struct Witnessed {
     /// The events, by page and then by time.
     events: Vec<Seen>,
-    /// The process was watched.
-    pub watched: bool,
-    /// Every user-mode fault was delivered, and faults of the kernel are none of the events.
-    pub kernel_is_the_rest: bool,
+    /// The process was watched, and every fault that was counted was delivered: a page without an event
+    /// was written before, or by somebody whose faults are not counted.
+    complete: bool,
+    /// Faults of the kernel are counted too.
+    kernel_included: bool,
 }
 
 impl Witnessed {
     /// What was seen of a process, in any order.
-    pub fn new(mut events: Vec<Seen>, watched: bool, kernel_is_the_rest: bool) -> Self {
+    pub fn new(mut events: Vec<Seen>, complete: bool, kernel_included: bool) -> Self {
         events.sort_unstable_by_key(|seen| (seen.page, seen.nanos));
-        Self { events, watched, kernel_is_the_rest }
+        Self { events, complete, kernel_included }
+    }
+
+    /// Why a page was broken that no event tells of. `at_first` says that the first look at the worker
+    /// found it so.
+    const fn unseen(&self, at_first: bool) -> Cause {
+        match (self.complete, at_first, self.kernel_included) {
+            (true, true, _) => Cause::Floor,
+            (true, false, false) => Cause::KernelWrite,
+            _ => Cause::Unexplained,
+        }
     }
 
     /// The first event of a page that is a write. Where none can be read as one, the first event: that
@@ -103,9 +114,7 @@ pub fn of_worker(
         let row = Row { worker: pages.worker, page, step: cell.step, flags };
         rows.push(match witness.first_write(page) {
             Some(seen) => row.explained(seen, explainer.explain(names, seen), fork_nanos),
-            None if cell.step == first_step => row.unseen(Cause::Floor),
-            None if witness.kernel_is_the_rest => row.unseen(Cause::KernelWrite),
-            None => row.unseen(Cause::Unexplained),
+            None => row.unseen(witness.unseen(cell.step == first_step)),
         });
     }
     rows
@@ -175,5 +184,21 @@ impl Row {
             instruction: seen.instruction,
             ..self.unseen(Cause::Unexplained)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_without_an_event_is_explained_only_where_none_was_missed() {
+        let unseen =
+            |complete, at_first, kernel| Witnessed::new(Vec::new(), complete, kernel).unseen(at_first);
+        assert_eq!(unseen(true, true, true), Cause::Floor);
+        assert_eq!(unseen(true, false, false), Cause::KernelWrite);
+        assert_eq!(unseen(true, false, true), Cause::Unexplained);
+        assert_eq!(unseen(false, true, true), Cause::Unexplained, "not watched, or faults were lost");
+        assert_eq!(unseen(false, false, false), Cause::Unexplained);
     }
 }

@@ -36,7 +36,7 @@ fn explain_rows(recording: &mut Recording, trace: &mut Trace, scene: &ForkScene)
     let census = match trace.take_census() {
         Some(Ok(census)) => Some(census),
         Some(Err(error)) => {
-            trace.note(format!("objects have no owners: {}", error.to_string().replace('\n', ";")));
+            trace.note(format!("objects have no owners: {}", error.in_one_line()));
             None
         }
         None => None,

@@ -180,9 +180,9 @@ impl Trace {
             Source::Ring(ring, _) => ring.kernel_included(),
             _ => self.watched.get(&pid).is_some_and(Watched::kernel_included),
         };
-        let watched = self.watches(pid);
+        let complete = self.watches(pid) && self.lost == 0;
         let events = self.seen.remove(&pid).unwrap_or_default();
-        Witnessed::new(events, watched, watched && !kernel_included && self.lost == 0)
+        Witnessed::new(events, complete, kernel_included)
     }
 
     /// `CLOCK_MONOTONIC` from which the times of breaks count: when the first worker was watched.
