@@ -41,8 +41,14 @@ impl ProcessGroup {
             })
         };
         let program = command.get_program().to_string_lossy().into_owned();
-        let child =
-            command.spawn().map_err(|error| Error::new("cannot start a process").path(program).why(error))?;
+        let child = command.spawn().map_err(|error| {
+            let failed = Error::new("cannot start a process").path(program).why(&error);
+            match error.kind() {
+                io::ErrorKind::NotFound => failed.fix("check its name, or give its path"),
+                io::ErrorKind::PermissionDenied => failed.fix("make it executable, or name its interpreter"),
+                _ => failed,
+            }
+        })?;
         Ok(Self { child, exit: None })
     }
 
