@@ -1,4 +1,3 @@
-import gc
 import os
 import pickle
 import subprocess
@@ -29,19 +28,36 @@ def test_objects_are_found_in_arenas():
     assert len(strings) == 200_000
 
 
-def test_looking_at_a_worker_does_not_break_its_pages(worker, request):
-    strings = [f"string-{number}" for number in range(100_000)]
-    pid = worker()
-    # A collection in this process, the zygote, would leave the worker alone with what it wrote.
-    gc.disable()
-    request.addfinalizer(gc.enable)
-    forkprint.snapshot(pid)
-    before = forkprint.family().workers[0]
-    for _ in range(3):
-        forkprint.snapshot(pid)
-    after = forkprint.family().workers[0]
-    assert after.unique_bytes - before.unique_bytes < MIB
-    assert len(strings) == 100_000
+STANDING_FAMILY = """
+import os, signal, sys
+strings = [f"string-{number}" for number in range(100_000)]
+if os.fork() == 0:
+    print(flush=True)
+    signal.pause()
+sys.stdin.read()
+os.kill(0, signal.SIGKILL)
+"""
+
+
+def test_looking_at_a_worker_does_not_break_its_pages():
+    # A family of its own: this process writes to its own heap when it takes a snapshot.
+    zygote = subprocess.Popen(
+        [sys.executable, "-c", STANDING_FAMILY],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        zygote.stdout.readline()
+        before = forkprint.family(zygote.pid).workers[0]
+        for _ in range(3):
+            forkprint.snapshot(before.pid)
+        after = forkprint.family(zygote.pid).workers[0]
+        assert before.private_bytes > 6 * MIB
+        assert before.unique_bytes < MIB
+        assert after.unique_bytes - before.unique_bytes < MIB // 4
+    finally:
+        zygote.communicate()
 
 
 def test_another_process_can_be_looked_at():
