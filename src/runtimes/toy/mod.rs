@@ -5,6 +5,7 @@
 //! `docs/toy.md` describes the language and the memory layout.
 
 mod gc;
+mod memory;
 mod jit;
 mod lang;
 mod options;

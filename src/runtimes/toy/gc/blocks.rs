@@ -4,7 +4,7 @@
 //! so neither allocating nor sweeping reads or writes a free cell.
 
 use super::marks::{GRANULE, bit_of};
-use super::words::Words;
+use crate::runtimes::toy::memory::words::Words;
 use crate::error::Result;
 
 /// Bytes of a block: the unit that is given to one size of cells.

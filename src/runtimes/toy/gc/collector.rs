@@ -3,7 +3,7 @@
 use super::heap::Heap;
 use super::marks::{BitmapMarks, GRANULE, Marks};
 use super::object::{BODY, Header, Kind, LIST_ARRAY, LIST_COUNT};
-use super::words::Words;
+use crate::runtimes::toy::memory::words::Words;
 use crate::error::Result;
 use crate::runtimes::toy::vm::value::Value;
 use crate::units::PAGE_SIZE;

@@ -3,7 +3,7 @@
 use super::blocks::{BLOCK, Blocks};
 use super::marks::{self, MarkState, Marks};
 use super::object::{BODY, Header, Kind, LIST_ARRAY, LIST_COUNT};
-use super::words::Words;
+use crate::runtimes::toy::memory::words::Words;
 use crate::error::Result;
 use crate::runtimes::Region;
 use crate::runtimes::toy::options::ToyOptions;

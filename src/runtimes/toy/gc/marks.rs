@@ -1,7 +1,7 @@
 //! Where mark bits stand: the seam between "in the header" and "on the side".
 
 use super::object::MARK;
-use super::words::Words;
+use crate::runtimes::toy::memory::words::Words;
 use crate::error::Result;
 use crate::runtimes::toy::options::GcPolicy;
 

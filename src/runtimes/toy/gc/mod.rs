@@ -9,6 +9,5 @@ mod collector;
 pub(crate) mod heap;
 pub(crate) mod marks;
 pub(crate) mod object;
-pub(crate) mod words;
 
 pub(crate) use collector::Census;

@@ -1,9 +1,9 @@
 //! Memory for compiled code: private, and never writable and executable at once.
-#![allow(unsafe_code, reason = "maps code memory and changes its protection")]
+#![allow(unsafe_code, reason = "writes compiled code")]
 
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::runtimes::toy::memory::mapping::{Access, Mapping, Sharing};
 use crate::units::PAGE_SIZE;
-use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Functions begin at multiples of this.
@@ -17,38 +17,15 @@ const PAGE: usize = PAGE_SIZE as usize;
 /// writable instead of executable and change back at once. The memory is not shared: a patch made
 /// in a worker breaks the page that the worker inherited, and the zygote does not see it.
 pub(super) struct CodeArena {
-    start: NonNull<u8>,
-    size: usize,
+    mapping: Mapping,
     used: usize,
     patched: Vec<usize>,
 }
 
 impl CodeArena {
     pub(super) fn map(bytes: u64) -> Result<Self> {
-        let failed = |why: std::io::Error| Error::new("cannot map memory for compiled toy code").why(why);
-        let size = usize::try_from(bytes.next_multiple_of(PAGE_SIZE))
-            .map_err(|_| failed(std::io::ErrorKind::OutOfMemory.into()))?;
-        // SAFETY: a new private anonymous mapping at an address of the kernel's choice touches no
-        // memory that exists.
-        let start = unsafe {
-            libc::mmap(
-                std::ptr::null_mut(),
-                size,
-                libc::PROT_NONE,
-                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
-                -1,
-                0,
-            )
-        };
-        if start == libc::MAP_FAILED {
-            return Err(failed(std::io::Error::last_os_error()));
-        }
-        let Some(start) = NonNull::new(start.cast::<u8>()) else {
-            return Err(failed(std::io::ErrorKind::OutOfMemory.into()));
-        };
-        // SAFETY: the range is the mapping just made; the advice only keeps its pages small.
-        unsafe { libc::madvise(start.as_ptr().cast(), size, libc::MADV_NOHUGEPAGE) };
-        Ok(Self { start, size, used: 0, patched: Vec::new() })
+        let mapping = Mapping::new(bytes, Access::Closed, Sharing::Private, "compiled code")?;
+        Ok(Self { mapping, used: 0, patched: Vec::new() })
     }
 
     /// Where the next function will begin, if there is any room.
@@ -59,15 +36,15 @@ impl CodeArena {
     /// Puts code at [`Self::next_address`]. Nothing when there is no room, or the system refuses.
     pub(super) fn emit(&mut self, code: &[u8]) -> Option<u64> {
         let offset = self.used.next_multiple_of(FUNCTION_ALIGNMENT);
-        let end = offset.checked_add(code.len()).filter(|end| *end <= self.size)?;
+        let end = offset.checked_add(code.len()).filter(|end| *end <= self.mapping.size())?;
         let pages = (offset / PAGE * PAGE, end.next_multiple_of(PAGE));
-        if !self.protect(pages, libc::PROT_READ | libc::PROT_WRITE) {
+        if !self.mapping.protect(pages, Access::Write) {
             return None;
         }
         // SAFETY: the target lies inside the mapping, its pages are writable now, and no code of
         // this arena runs while the arena is borrowed uniquely: callers are below the machine.
         unsafe {
-            let target = self.start.as_ptr().add(offset);
+            let target = self.mapping.pointer().as_ptr().add(offset);
             std::ptr::copy_nonoverlapping(code.as_ptr(), target, code.len());
         }
         self.used = end;
@@ -79,19 +56,19 @@ impl CodeArena {
     ///
     /// An operand that is there already is left alone, and its page with it.
     pub(super) fn patch(&mut self, address: usize, value: u32) -> bool {
-        let Some(offset) = address.checked_sub(self.start.as_ptr().addr()) else { return false };
+        let Some(offset) = address.checked_sub(self.mapping.pointer().as_ptr().addr()) else { return false };
         if !offset.is_multiple_of(4) || offset + 4 > self.used {
             return false;
         }
         // SAFETY: the operand is aligned and inside of written code, which is always readable. Only
         // this thread runs or writes it.
-        let operand = unsafe { AtomicU32::from_ptr(self.start.as_ptr().add(offset).cast()) };
+        let operand = unsafe { AtomicU32::from_ptr(self.mapping.pointer().as_ptr().add(offset).cast()) };
         if operand.load(Ordering::Relaxed) == value {
             return true;
         }
         let page = offset / PAGE * PAGE;
         let pages = (page, page + PAGE);
-        if !self.protect(pages, libc::PROT_READ | libc::PROT_WRITE) {
+        if !self.mapping.protect(pages, Access::Write) {
             return false;
         }
         operand.store(value, Ordering::Release);
@@ -103,18 +80,11 @@ impl CodeArena {
     /// Code that cannot be made executable again cannot be returned to. The kernel refuses only for
     /// want of memory to split a mapping, so joining all of them is tried before giving up.
     fn make_executable(&self, pages: (usize, usize)) {
-        let executable = libc::PROT_READ | libc::PROT_EXEC;
         let all = (0, self.used.next_multiple_of(PAGE));
-        if !self.protect(pages, executable) && !self.protect(all, executable) {
+        if !self.mapping.protect(pages, Access::Execute) && !self.mapping.protect(all, Access::Execute) {
             eprintln!("forkprint: cannot make compiled toy code executable again");
             std::process::abort();
         }
-    }
-
-    fn protect(&self, (from, to): (usize, usize), protection: i32) -> bool {
-        // SAFETY: the page range lies inside the mapping, which holds nothing but compiled code, and
-        // none of that runs during the call.
-        unsafe { libc::mprotect(self.start.as_ptr().add(from).cast(), to - from, protection) == 0 }
     }
 
     /// Forgets earlier patches and starts a new page for new code.
@@ -134,19 +104,11 @@ impl CodeArena {
     }
 
     pub(super) fn start(&self) -> u64 {
-        self.start.as_ptr().addr() as u64
+        self.mapping.start()
     }
 
     pub(super) fn end(&self) -> u64 {
-        self.start() + self.size as u64
-    }
-}
-
-impl Drop for CodeArena {
-    fn drop(&mut self) {
-        // SAFETY: the range is the mapping made in `map`, unmapped once; no code of it runs when
-        // its only owner is dropped.
-        unsafe { libc::munmap(self.start.as_ptr().cast(), self.size) };
+        self.mapping.end()
     }
 }
 

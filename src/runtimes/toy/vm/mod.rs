@@ -11,7 +11,7 @@ pub(crate) mod value;
 
 use super::gc::heap::{Heap, HeapFull};
 use super::gc::object::{FUNCTION_TAG, Header, Kind};
-use super::gc::words::Words;
+use super::memory::words::Words;
 use super::jit::Jit;
 use super::lang::bytecode::{Constant, Program};
 use super::lang::compiler::FRAME_LIMIT;

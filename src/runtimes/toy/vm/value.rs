@@ -4,22 +4,24 @@
 //! | -------- | ---------------------------------------------------- |
 //! | `…1`     | an integer of 63 bits, shifted left by one           |
 //! | `…0000`  | address of an object; zero is a register never set   |
-//! | `…0010`  | nil, false, true, or a builtin function              |
+//! | `…10`    | a float whose exponent is neither tiny nor huge      |
+//! | `…0100`  | nil, false, true, or a builtin function              |
 //!
-//! Integers outside of 63 bits are objects of their own ([`Kind::Int`](super::super::gc::object::Kind)).
+//! Integers outside of 63 bits and floats of rare exponents are objects of their own
+//! ([`Kind::Int`](super::super::gc::object::Kind), `Kind::Float`).
 
 /// One word that a program can hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Value(pub(crate) u64);
 
-const BUILTIN_TAG: u64 = 0x32;
+const BUILTIN_TAG: u64 = 0x34;
 
 impl Value {
-    pub(crate) const NIL: Self = Self(0x02);
-    pub(crate) const FALSE: Self = Self(0x12);
-    pub(crate) const TRUE: Self = Self(0x22);
+    pub(crate) const NIL: Self = Self(0x04);
+    pub(crate) const FALSE: Self = Self(0x14);
+    pub(crate) const TRUE: Self = Self(0x24);
     /// A global variable whose `let` has not run yet. Programs never see it.
-    pub(crate) const UNSET: Self = Self(0x42);
+    pub(crate) const UNSET: Self = Self(0x44);
 
     pub(crate) const fn boolean(value: bool) -> Self {
         if value { Self::TRUE } else { Self::FALSE }

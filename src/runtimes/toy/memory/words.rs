@@ -1,60 +1,41 @@
 //! Private anonymous memory as an array of 64-bit words, with checked access.
-#![allow(unsafe_code, reason = "the one place that maps memory for the heap, its bitmaps and the stack")]
+#![allow(unsafe_code, reason = "reads and writes mapped memory")]
 
-use crate::error::{Error, Result};
-use crate::units::PAGE_SIZE;
+use super::mapping::{Access, Mapping, Sharing};
+use crate::error::Result;
+use crate::runtimes::Region;
 use std::ptr::NonNull;
 
-/// A mapping of 4 KiB pages, zero until written, in which pages appear when they are first used.
+/// A mapping read and written word by word.
 pub(crate) struct Words {
-    start: NonNull<u64>,
+    mapping: Mapping,
     len: usize,
 }
 
 impl Words {
     /// Maps room for so many bytes, rounded up to whole pages.
     pub(crate) fn map(bytes: u64, what: &str) -> Result<Self> {
-        let failed = |why: std::io::Error| {
-            Error::new(format!("cannot map {bytes} bytes for the toy runtime's {what}"))
-                .why(why)
-                .fix("choose a smaller heap limit")
-        };
-        let size = usize::try_from(bytes.next_multiple_of(PAGE_SIZE))
-            .map_err(|_| failed(std::io::ErrorKind::OutOfMemory.into()))?;
-        // SAFETY: a new private anonymous mapping at an address of the kernel's choice touches no
-        // memory that exists.
-        let start = unsafe {
-            libc::mmap(
-                std::ptr::null_mut(),
-                size,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
-                -1,
-                0,
-            )
-        };
-        if start == libc::MAP_FAILED {
-            return Err(failed(std::io::Error::last_os_error()));
-        }
-        let Some(start) = NonNull::new(start.cast::<u64>()) else {
-            return Err(failed(std::io::ErrorKind::OutOfMemory.into()));
-        };
-        // SAFETY: the range is the mapping just made; the advice only keeps its pages small. A
-        // kernel without huge pages refuses, which is as good.
-        unsafe { libc::madvise(start.as_ptr().cast(), size, libc::MADV_NOHUGEPAGE) };
-        Ok(Self { start, len: size / 8 })
+        let mapping = Mapping::new(bytes, Access::Write, Sharing::Private, what)?;
+        let len = mapping.size() / 8;
+        Ok(Self { mapping, len })
+    }
+
+    fn word(&self, index: usize) -> NonNull<u64> {
+        assert!(index <= self.len, "word {index} of {}", self.len);
+        // SAFETY: the index is inside the mapping or one past its end.
+        unsafe { self.mapping.pointer().cast::<u64>().add(index) }
     }
 
     pub(crate) fn get(&self, index: usize) -> u64 {
         assert!(index < self.len, "word {index} of {}", self.len);
         // SAFETY: the index is inside the mapping, which is readable and lives as long as self.
-        unsafe { self.start.add(index).read() }
+        unsafe { self.mapping.pointer().cast::<u64>().add(index).read() }
     }
 
     pub(crate) fn set(&mut self, index: usize, value: u64) {
         assert!(index < self.len, "word {index} of {}", self.len);
         // SAFETY: the index is inside the mapping, which is writable, and self is borrowed uniquely.
-        unsafe { self.start.add(index).write(value) }
+        unsafe { self.mapping.pointer().cast::<u64>().add(index).write(value) }
     }
 
     /// Writes only if the word differs, so that a page of equal words stays shared after a fork.
@@ -69,7 +50,7 @@ impl Words {
         self.check_bytes(index, count);
         // SAFETY: the range is inside the mapping, every byte of it is initialised (zero at first),
         // and all writes go through a unique borrow of self.
-        unsafe { std::slice::from_raw_parts(self.start.add(index).as_ptr().cast(), count) }
+        unsafe { std::slice::from_raw_parts(self.word(index).as_ptr().cast(), count) }
     }
 
     /// Copies bytes from another place of the same mapping. The two must not overlap.
@@ -80,8 +61,8 @@ impl Words {
         // SAFETY: both ranges are inside the mapping and self is borrowed uniquely; `copy` allows
         // overlap, so even a caller's mistake stays defined.
         unsafe {
-            let target = self.start.add(word).as_ptr().cast::<u8>().add(offset);
-            std::ptr::copy(self.start.add(from).as_ptr().cast::<u8>(), target, count);
+            let target = self.word(word).as_ptr().cast::<u8>().add(offset);
+            std::ptr::copy(self.word(from).as_ptr().cast::<u8>(), target, count);
         }
     }
 
@@ -90,7 +71,7 @@ impl Words {
         // SAFETY: the target is inside the mapping, which no slice elsewhere can overlap while self
         // is borrowed uniquely.
         unsafe {
-            let target = self.start.add(index).as_ptr().cast::<u8>();
+            let target = self.word(index).as_ptr().cast::<u8>();
             std::ptr::copy_nonoverlapping(bytes.as_ptr(), target, bytes.len());
         }
     }
@@ -101,25 +82,22 @@ impl Words {
 
     /// Address of the first byte.
     pub(crate) fn start(&self) -> u64 {
-        self.start.as_ptr().expose_provenance() as u64
+        self.mapping.start()
     }
 
     /// One past the last address.
     pub(crate) fn end(&self) -> u64 {
-        self.start() + self.len as u64 * 8
+        self.mapping.end()
+    }
+
+    /// The whole of it as a named region.
+    pub(crate) fn region(&self, name: &str) -> Region {
+        Region { start: self.start(), end: self.end(), name: name.to_owned() }
     }
 
     /// How many words there are.
     pub(crate) fn len(&self) -> usize {
         self.len
-    }
-}
-
-impl Drop for Words {
-    fn drop(&mut self) {
-        // SAFETY: the range is the mapping made in `map`, unmapped once, and nothing refers to it
-        // when its only owner is dropped.
-        unsafe { libc::munmap(self.start.as_ptr().cast(), self.len * 8) };
     }
 }
 
@@ -142,10 +120,5 @@ mod tests {
     #[should_panic(expected = "word 1024 of 1024")]
     fn words_outside_are_refused() {
         Words::map(8192, "test").unwrap().get(1024);
-    }
-
-    #[test]
-    fn a_mapping_larger_than_the_address_space_is_an_error() {
-        assert!(Words::map(1 << 60, "test").is_err());
     }
 }
