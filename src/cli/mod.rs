@@ -12,6 +12,7 @@ mod record;
 mod report;
 mod run;
 mod spelling;
+mod toy;
 
 use self::output::OutputArgs;
 use crate::error::{EXIT_FAILED, EXIT_OK, Error, Result};

@@ -3,12 +3,12 @@
 use super::Invocation;
 use super::evidence::{self, Evidence};
 use super::output::OutputArgs;
+use super::toy::ToyArgs;
 use crate::error::Result;
 use crate::family::{Rung, Witness};
 use crate::record::progress::Progress;
 use crate::record::{RunOptions, RunOutcome, run as measure};
 use crate::runtimes::Workload;
-use crate::runtimes::toy::{GcPolicy, JitMode, ToyOptions};
 use clap::Args;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -39,12 +39,8 @@ pub struct RunArgs {
     /// How to witness single writes [default: the best that works here]
     #[arg(long, value_name = "WITNESS", value_parser = evidence::witnesses())]
     witness: Option<Witness>,
-    /// Where the toy collector keeps its marks: mark-header, mark-bitmap
-    #[arg(long, default_value_t, help_heading = "Toy runtime")]
-    gc: GcPolicy,
-    /// What the toy runtime does with hot functions: patch, off
-    #[arg(long, default_value_t, help_heading = "Toy runtime")]
-    jit: JitMode,
+    #[command(flatten)]
+    toy: ToyArgs,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -54,7 +50,7 @@ pub fn run(mut args: RunArgs, invocation: &Invocation) -> Result<i32> {
     args.output.document.quiet = invocation.quiet;
     args.output.check()?;
     let (rung, witness) = evidence::choose(&args.rung, args.witness)?;
-    let toy = ToyOptions { gc: args.gc, jit: args.jit, ..ToyOptions::default() };
+    let toy = args.toy.options();
     let options = RunOptions {
         workload: Workload { path: args.workload, toy },
         workers: args.workers,

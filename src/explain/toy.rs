@@ -11,7 +11,7 @@ use std::borrow::Cow;
 /// Bytes of the heap that one bit of a bitmap stands for.
 const GRANULE: u64 = 16;
 /// Bytes of a header, in front of every object's body.
-const HEADER: u64 = 8;
+const HEADER: u64 = 16;
 
 /// What stood at an address at the fork, and what the runtime calls it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -240,19 +240,19 @@ mod tests {
             assert!(matches!(found.place, Place::Object { class: FieldClass::Body, .. }), "{found:?}");
             (found.ty.unwrap(), found.field.unwrap().into_owned())
         };
-        assert_eq!(field(72), ("toy List", "count".to_owned()));
-        assert_eq!(field(80), ("toy List", "array".to_owned()));
-        assert_eq!(field(104), ("toy Record", "field 0".to_owned()));
-        assert_eq!(field(127), ("toy Record", "field 2".to_owned()));
+        assert_eq!(field(80), ("toy List", "count".to_owned()));
+        assert_eq!(field(88), ("toy List", "array".to_owned()));
+        assert_eq!(field(112), ("toy Record", "field 0".to_owned()));
+        assert_eq!(field(135), ("toy Record", "field 2".to_owned()));
     }
 
     #[test]
     fn the_beginning_of_a_large_array_is_found_from_far_behind() {
         let items: u64 = 100_000;
         let array = [(0, RECORD), (32, 3 | items << 32)];
-        let last = at(&array, false, 32 + 8 * items);
+        let last = at(&array, false, 32 + 8 + 8 * items);
         assert_eq!((last.ty, last.field.as_deref()), (Some("toy Array"), Some("items")));
-        let behind = at(&array, false, 32 + 8 * items + 8).place;
+        let behind = at(&array, false, 32 + 8 + 8 * items + 8).place;
         assert!(matches!(behind, Place::FreeBlock { .. }), "{behind:?}");
     }
 

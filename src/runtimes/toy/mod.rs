@@ -5,12 +5,12 @@
 //! `docs/toy.md` describes the language and the memory layout.
 
 mod gc;
-mod memory;
 mod jit;
 mod lang;
+mod memory;
 mod options;
 mod runtime;
 mod vm;
 
-pub use options::{GcPolicy, JitMode, ToyOptions};
+pub use options::{AllocOrder, AtFork, GcPolicy, JitMode, ToyOptions};
 pub use runtime::ToyRuntime;

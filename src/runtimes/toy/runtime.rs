@@ -15,6 +15,7 @@ pub struct ToyRuntime {
     description: String,
     options: ToyOptions,
     vm: Vm,
+    has_forked: bool,
 }
 
 impl ToyRuntime {
@@ -50,7 +51,13 @@ impl ToyRuntime {
         let program = compile(source).map_err(|error| refuse("the toy program is malformed", &error))?;
         let mut vm = Vm::new(program, &options, output)?;
         vm.run(0).map_err(|error| refuse("the toy program failed while it was loaded", &error))?;
-        Ok(Self { name: name.to_owned(), description: header_comment(source), options, vm })
+        Ok(Self {
+            name: name.to_owned(),
+            description: header_comment(source),
+            options,
+            vm,
+            has_forked: false,
+        })
     }
 
     /// What the runtime was loaded with.
@@ -150,6 +157,10 @@ impl Runtime for ToyRuntime {
     }
 
     fn fork(&mut self) -> Result<ForkSide> {
+        if !self.has_forked {
+            self.has_forked = true;
+            self.vm.prepare_fork(self.options.at_fork);
+        }
         self.vm.flush().map_err(|_| Error::new("cannot write the toy program's output before the fork"))?;
         #[expect(unsafe_code, reason = "fork has no safe form")]
         // SAFETY: the runtime has no thread of its own. The caller of Runtime::fork answers for the

@@ -1,13 +1,17 @@
 //! The object heap: allocation, access to object words, and when to collect.
 
-use super::blocks::{BLOCK, Blocks};
-use super::marks::{self, MarkState, Marks};
+use super::barrier::Barrier;
 use super::object::{BODY, Header, Kind, LIST_ARRAY, LIST_COUNT};
-use crate::runtimes::toy::memory::words::Words;
+use super::plan::{self, Plan, Reason};
+use super::roots::Roots;
 use crate::error::Result;
 use crate::runtimes::Region;
-use crate::runtimes::toy::options::ToyOptions;
+use crate::runtimes::toy::memory::words::Words;
+use crate::runtimes::toy::options::{AtFork, ToyOptions};
 use crate::runtimes::toy::vm::value::Value;
+
+/// The heap is a whole number of these, in bytes.
+const BLOCK: u64 = 16 << 10;
 
 /// Bytes allocated between two collections, at least.
 const QUIET_BYTES: u64 = 32 << 20;
@@ -21,13 +25,12 @@ pub(crate) struct HeapFull;
 
 pub(crate) struct Heap {
     pub(super) objects: Words,
-    pub(super) blocks: Blocks,
-    pub(super) marks: MarkState,
+    plan: Box<dyn Plan>,
     allocated_bytes: u64,
     allocations: u32,
     quiet_bytes: u64,
     collect_every: u32,
-    pub(super) collections: u64,
+    collections: u64,
 }
 
 impl Heap {
@@ -35,8 +38,7 @@ impl Heap {
         let bytes = options.heap_limit.clamp(BLOCK, ADDRESS_SPACE).next_multiple_of(BLOCK);
         Ok(Self {
             objects: Words::map(bytes, "object heap")?,
-            blocks: Blocks::new(bytes)?,
-            marks: marks::new(options.gc, bytes)?,
+            plan: plan::new(options, bytes)?,
             allocated_bytes: 0,
             allocations: 0,
             quiet_bytes: QUIET_BYTES,
@@ -48,8 +50,7 @@ impl Heap {
     /// Makes an object of the header's size. Its body holds whatever was there before.
     pub(crate) fn allocate(&mut self, header: Header) -> Result<u64, HeapFull> {
         let size = header.size();
-        let word = self.blocks.allocate(size).ok_or(HeapFull)?;
-        self.objects.set(word, header.0 | self.marks.header_bits());
+        let word = self.plan.allocate(&mut self.objects, header).ok_or(HeapFull)?;
         self.allocated_bytes += size;
         self.allocations = self.allocations.saturating_add(1);
         Ok(self.objects.start() + word as u64 * 8)
@@ -61,12 +62,33 @@ impl Heap {
             || (self.collect_every != 0 && self.allocations >= self.collect_every)
     }
 
-    /// Starts counting anew after a collection that left so many bytes alive.
-    pub(super) fn restart_counting(&mut self, live_bytes: u64) {
+    /// Frees what the roots do not lead to, and starts counting anew.
+    pub(crate) fn collect(&mut self, roots: &mut Roots<'_>, reason: Reason) {
+        let live_bytes = self.plan.collect(&mut self.objects, roots, reason);
         self.allocated_bytes = 0;
         self.allocations = 0;
         self.quiet_bytes = live_bytes.max(QUIET_BYTES);
         self.collections += 1;
+    }
+
+    /// Gets the heap ready for the first fork.
+    pub(crate) fn prepare_fork(&mut self, at_fork: AtFork, roots: &mut Roots<'_>) {
+        if at_fork.compacts() {
+            self.plan.compact(&mut self.objects, roots);
+        }
+        if at_fork.freezes() {
+            self.plan.freeze(&mut self.objects);
+        }
+    }
+
+    /// What everybody who writes a reference has to do.
+    pub(crate) fn barrier(&self) -> Barrier {
+        self.plan.barrier()
+    }
+
+    /// How many collections ran since the program was loaded.
+    pub(crate) fn collections(&self) -> u64 {
+        self.collections
     }
 
     fn word(&self, address: u64, offset: u64) -> usize {
@@ -148,16 +170,6 @@ impl Heap {
 
     /// The heap's own memory, by name.
     pub(crate) fn regions(&self) -> Vec<Region> {
-        let region = |words: &Words, name: &str| Region {
-            start: words.start(),
-            end: words.end(),
-            name: name.to_owned(),
-        };
-        let mut regions =
-            vec![region(&self.objects, "object heap"), region(&self.blocks.taken, "allocation bitmap")];
-        if let MarkState::Bitmap(marks) = &self.marks {
-            regions.push(region(&marks.bits, "mark bitmap"));
-        }
-        regions
+        self.plan.regions(&self.objects)
     }
 }

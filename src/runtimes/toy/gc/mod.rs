@@ -1,13 +1,22 @@
-//! The object heap and its mark-sweep collector. Objects never move.
+//! The object heap: one memory policy behind one trait, one folder for each.
 //!
-//! Everything that a collection or an allocation has to remember stands beside the heap: free cells
-//! are zero bits of an allocation bitmap, not links inside the cells. So sweeping writes to no
-//! object, and whether marking does is one option ([`GcPolicy`](super::GcPolicy)).
+//! A policy is a [`Plan`](plan::Plan). Those that never move objects take room from a
+//! [`Space`](space::Space), which decides on the order of objects in memory.
 
-mod blocks;
-mod collector;
+mod barrier;
+mod bits;
+mod census;
 pub(crate) mod heap;
-pub(crate) mod marks;
+mod mark_bitmap;
+mod mark_header;
 pub(crate) mod object;
+pub(crate) mod plan;
+mod roots;
+mod space;
+#[cfg(test)]
+mod tests;
+mod trace;
 
-pub(crate) use collector::Census;
+pub(crate) use barrier::Barrier;
+pub(crate) use census::Census;
+pub(crate) use roots::Roots;

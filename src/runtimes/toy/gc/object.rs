@@ -1,12 +1,16 @@
-//! How objects look in memory: one header word, then the body.
+//! How objects look in memory: two header words, then the body.
 //!
-//! | header bits | meaning                                                              |
-//! | ----------- | -------------------------------------------------------------------- |
-//! | 0–7         | kind                                                                 |
-//! | 8           | mark, under the header policy only                                   |
-//! | 16–31       | number of fields or captures                                         |
-//! | 32–63       | record: `0x8000_0000 + shape`; closure: `0x4000_0000 + function`;    |
-//! |             | string: bytes; array: room for so many items                         |
+//! The first word says what the object is and never changes:
+//!
+//! | bits  | meaning                                                                    |
+//! | ----- | -------------------------------------------------------------------------- |
+//! | 0–7   | kind                                                                       |
+//! | 16–31 | number of fields or captures                                               |
+//! | 32–63 | record: `0x8000_0000 + shape`; closure: `0x4000_0000 + function`;          |
+//! |       | string: bytes; array: room for so many items                               |
+//!
+//! The second is the collector's: a mark, a count, a forwarding address, or nothing, as the memory
+//! policy says.
 //!
 //! The upper half alone tells a record's shape and a closure's function, so that compiled code can
 //! compare it with one 32-bit immediate.
@@ -28,6 +32,11 @@ pub(crate) enum Kind {
     Cell = 6,
     /// An integer that needs all 64 bits.
     Int = 7,
+    /// A float whose exponent does not fit into a value.
+    Float = 8,
+    /// Number of live entries, number of used ones, the array of keys and values by turns, and the
+    /// bytes of the index into it.
+    Map = 9,
 }
 
 /// Marks the upper half of a record's header.
@@ -36,17 +45,25 @@ pub(crate) const SHAPE_TAG: u32 = 0x8000_0000;
 pub(crate) const FUNCTION_TAG: u32 = 0x4000_0000;
 /// Strings and arrays are shorter than this, so that their lengths are never taken for tags.
 pub(crate) const LENGTH_LIMIT: u64 = 1 << 30;
-/// The mark bit of the header policy.
-pub(super) const MARK: u64 = 1 << 8;
 
-/// Offset of a list's count, in bytes.
-pub(crate) const LIST_COUNT: u64 = 8;
-/// Offset of the address of a list's array, in bytes.
-pub(crate) const LIST_ARRAY: u64 = 16;
+/// Offset of the collector's word, in bytes.
+pub(crate) const COLLECTOR_WORD: u64 = 8;
 /// Offset of the first byte, item, field, capture or value.
-pub(crate) const BODY: u64 = 8;
+pub(crate) const BODY: u64 = 16;
+/// Offset of a list's count, in bytes.
+pub(crate) const LIST_COUNT: u64 = 16;
+/// Offset of the address of a list's array, in bytes.
+pub(crate) const LIST_ARRAY: u64 = 24;
+/// Offset of a map's number of entries that are not removed, in bytes.
+pub(crate) const MAP_COUNT: u64 = 16;
+/// Offset of a map's number of entries, removed ones included, in bytes.
+pub(crate) const MAP_USED: u64 = 24;
+/// Offset of the address of a map's array of keys and values, in bytes.
+pub(crate) const MAP_ENTRIES: u64 = 32;
+/// Offset of the address of a map's index, in bytes.
+pub(crate) const MAP_INDEX: u64 = 40;
 
-/// The first word of every object.
+/// What an object is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Header(pub(crate) u64);
 
@@ -63,7 +80,9 @@ impl Header {
             4 => Kind::Record,
             5 => Kind::Closure,
             6 => Kind::Cell,
-            _ => Kind::Int,
+            7 => Kind::Int,
+            8 => Kind::Float,
+            _ => Kind::Map,
         }
     }
 
@@ -91,9 +110,10 @@ impl Header {
         BODY + match self.kind() {
             Kind::Text => self.upper() as u64,
             Kind::List => 16,
+            Kind::Map => 32,
             Kind::Array => 8 * self.upper() as u64,
             Kind::Record | Kind::Closure => 8 * self.count(),
-            Kind::Cell | Kind::Int => 8,
+            Kind::Cell | Kind::Int | Kind::Float => 8,
         }
     }
 }
@@ -105,10 +125,10 @@ mod tests {
     #[test]
     fn headers_say_what_they_were_made_of() {
         let record = Header::new(Kind::Record, 3, SHAPE_TAG | 9);
-        assert_eq!((record.kind(), record.count(), record.shape(), record.size()), (Kind::Record, 3, 9, 32));
+        assert_eq!((record.kind(), record.count(), record.shape(), record.size()), (Kind::Record, 3, 9, 40));
         let closure = Header::new(Kind::Closure, 0, FUNCTION_TAG | 5);
-        assert_eq!((closure.kind(), closure.function(), closure.size()), (Kind::Closure, 5, 8));
-        assert_eq!(Header::new(Kind::Text, 0, 5).size(), 13);
-        assert_eq!(Header::new(Kind::Array, 0, 4).size(), 40);
+        assert_eq!((closure.kind(), closure.function(), closure.size()), (Kind::Closure, 5, 16));
+        assert_eq!(Header::new(Kind::Text, 0, 5).size(), 21);
+        assert_eq!(Header::new(Kind::Array, 0, 4).size(), 48);
     }
 }

@@ -3,6 +3,7 @@
 use super::value::Value;
 use super::{Frame, Trap, Vm};
 use crate::runtimes::toy::gc::object::{Kind, LIST_COUNT};
+use crate::runtimes::toy::gc::plan::Reason;
 use crate::runtimes::toy::lang::bytecode::BUILTINS;
 
 impl Vm {
@@ -50,7 +51,7 @@ impl Vm {
                 self.new_text(name.as_bytes())
             }
             "collect" => {
-                self.collect(site);
+                self.collect(site, Reason::Asked);
                 Ok(Value::NIL)
             }
             other => Err(Trap::error(format!("the builtin '{other}' is missing"))),

@@ -54,7 +54,7 @@ impl Vm {
                 let function = self.heap.header(address).function();
                 let _ = write!(text, "<fn {}>", self.program.functions[function as usize].name);
             }
-            Kind::Array | Kind::Cell | Kind::Int => text.push('?'),
+            Kind::Array | Kind::Cell | Kind::Int | Kind::Float | Kind::Map => text.push('?'),
         }
     }
 
@@ -90,6 +90,8 @@ impl Vm {
         }
         match self.heap.kind(value) {
             Some(Kind::Int) => "int",
+            Some(Kind::Float) => "float",
+            Some(Kind::Map) => "map",
             Some(Kind::Text) => "string",
             Some(Kind::List) => "list",
             Some(Kind::Record) => "record",

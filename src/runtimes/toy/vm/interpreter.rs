@@ -72,6 +72,7 @@ impl Vm {
 
     fn run_frames(&mut self, start: Frame, floor: usize) -> Result<(), Diagnostic> {
         let mut frame = start;
+        self.raise(frame);
         self.stack.set(DEPTH_WORD, self.stack.get(DEPTH_WORD) + 1);
         loop {
             let site = frame;
@@ -109,6 +110,7 @@ impl Vm {
                     if let Some(callee) = self.begin_call(site, op)? {
                         self.frames.push(frame);
                         frame = callee;
+                        self.raise(frame);
                     }
                 }
                 Op::Return { from } => {

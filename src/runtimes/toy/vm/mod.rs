@@ -9,14 +9,16 @@ mod operations;
 mod tests;
 pub(crate) mod value;
 
+use super::gc::Roots;
 use super::gc::heap::{Heap, HeapFull};
 use super::gc::object::{FUNCTION_TAG, Header, Kind};
-use super::memory::words::Words;
+use super::gc::plan::Reason;
 use super::jit::Jit;
 use super::lang::bytecode::{Constant, Program};
 use super::lang::compiler::FRAME_LIMIT;
 use super::lang::diagnostic::Diagnostic;
-use super::options::ToyOptions;
+use super::memory::words::Words;
+use super::options::{AtFork, ToyOptions};
 use crate::error::{Error, Result};
 use crate::runtimes::Region;
 use std::io::Write;
@@ -28,6 +30,9 @@ pub(crate) const CALL_DEPTH_LIMIT: u64 = 10_000;
 pub(crate) const CONTEXT_WORDS: usize = 16;
 /// The context word that counts running calls.
 pub(crate) const DEPTH_WORD: usize = 0;
+/// The context word that holds the highest address of a register, exclusive, that any call since the
+/// last collection could write. Every call that begins raises it.
+pub(crate) const HIGH_WORD: usize = 6;
 /// Output that is held back before it is written.
 const OUTPUT_BYTES: usize = 64 << 10;
 
@@ -150,15 +155,43 @@ impl Vm {
     }
 
     /// Collects, with the frame's registers and all below it as roots.
-    pub(crate) fn collect(&mut self, frame: Frame) {
-        let roots = roots(&self.stack, &self.globals, self.top(frame));
-        self.heap.collect(roots);
+    pub(crate) fn collect(&mut self, frame: Frame, reason: Reason) {
+        let top = self.top(frame);
+        self.clear_above(top);
+        let mut roots =
+            Roots { stack: &mut self.stack, registers: CONTEXT_WORDS..top, globals: &mut self.globals };
+        self.heap.collect(&mut roots, reason);
+    }
+
+    /// Clears what ended calls left above the running ones. So every word of the stack is zero, alive at
+    /// the last collection, or written since: never the address of what was freed or moved.
+    fn clear_above(&mut self, top: usize) {
+        let high = self.stack.get(HIGH_WORD).saturating_sub(self.stack.start()) / 8;
+        for index in top..usize::try_from(high).unwrap_or(top) {
+            self.stack.update(index, 0);
+        }
+        self.stack.set(HIGH_WORD, self.stack.start() + top as u64 * 8);
+    }
+
+    /// Notes that a call may write registers up to here.
+    pub(crate) fn raise(&mut self, frame: Frame) {
+        let top = self.stack.start() + self.top(frame) as u64 * 8;
+        if top > self.stack.get(HIGH_WORD) {
+            self.stack.set(HIGH_WORD, top);
+        }
+    }
+
+    /// Gets ready for the first fork, with nothing running.
+    pub(crate) fn prepare_fork(&mut self, at_fork: AtFork) {
+        self.clear_above(CONTEXT_WORDS);
+        let mut roots = Roots { stack: &mut self.stack, registers: 0..0, globals: &mut self.globals };
+        self.heap.prepare_fork(at_fork, &mut roots);
     }
 
     /// What is alive when nothing runs.
     pub(crate) fn census(&mut self) -> Result<super::gc::Census> {
-        let roots = roots(&self.stack, &self.globals, CONTEXT_WORDS);
-        self.heap.census(roots)
+        let roots = Roots { stack: &mut self.stack, registers: 0..0, globals: &mut self.globals };
+        self.heap.census(&roots)
     }
 
     fn top(&self, frame: Frame) -> usize {
@@ -201,17 +234,8 @@ impl Vm {
             (&self.stack, "vm stack"),
         ];
         let mut regions = self.heap.regions();
-        regions.extend(named.map(|(words, name)| Region {
-            start: words.start(),
-            end: words.end(),
-            name: name.to_owned(),
-        }));
+        regions.extend(named.map(|(words, name)| words.region(name)));
         regions.extend(self.jit.region());
         regions
     }
-}
-
-fn roots<'a>(stack: &'a Words, globals: &'a Words, top: usize) -> impl Iterator<Item = u64> + 'a {
-    let registers = (CONTEXT_WORDS..top).map(|index| stack.get(index));
-    registers.chain((0..globals.len()).map(|index| globals.get(index)))
 }

@@ -3,6 +3,7 @@
 use super::value::Value;
 use super::{Frame, Trap, Vm};
 use crate::runtimes::toy::gc::object::{Header, Kind};
+use crate::runtimes::toy::gc::plan::Reason;
 use crate::runtimes::toy::lang::bytecode::{Arithmetic, Comparison, Op};
 use crate::runtimes::toy::lang::diagnostic::Diagnostic;
 use std::cmp::Ordering;
@@ -20,11 +21,11 @@ impl Vm {
     /// heap full can be done again after a collection.
     pub(crate) fn operate_as(&mut self, site: Frame, op: Op) -> Result<(), Diagnostic> {
         if self.heap.is_collection_due() {
-            self.collect(site);
+            self.collect(site, Reason::Due);
         }
         let mut result = self.operate(site, op);
         if result == Err(Trap::HeapFull) {
-            self.collect(site);
+            self.collect(site, Reason::Full);
             result = self.operate(site, op);
         }
         result.map_err(|trap| self.diagnostic(site, trap))

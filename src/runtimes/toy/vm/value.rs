@@ -15,6 +15,11 @@
 pub(crate) struct Value(pub(crate) u64);
 
 const BUILTIN_TAG: u64 = 0x34;
+const FLOAT_TAG: u64 = 2;
+/// The word for `0.0`.
+const FLOAT_ZERO: u64 = 0x8000_0000_0000_0002;
+/// The float whose word would be that of zero: 2^-255 exactly.
+const FLOAT_CLASH: u64 = 0x3000_0000_0000_0000;
 
 impl Value {
     pub(crate) const NIL: Self = Self(0x04);
@@ -43,6 +48,34 @@ impl Value {
 
     pub(crate) fn as_builtin(self) -> Option<u8> {
         if self.0 & 0xff == BUILTIN_TAG { u8::try_from(self.0 >> 8).ok() } else { None }
+    }
+
+    /// The float as a word, unless its exponent is rare: zero and 2^-255 to 2^256 fit.
+    ///
+    /// The encoding is that of Ruby's flonum (`internal/numeric.h`): the exponents that fit begin with
+    /// the bits 011 or 100, of which the first two tell each other, so rotating by three makes room for
+    /// the tag.
+    pub(crate) const fn small_float(value: f64) -> Option<Self> {
+        let bits = value.to_bits();
+        if bits == 0 {
+            return Some(Self(FLOAT_ZERO));
+        }
+        let top = bits >> 60 & 7;
+        if (top == 3 || top == 4) && bits != FLOAT_CLASH {
+            return Some(Self(bits.rotate_left(3) & !3 | FLOAT_TAG));
+        }
+        None
+    }
+
+    pub(crate) const fn as_small_float(self) -> Option<f64> {
+        if self.0 & 3 != FLOAT_TAG {
+            return None;
+        }
+        if self.0 == FLOAT_ZERO {
+            return Some(0.0);
+        }
+        let leading = 2 - (self.0 >> 63);
+        Some(f64::from_bits((leading | self.0 & !3).rotate_right(3)))
     }
 
     /// The address, if the word is one.
@@ -81,6 +114,21 @@ mod tests {
         }
         for value in [1 << 62, -(1 << 62) - 1, i64::MAX, i64::MIN] {
             assert_eq!(Value::small_int(value), None);
+        }
+    }
+
+    #[test]
+    fn common_floats_fit_and_rare_ones_do_not() {
+        for value in [0.0, 1.0, -1.0, 0.1, -1e70, 1e-70, 123_456.789, f64::EPSILON] {
+            let word = Value::small_float(value).unwrap();
+            assert_eq!(word.as_small_float().map(f64::to_bits), Some(value.to_bits()), "{value}");
+            assert_eq!((word.as_address(), word.as_small_int(), word.as_builtin()), (None, None, None));
+        }
+        for value in [-0.0, f64::INFINITY, f64::NAN, 1e300, 1e-300, f64::from_bits(FLOAT_CLASH)] {
+            assert_eq!(Value::small_float(value), None, "{value}");
+        }
+        for word in [Value::NIL, Value::TRUE, Value::builtin(3), Value(0x7000_0000_0010), Value(3)] {
+            assert_eq!(word.as_small_float(), None);
         }
     }
 

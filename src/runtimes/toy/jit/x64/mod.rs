@@ -11,8 +11,8 @@ use super::native::{GLOBALS_WORD, OPERATE_WORD};
 use super::{Assembled, Site};
 use crate::runtimes::toy::gc::object::{BODY, LIST_ARRAY, LIST_COUNT};
 use crate::runtimes::toy::lang::bytecode::{Arithmetic, Comparison, Function, Op};
-use crate::runtimes::toy::vm::CALL_DEPTH_LIMIT;
 use crate::runtimes::toy::vm::value::Value;
+use crate::runtimes::toy::vm::{CALL_DEPTH_LIMIT, HIGH_WORD};
 use dynasmrt::x64::X64Relocation;
 use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, VecAssembler};
 use sites::Aside;
@@ -96,7 +96,17 @@ struct Compiler {
 
 impl Compiler {
     fn function(&mut self, function: &Function) -> Option<()> {
-        asm!(self.ops, push rbx; mov rbx, rdi; inc QWORD [r12]);
+        let frame = slot_of(function.frame);
+        asm!(self.ops,
+            push rbx
+            ; mov rbx, rdi
+            ; inc QWORD [r12]
+            ; lea rax, [rbx + frame]
+            ; cmp rax, [r12 + context(HIGH_WORD)]
+            ; jbe >raised
+            ; mov [r12 + context(HIGH_WORD)], rax
+            ; raised:
+        );
         for (pc, op) in function.code.iter().enumerate() {
             let label = self.labels[pc];
             asm!(self.ops, =>label);
@@ -333,6 +343,11 @@ impl Compiler {
 /// Offset of a register from register 0, in bytes.
 fn slot(register: u8) -> i32 {
     8 * i32::from(register)
+}
+
+/// Bytes of so many registers.
+fn slot_of(registers: u16) -> i32 {
+    8 * i32::from(registers)
 }
 
 /// Offset of a context word, in bytes.

@@ -1,14 +1,15 @@
-//! Which parts of the heap are taken: blocks of one cell size, and runs of blocks for large objects.
+//! Blocks of one cell size, and runs of blocks for large objects.
 //!
 //! A cell is taken when its bit in the allocation bitmap is set. There are no lists of free cells,
 //! so neither allocating nor sweeping reads or writes a free cell.
 
-use super::marks::{GRANULE, bit_of};
-use crate::runtimes::toy::memory::words::Words;
+use super::super::bits::{Bits, GRANULE, bit_of, set_words};
+use super::Space;
 use crate::error::Result;
+use crate::runtimes::Region;
 
 /// Bytes of a block: the unit that is given to one size of cells.
-pub(super) const BLOCK: u64 = 16 << 10;
+const BLOCK: u64 = 16 << 10;
 const BLOCK_WORDS: usize = (BLOCK / 8) as usize;
 /// Words of the allocation bitmap for one block.
 const BLOCK_BITS: usize = (BLOCK / GRANULE / 64) as usize;
@@ -35,7 +36,8 @@ enum State {
     Rest,
 }
 
-pub(super) struct Blocks {
+/// Room in blocks of one cell size.
+pub(super) struct SizeClass {
     table: Vec<State>,
     /// Most blocks there can be.
     limit: usize,
@@ -46,16 +48,10 @@ pub(super) struct Blocks {
     current: [Option<u32>; SIZES.len()],
     /// Blocks with free cells that no allocation has looked at since the last sweep.
     available: [Vec<u32>; SIZES.len()],
-    pub(super) taken: Words,
+    taken: Bits,
 }
 
-/// What a sweep found.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Swept {
-    pub(super) live_bytes: u64,
-}
-
-impl Blocks {
+impl SizeClass {
     pub(super) fn new(heap_bytes: u64) -> Result<Self> {
         Ok(Self {
             table: Vec::new(),
@@ -64,19 +60,8 @@ impl Blocks {
             lowest_free: 0,
             current: [None; SIZES.len()],
             available: std::array::from_fn(|_| Vec::new()),
-            taken: Words::map(heap_bytes / GRANULE / 8, "allocation bitmap")?,
+            taken: Bits::new(heap_bytes, "allocation bitmap")?,
         })
-    }
-
-    /// Takes room for an object; returns its first word, or nothing when the heap is full.
-    pub(super) fn allocate(&mut self, bytes: u64) -> Option<usize> {
-        let word = match SIZES.iter().position(|size| u64::from(*size) >= bytes) {
-            Some(class) => self.allocate_cell(class)?,
-            None => self.allocate_run(usize::try_from(bytes.div_ceil(BLOCK)).ok()?)?,
-        };
-        let (index, bit) = bit_of(word);
-        self.taken.set(index, self.taken.get(index) | bit);
-        Some(word)
     }
 
     fn allocate_cell(&mut self, class: usize) -> Option<usize> {
@@ -112,8 +97,7 @@ impl Blocks {
             let offset = u64::from(*cursor) * size / 8;
             let word = block * BLOCK_WORDS + usize::try_from(offset).ok()?;
             *cursor += 1;
-            let (index, bit) = bit_of(word);
-            if self.taken.get(index) & bit == 0 {
+            if !self.taken.is_set(word) {
                 return Some(word);
             }
         }
@@ -159,9 +143,77 @@ impl Blocks {
         None
     }
 
-    /// Frees every taken cell that is not marked.
-    pub(super) fn sweep(&mut self, is_marked: impl Fn(usize) -> bool) -> Swept {
-        let mut swept = Swept::default();
+    fn sweep_cells(&mut self, block: usize, class: u8, is_marked: &dyn Fn(usize) -> bool) -> u64 {
+        let mut live = 0_u64;
+        for index in block * BLOCK_BITS..(block + 1) * BLOCK_BITS {
+            let mut kept = 0;
+            for word in set_words(index, self.taken.words.get(index)) {
+                if is_marked(word) {
+                    kept |= bit_of(word).1;
+                    live += 1;
+                }
+            }
+            self.taken.words.update(index, kept);
+        }
+        let size = u64::from(SIZES[usize::from(class)]);
+        if live == 0 {
+            self.release(block, 1);
+        } else if live < BLOCK / size {
+            self.table[block] = State::Cells { class, cursor: 0 };
+            self.available[usize::from(class)].extend(u32::try_from(block));
+        }
+        live * size
+    }
+
+    fn sweep_large(&mut self, block: usize, count: usize, is_marked: &dyn Fn(usize) -> bool) -> u64 {
+        let word = block * BLOCK_WORDS;
+        if is_marked(word) {
+            return count as u64 * BLOCK;
+        }
+        self.taken.unset(word);
+        self.release(block, count);
+        0
+    }
+
+    fn release(&mut self, block: usize, count: usize) {
+        self.table[block..block + count].fill(State::Free);
+        self.free += count;
+        self.lowest_free = self.lowest_free.min(block);
+    }
+}
+
+impl Space for SizeClass {
+    fn allocate(&mut self, bytes: u64) -> Option<usize> {
+        let word = match SIZES.iter().position(|size| u64::from(*size) >= bytes) {
+            Some(class) => self.allocate_cell(class)?,
+            None => self.allocate_run(usize::try_from(bytes.div_ceil(BLOCK)).ok()?)?,
+        };
+        self.taken.set(word);
+        Some(word)
+    }
+
+    fn free(&mut self, word: usize, _bytes: u64) {
+        self.taken.unset(word);
+        let block = word / BLOCK_WORDS;
+        match self.table[block] {
+            State::Cells { class, .. } => {
+                // A block that nothing was free in is not looked at before the next sweep otherwise.
+                if let State::Cells { cursor, .. } = &mut self.table[block] {
+                    let size = usize::from(SIZES[usize::from(class)]) / 8;
+                    let cell = (word % BLOCK_WORDS) / size;
+                    *cursor = u16::try_from(cell).unwrap_or(0).min(*cursor);
+                }
+                if self.current[usize::from(class)] != u32::try_from(block).ok() {
+                    self.available[usize::from(class)].extend(u32::try_from(block));
+                }
+            }
+            State::Large { blocks } => self.release(block, blocks as usize),
+            State::Free | State::Rest => {}
+        }
+    }
+
+    fn sweep(&mut self, is_marked: &dyn Fn(usize) -> bool) -> u64 {
+        let mut live_bytes = 0;
         self.current = [None; SIZES.len()];
         self.available.iter_mut().for_each(Vec::clear);
         let mut block = 0;
@@ -170,98 +222,30 @@ impl Blocks {
             block += match state {
                 State::Free | State::Rest => 1,
                 State::Cells { class, .. } => {
-                    self.sweep_cells(block, class, &is_marked, &mut swept);
+                    live_bytes += self.sweep_cells(block, class, is_marked);
                     1
                 }
                 State::Large { blocks } => {
-                    self.sweep_large(block, blocks as usize, &is_marked, &mut swept);
+                    live_bytes += self.sweep_large(block, blocks as usize, is_marked);
                     blocks as usize
                 }
             };
         }
         self.available.iter_mut().for_each(|blocks| blocks.reverse());
-        swept
+        live_bytes
     }
 
-    fn sweep_cells(
-        &mut self,
-        block: usize,
-        class: u8,
-        is_marked: &impl Fn(usize) -> bool,
-        swept: &mut Swept,
-    ) {
-        let mut live = 0_u64;
-        for index in block * BLOCK_BITS..(block + 1) * BLOCK_BITS {
-            let mut kept = 0;
-            for word in set_words(index, self.taken.get(index)) {
-                if is_marked(word) {
-                    kept |= bit_of(word).1;
-                    live += 1;
-                }
-            }
-            self.taken.update(index, kept);
-        }
-        let size = u64::from(SIZES[usize::from(class)]);
-        swept.live_bytes += live * size;
-        if live == 0 {
-            self.release(block, 1);
-        } else if live < BLOCK / size {
-            self.table[block] = State::Cells { class, cursor: 0 };
-            self.available[usize::from(class)].extend(u32::try_from(block));
-        }
+    fn objects(&self) -> Box<dyn Iterator<Item = usize> + '_> {
+        Box::new(self.taken.iter(self.used_words()))
     }
 
-    fn sweep_large(
-        &mut self,
-        block: usize,
-        count: usize,
-        is_marked: &impl Fn(usize) -> bool,
-        swept: &mut Swept,
-    ) {
-        let word = block * BLOCK_WORDS;
-        if is_marked(word) {
-            swept.live_bytes += count as u64 * BLOCK;
-            return;
-        }
-        let (index, bit) = bit_of(word);
-        self.taken.set(index, self.taken.get(index) & !bit);
-        self.release(block, count);
-    }
-
-    fn release(&mut self, block: usize, count: usize) {
-        self.table[block..block + count].fill(State::Free);
-        self.free += count;
-        self.lowest_free = self.lowest_free.min(block);
-    }
-
-    /// Whether an object begins at the word.
-    pub(super) fn is_taken(&self, word: usize) -> bool {
-        let (index, bit) = bit_of(word);
-        word.is_multiple_of(2) && word < self.used_words() && self.taken.get(index) & bit != 0
-    }
-
-    /// First words of all objects, live or not yet swept, in address order.
-    pub(super) fn objects(&self) -> impl Iterator<Item = usize> + '_ {
-        (0..self.table.len() * BLOCK_BITS).flat_map(|index| set_words(index, self.taken.get(index)))
-    }
-
-    /// Words from the start of the heap up to the end of the last block ever used.
-    pub(super) fn used_words(&self) -> usize {
+    fn used_words(&self) -> usize {
         self.table.len() * BLOCK_WORDS
     }
-}
 
-/// The heap words that the set bits of one bitmap word stand for.
-fn set_words(index: usize, bits: u64) -> impl Iterator<Item = usize> {
-    let mut rest = bits;
-    std::iter::from_fn(move || {
-        if rest == 0 {
-            return None;
-        }
-        let bit = rest.trailing_zeros() as usize;
-        rest &= rest - 1;
-        Some((index * 64 + bit) * 2)
-    })
+    fn regions(&self) -> Vec<Region> {
+        vec![self.taken.words.region("allocation bitmap")]
+    }
 }
 
 #[cfg(test)]
@@ -271,21 +255,21 @@ mod tests {
 
     #[test]
     fn cells_of_one_size_do_not_overlap() {
-        let mut blocks = Blocks::new(1 << 20).unwrap();
+        let mut blocks = SizeClass::new(1 << 20).unwrap();
         let words: Vec<usize> = std::iter::from_fn(|| blocks.allocate(90)).collect();
         assert_eq!(words.len(), 64 * (16384 / 96));
         let distinct: HashSet<_> = words.iter().collect();
         assert_eq!(distinct.len(), words.len());
-        assert!(words.iter().all(|word| word.is_multiple_of(2) && blocks.is_taken(*word)));
+        assert!(words.iter().all(|word| word.is_multiple_of(2) && blocks.taken.is_set(*word)));
     }
 
     #[test]
     fn what_a_sweep_frees_is_taken_again() {
-        let mut blocks = Blocks::new(1 << 20).unwrap();
+        let mut blocks = SizeClass::new(1 << 20).unwrap();
         let words: Vec<usize> = std::iter::from_fn(|| blocks.allocate(64)).collect();
         let kept: HashSet<usize> = words.iter().copied().step_by(3).collect();
-        let swept = blocks.sweep(|word| kept.contains(&word));
-        assert_eq!(swept.live_bytes, kept.len() as u64 * 64);
+        let swept = blocks.sweep(&|word| kept.contains(&word));
+        assert_eq!(swept, kept.len() as u64 * 64);
         let again: Vec<usize> = std::iter::from_fn(|| blocks.allocate(64)).collect();
         assert_eq!(again.len(), words.len() - kept.len());
         assert!(again.iter().all(|word| !kept.contains(word)));
@@ -293,13 +277,13 @@ mod tests {
 
     #[test]
     fn freed_blocks_serve_other_sizes_and_large_objects() {
-        let mut blocks = Blocks::new(1 << 20).unwrap();
+        let mut blocks = SizeClass::new(1 << 20).unwrap();
         while blocks.allocate(16).is_some() {}
         assert_eq!(blocks.allocate(100_000), None);
-        blocks.sweep(|_| false);
+        blocks.sweep(&|_| false);
         let large = blocks.allocate(100_000).unwrap();
-        assert_eq!(blocks.sweep(|word| word == large).live_bytes, 7 * BLOCK);
-        blocks.sweep(|_| false);
+        assert_eq!(blocks.sweep(&|word| word == large), 7 * BLOCK);
+        blocks.sweep(&|_| false);
         assert!(blocks.allocate(1 << 20).is_some());
     }
 }
