@@ -64,8 +64,9 @@ impl Vm {
         let code = &self.program.functions[function as usize];
         let first_global_constant = self.program.globals.len();
         let address = arena.next_address();
+        let (barrier, first_site) = (self.heap.barrier(), self.jit.sites.len());
         let assembled =
-            back_end::compile(function, code, first_global_constant, address, self.jit.sites.len())?;
+            back_end::compile(function, code, first_global_constant, barrier, address, first_site)?;
         if self.jit.sites.len() + assembled.sites.len() > super::SITE_LIMIT {
             return None;
         }

@@ -6,9 +6,11 @@
 //! a result goes into the word before register 0, where the callee stood.
 
 mod sites;
+mod stores;
 
 use super::native::{GLOBALS_WORD, OPERATE_WORD};
 use super::{Assembled, Site};
+use crate::runtimes::toy::gc::Barrier;
 use crate::runtimes::toy::gc::object::{BODY, LIST_ARRAY, LIST_COUNT};
 use crate::runtimes::toy::lang::bytecode::{Arithmetic, Comparison, Function, Op};
 use crate::runtimes::toy::vm::value::Value;
@@ -55,6 +57,7 @@ pub(super) fn compile(
     index: u32,
     function: &Function,
     constants: usize,
+    barrier: Barrier,
     address: u64,
     first_site: usize,
 ) -> Option<Assembled> {
@@ -67,6 +70,7 @@ pub(super) fn compile(
         ops,
         index,
         constants,
+        barrier,
         address,
         first_site,
         labels,
@@ -84,6 +88,8 @@ struct Compiler {
     index: u32,
     /// How many global variables stand before the constants.
     constants: i32,
+    /// What every store of a reference has to do.
+    barrier: Barrier,
     address: usize,
     first_site: usize,
     /// Where the code of every instruction begins.
@@ -129,47 +135,46 @@ impl Compiler {
     #[expect(clippy::too_many_lines, reason = "one arm for every instruction")]
     fn instruction(&mut self, pc: u32, op: Op) -> Option<()> {
         match op {
-            Op::Immediate { to, bits } => asm!(self.ops, mov QWORD [rbx + slot(to)], bits),
-            Op::Move { to, from } => asm!(self.ops, mov rax, [rbx + slot(from)]; mov [rbx + slot(to)], rax),
+            Op::Immediate { to, bits } => self.store_immediate(to, bits),
+            Op::Move { to, from } => {
+                asm!(self.ops, mov rax, [rbx + slot(from)]);
+                self.store(to);
+            }
             Op::Constant { to, index } => {
                 let offset = i32::try_from(index).ok()?.checked_add(self.constants)?.checked_mul(8)?;
-                asm!(self.ops, mov rax, [r13 + offset]; mov [rbx + slot(to)], rax);
+                asm!(self.ops, mov rax, [r13 + offset]);
+                self.store(to);
             }
             Op::GetGlobal { to, index } => {
                 let slow = self.slow(pc);
                 let offset = i32::try_from(index).ok()?.checked_mul(8)?;
-                asm!(self.ops,
-                    mov rax, [r13 + offset]
-                    ; cmp rax, UNSET
-                    ; je =>slow
-                    ; mov [rbx + slot(to)], rax
-                );
+                asm!(self.ops, mov rax, [r13 + offset]; cmp rax, UNSET; je =>slow);
+                self.store(to);
             }
             Op::SetGlobal { from, index } => {
-                let offset = i32::try_from(index).ok()?.checked_mul(8)?;
-                asm!(self.ops, mov rax, [rbx + slot(from)]; mov [r13 + offset], rax);
+                asm!(self.ops, mov rax, [rbx + slot(from)]);
+                self.store_global(i32::try_from(index).ok()?.checked_mul(8)?);
             }
-            Op::GetCell { to, cell } => asm!(self.ops,
-                mov rax, [rbx + slot(cell)]
-                ; mov rax, [rax + BODY_OFFSET]
-                ; mov [rbx + slot(to)], rax
-            ),
-            Op::SetCell { cell, from } => asm!(self.ops,
-                mov rax, [rbx + slot(cell)]
-                ; mov rcx, [rbx + slot(from)]
-                ; mov [rax + BODY_OFFSET], rcx
-            ),
+            Op::GetCell { to, cell } => {
+                asm!(self.ops, mov rax, [rbx + slot(cell)]; mov rax, [rax + BODY_OFFSET]);
+                self.store(to);
+            }
+            Op::SetCell { cell, from } => {
+                asm!(self.ops, mov rax, [rbx + slot(cell)]);
+                self.store_cell(from);
+            }
             Op::GetCapture { to, index } => {
                 self.load_captured_cell(index);
-                asm!(self.ops, mov rax, [rax + BODY_OFFSET]; mov [rbx + slot(to)], rax);
+                asm!(self.ops, mov rax, [rax + BODY_OFFSET]);
+                self.store(to);
             }
             Op::SetCapture { index, from } => {
                 self.load_captured_cell(index);
-                asm!(self.ops, mov rcx, [rbx + slot(from)]; mov [rax + BODY_OFFSET], rcx);
+                self.store_cell(from);
             }
             Op::CaptureCell { to, index } => {
                 self.load_captured_cell(index);
-                asm!(self.ops, mov[rbx + slot(to)], rax);
+                self.store(to);
             }
             Op::Arithmetic { operator, to, left, right } => self.arithmetic(pc, operator, to, left, right),
             Op::Compare { operator, to, left, right } => self.compare(pc, operator, to, left, right),
@@ -198,23 +203,15 @@ impl Compiler {
                     mov rax, [rbx + slot(state)]
                     ; cmp rax, [rbx + slot(state) + 8]
                     ; jge =>exit
-                    ; mov [rbx + slot(to)], rax
-                    ; add rax, 2
-                    ; mov [rbx + slot(state)], rax
+                    ; add QWORD [rbx + slot(state)], 2
                 );
+                self.store(to);
             }
             Op::GetField { to, object, .. } => self.get_field(pc, to, object)?,
             Op::SetField { object, from, .. } => self.set_field(pc, object, from)?,
             Op::Call { slot, .. } => self.call_value(pc, slot)?,
             Op::CallFunction { slot, .. } => self.call_function(pc, slot)?,
-            Op::Return { from } => asm!(self.ops,
-                mov rax, [rbx + slot(from)]
-                ; mov [rbx - 8], rax
-                ; xor eax, eax
-                ; dec QWORD [r12]
-                ; pop rbx
-                ; ret
-            ),
+            Op::Return { from } => self.return_from(from),
             Op::NewCell { .. }
             | Op::NewClosure { .. }
             | Op::Negate { .. }
@@ -246,7 +243,7 @@ impl Compiler {
             Arithmetic::Sub => asm!(self.ops, sub rax, rcx; jo =>slow; inc rax),
             _ => asm!(self.ops, sar rax, 1; dec rcx; imul rax, rcx; jo =>slow; inc rax),
         }
-        asm!(self.ops, mov[rbx + slot(to)], rax);
+        self.store(to);
     }
 
     fn compare(&mut self, pc: u32, operator: Comparison, to: u8, left: u8, right: u8) {
@@ -282,8 +279,8 @@ impl Compiler {
             movzx eax, al
             ; imul eax, eax, TRUE - FALSE
             ; add eax, FALSE
-            ; mov [rbx + slot(to)], rax
         );
+        self.store(to);
     }
 
     /// Sets the flags to equal if the register holds nil or false.
@@ -305,9 +302,9 @@ impl Compiler {
             ; jae =>exit
             ; mov rax, [rax + ARRAY_OFFSET]
             ; mov rax, [rax + rcx * 8 + BODY_OFFSET]
-            ; mov [rbx + slot(to)], rax
             ; add QWORD [rbx + slot(state) + 8], 2
         );
+        self.store(to);
     }
 
     /// The whole instruction, done by the machine.
@@ -373,7 +370,7 @@ mod tests {
         let program = compiler::compile(&parser::parse(source).unwrap()).unwrap();
         for address in [0x1000, 0x1010, 0x7fff_0000_0020] {
             let function = &program.functions[1];
-            let assembled = compile(1, function, 0, address, 7).unwrap();
+            let assembled = compile(1, function, 0, Barrier::None, address, 7).unwrap();
             let inside =
                 usize::try_from(address).unwrap()..usize::try_from(address).unwrap() + assembled.code.len();
             assert_eq!(assembled.sites.len(), 6);

@@ -26,7 +26,8 @@ impl Compiler {
         let guard = self.guarded_object(object, slow);
         // mov rax, [rax + offset]
         let operand = self.patchable(&[0x48, 0x8b, 0x80], 0);
-        asm!(self.ops, mov [rbx + slot(to)], rax; =>back);
+        self.store(to);
+        asm!(self.ops, =>back);
         let site = self.site(pc, Some(guard), operand)?;
         self.aside.push(Aside::Field { from: slow, back, site });
         Some(())
@@ -36,8 +37,9 @@ impl Compiler {
         let (slow, back) = (self.ops.new_dynamic_label(), self.ops.new_dynamic_label());
         let guard = self.guarded_object(object, slow);
         asm!(self.ops, mov rcx, [rbx + slot(from)]);
-        // mov [rax + offset], rcx
-        let operand = self.patchable(&[0x48, 0x89, 0x88], 0);
+        // lea rdx, [rax + offset]
+        let operand = self.patchable(&[0x48, 0x8d, 0x90], 0);
+        self.store_slot();
         asm!(self.ops, =>back);
         let site = self.site(pc, Some(guard), operand)?;
         self.aside.push(Aside::Field { from: slow, back, site });
