@@ -3,6 +3,7 @@
 mod builtins;
 mod display;
 pub(crate) mod interpreter;
+pub(crate) mod numbers;
 mod objects;
 mod operations;
 #[cfg(test)]
@@ -123,6 +124,7 @@ impl Vm {
             let value = match self.program.constants[index].clone() {
                 Constant::Text(text) => self.new_text(text.as_bytes())?,
                 Constant::Int(value) => self.new_int(value)?,
+                Constant::Float(bits) => self.new_float(f64::from_bits(bits))?,
                 Constant::Function(function) => {
                     Value(self.heap.allocate(Header::new(Kind::Closure, 0, FUNCTION_TAG | function))?)
                 }
