@@ -159,7 +159,7 @@ impl Runtime for ToyRuntime {
     fn fork(&mut self) -> Result<ForkSide> {
         if !self.has_forked {
             self.has_forked = true;
-            self.vm.prepare_fork(self.options.at_fork);
+            self.vm.prepare_fork(self.options.at_fork)?;
         }
         self.vm.flush().map_err(|_| Error::new("cannot write the toy program's output before the fork"))?;
         #[expect(unsafe_code, reason = "fork has no safe form")]

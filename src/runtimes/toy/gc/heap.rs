@@ -26,6 +26,7 @@ pub(crate) struct HeapFull;
 pub(crate) struct Heap {
     pub(super) objects: Words,
     plan: Box<dyn Plan>,
+    has_cards: bool,
     allocated_bytes: u64,
     allocations: u32,
     quiet_bytes: u64,
@@ -36,9 +37,11 @@ pub(crate) struct Heap {
 impl Heap {
     pub(crate) fn new(options: &ToyOptions) -> Result<Self> {
         let bytes = options.heap_limit.clamp(BLOCK, ADDRESS_SPACE).next_multiple_of(BLOCK);
+        let plan = plan::new(options, bytes)?;
         Ok(Self {
-            objects: Words::map(bytes, "object heap")?,
-            plan: plan::new(options, bytes)?,
+            objects: Words::map(plan.address_space(), "object heap")?,
+            has_cards: plan.barrier() == Barrier::Cards,
+            plan,
             allocated_bytes: 0,
             allocations: 0,
             quiet_bytes: QUIET_BYTES,
@@ -72,13 +75,14 @@ impl Heap {
     }
 
     /// Gets the heap ready for the first fork.
-    pub(crate) fn prepare_fork(&mut self, at_fork: AtFork, roots: &mut Roots<'_>) {
+    pub(crate) fn prepare_fork(&mut self, at_fork: AtFork, roots: &mut Roots<'_>) -> Result<()> {
         if at_fork.compacts() {
-            self.plan.compact(&mut self.objects, roots);
+            self.plan.compact(&mut self.objects, roots)?;
         }
         if at_fork.freezes() {
-            self.plan.freeze(&mut self.objects);
+            self.plan.freeze(&mut self.objects, roots)?;
         }
+        Ok(())
     }
 
     /// What everybody who writes a reference has to do.

@@ -6,12 +6,20 @@
 mod barrier;
 mod bits;
 mod census;
+mod cheney;
+mod compacting;
+mod copying;
+mod evacuate;
+mod generational;
 pub(crate) mod heap;
 mod mark_bitmap;
 mod mark_header;
+mod none;
 pub(crate) mod object;
 pub(crate) mod plan;
+mod room;
 mod roots;
+mod slide;
 mod space;
 #[cfg(test)]
 mod tests;
