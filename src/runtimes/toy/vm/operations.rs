@@ -117,7 +117,7 @@ impl Vm {
         Ok(value)
     }
 
-    fn captured_cell(&self, site: Frame, index: u8) -> u64 {
+    pub(super) fn captured_cell(&self, site: Frame, index: u8) -> u64 {
         let closure = self.stack.get(site.base - 1);
         self.heap.slot(closure, u64::from(index)).0
     }
