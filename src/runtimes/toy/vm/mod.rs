@@ -3,6 +3,7 @@
 mod builtins;
 mod display;
 pub(crate) mod interpreter;
+mod maps;
 pub(crate) mod numbers;
 mod objects;
 mod operations;

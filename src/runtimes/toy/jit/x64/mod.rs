@@ -220,6 +220,7 @@ impl Compiler {
             | Op::Negate { .. }
             | Op::CallBuiltin { .. }
             | Op::NewList { .. }
+            | Op::NewMap { .. }
             | Op::Append { .. }
             | Op::NewRecord { .. }
             | Op::GetIndex { .. }
