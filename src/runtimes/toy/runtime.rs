@@ -1,6 +1,6 @@
 //! A loaded program as a [`Runtime`], and what tests and reports want to know about its memory.
 
-use super::lang::{bytecode::Program, compiler, diagnostic::Diagnostic, parser};
+use super::lang::{bytecode::Program, compiler, diagnostic::Diagnostic, parser, verifier};
 use super::options::{JitMode, ToyOptions};
 use super::vm::Vm;
 use crate::error::{Context, Error, Result};
@@ -110,7 +110,9 @@ impl ToyRuntime {
 }
 
 fn compile(source: &str) -> Result<Program, Diagnostic> {
-    compiler::compile(&parser::parse(source)?)
+    let program = compiler::compile(&parser::parse(source)?)?;
+    verifier::verify(&program)?;
+    Ok(program)
 }
 
 fn header_comment(source: &str) -> String {

@@ -5,6 +5,7 @@ pub(crate) mod calls;
 mod cursor;
 mod display;
 mod interpreter;
+mod maps;
 pub(crate) mod numbers;
 mod objects;
 mod operations;

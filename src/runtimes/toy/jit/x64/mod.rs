@@ -217,6 +217,7 @@ impl Compiler {
             | Op::Negate { .. }
             | Op::CallBuiltin { .. }
             | Op::NewList { .. }
+            | Op::NewMap { .. }
             | Op::Append { .. }
             | Op::NewRecord { .. }
             | Op::GetIndex { .. }
