@@ -1,5 +1,5 @@
 //! Generated programs must print the same in every way of running them: interpreted or compiled,
-//! with either collector policy, and with a collection after every few allocations.
+//! under every code policy, with either collector policy, and with a collection after every few allocations.
 
 use forkprint::runtimes::Runtime;
 use forkprint::runtimes::toy::{GcPolicy, JitMode, ToyOptions, ToyRuntime};
@@ -30,9 +30,12 @@ fn run(source: &str, options: ToyOptions) -> String {
     let captured = Captured::default();
     let end = match ToyRuntime::load_with_output("t", source, options, Box::new(captured.clone())) {
         Err(error) => error.to_string(),
-        Ok(mut runtime) => (0..runtime.steps().len())
-            .find_map(|step| runtime.run_step(step).err())
-            .map_or_else(|| "finished".to_owned(), |failure| failure.message),
+        Ok(mut runtime) => {
+            runtime.prepare_fork();
+            (0..runtime.steps().len())
+                .find_map(|step| runtime.run_step(step).err())
+                .map_or_else(|| "finished".to_owned(), |failure| failure.message)
+        }
     };
     let printed = String::from_utf8(captured.0.borrow().clone()).unwrap();
     printed + &end
@@ -40,15 +43,21 @@ fn run(source: &str, options: ToyOptions) -> String {
 
 fn every_way() -> Vec<ToyOptions> {
     let interpreted = ToyOptions { jit: JitMode::Off, heap_limit: 64 << 20, ..ToyOptions::default() };
-    let compiled = ToyOptions { jit: JitMode::Patch, hot_calls: 1, ..interpreted.clone() };
-    vec![
+    let mut ways = vec![
         interpreted.clone(),
-        ToyOptions { gc: GcPolicy::MarkHeader, collect_every: 5, ..interpreted },
-        compiled.clone(),
-        ToyOptions { hot_calls: 3, ..compiled.clone() },
+        ToyOptions { gc: GcPolicy::MarkHeader, collect_every: 5, ..interpreted.clone() },
+    ];
+    for jit in [JitMode::Patch, JitMode::SideCounters, JitMode::Indirect, JitMode::Warm] {
+        let compiled = ToyOptions { jit, hot_calls: 1, ..interpreted.clone() };
+        ways.extend([compiled.clone(), ToyOptions { hot_calls: 3, ..compiled }]);
+    }
+    let compiled = ToyOptions { jit: JitMode::Patch, hot_calls: 1, ..interpreted };
+    ways.extend([
         ToyOptions { gc: GcPolicy::MarkHeader, collect_every: 3, ..compiled.clone() },
+        ToyOptions { jit: JitMode::Indirect, collect_every: 1, ..compiled.clone() },
         ToyOptions { collect_every: 1, ..compiled },
-    ]
+    ]);
+    ways
 }
 
 #[test]
