@@ -32,10 +32,13 @@ fn run(source: &str, options: ToyOptions) -> String {
             .map(|line| line.trim_start()[7..].to_owned())
             .collect::<Vec<_>>()
             .join(" "),
-        Ok(mut runtime) => (0..runtime.steps().len())
-            .find_map(|step| runtime.run_step(step).err())
-            .map(|failure| failure.message)
-            .unwrap_or_default(),
+        Ok(mut runtime) => {
+            runtime.prepare_fork();
+            (0..runtime.steps().len())
+                .find_map(|step| runtime.run_step(step).err())
+                .map(|failure| failure.message)
+                .unwrap_or_default()
+        }
     };
     let output = String::from_utf8(captured.0.borrow().clone()).unwrap();
     output + &failure
@@ -43,16 +46,20 @@ fn run(source: &str, options: ToyOptions) -> String {
 
 fn every_way() -> impl Iterator<Item = ToyOptions> {
     let small = ToyOptions { heap_limit: 16 << 20, ..ToyOptions::default() };
-    let compiled = ToyOptions { hot_calls: 1, ..small.clone() };
-    [
+    let interpreted = [
         ToyOptions { jit: JitMode::Off, ..small.clone() },
         ToyOptions { jit: JitMode::Off, gc: GcPolicy::MarkHeader, collect_every: 1, ..small.clone() },
-        ToyOptions { hot_calls: 3, ..small },
-        ToyOptions { gc: GcPolicy::MarkHeader, collect_every: 3, ..compiled.clone() },
-        ToyOptions { collect_every: 1, ..compiled.clone() },
-        compiled,
-    ]
-    .into_iter()
+    ];
+    let compiled = JitMode::ALL.iter().filter(|jit| **jit != JitMode::Off).flat_map(move |jit| {
+        let early = ToyOptions { jit: *jit, hot_calls: 1, ..small.clone() };
+        [
+            ToyOptions { hot_calls: 3, ..early.clone() },
+            ToyOptions { gc: GcPolicy::MarkHeader, collect_every: 3, ..early.clone() },
+            ToyOptions { collect_every: 1, ..early.clone() },
+            early,
+        ]
+    });
+    interpreted.into_iter().chain(compiled)
 }
 
 fn check(source: &str, expected: &str) {
