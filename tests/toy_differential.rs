@@ -30,9 +30,11 @@ fn run(source: &str, options: ToyOptions) -> String {
     let captured = Captured::default();
     let end = match ToyRuntime::load_with_output("t", source, options, Box::new(captured.clone())) {
         Err(error) => error.to_string(),
-        Ok(mut runtime) => (0..runtime.steps().len())
-            .find_map(|step| runtime.run_step(step).err())
-            .map_or_else(|| "finished".to_owned(), |failure| failure.message),
+        Ok(mut runtime) => {
+            let failure = (0..runtime.steps().len()).find_map(|step| runtime.run_step(step).err());
+            assert_eq!(runtime.miscounted_objects(), 0, "{source}");
+            failure.map_or_else(|| "finished".to_owned(), |failure| failure.message)
+        }
     };
     let printed = String::from_utf8(captured.0.borrow().clone()).unwrap();
     printed + &end
@@ -43,10 +45,15 @@ fn every_way() -> Vec<ToyOptions> {
     let compiled = ToyOptions { jit: JitMode::Patch, hot_calls: 1, ..interpreted.clone() };
     vec![
         interpreted.clone(),
-        ToyOptions { gc: GcPolicy::MarkHeader, collect_every: 5, ..interpreted },
+        ToyOptions { gc: GcPolicy::MarkHeader, collect_every: 5, ..interpreted.clone() },
+        ToyOptions { gc: GcPolicy::Refcount, collect_every: 1, ..interpreted.clone() },
+        ToyOptions { gc: GcPolicy::RefcountSide, collect_every: 3, ..interpreted },
         compiled.clone(),
         ToyOptions { hot_calls: 3, ..compiled.clone() },
         ToyOptions { gc: GcPolicy::MarkHeader, collect_every: 3, ..compiled.clone() },
+        ToyOptions { gc: GcPolicy::Refcount, ..compiled.clone() },
+        ToyOptions { gc: GcPolicy::Refcount, collect_every: 3, ..compiled.clone() },
+        ToyOptions { gc: GcPolicy::RefcountSide, hot_calls: 2, collect_every: 1, ..compiled.clone() },
         ToyOptions { collect_every: 1, ..compiled },
     ]
 }

@@ -73,6 +73,7 @@ impl Vm {
         };
         let item = self.heap.list_item(list, rest);
         self.heap.store(list, LIST_COUNT, rest);
+        self.heap.carry(item);
         Ok(item)
     }
 

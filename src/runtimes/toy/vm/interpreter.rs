@@ -114,7 +114,7 @@ impl Vm {
                     }
                 }
                 Op::Return { from } => {
-                    self.stack.set(site.base - 1, self.register(site, from).0);
+                    self.end_registers(site, from);
                     self.stack.set(DEPTH_WORD, self.stack.get(DEPTH_WORD) - 1);
                     if self.frames.len() == floor {
                         return Ok(());

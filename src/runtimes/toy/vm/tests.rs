@@ -32,10 +32,11 @@ fn run(source: &str, options: ToyOptions) -> String {
             .map(|line| line.trim_start()[7..].to_owned())
             .collect::<Vec<_>>()
             .join(" "),
-        Ok(mut runtime) => (0..runtime.steps().len())
-            .find_map(|step| runtime.run_step(step).err())
-            .map(|failure| failure.message)
-            .unwrap_or_default(),
+        Ok(mut runtime) => {
+            let failure = (0..runtime.steps().len()).find_map(|step| runtime.run_step(step).err());
+            assert_eq!(runtime.miscounted_objects(), 0, "{source}");
+            failure.map(|failure| failure.message).unwrap_or_default()
+        }
     };
     let output = String::from_utf8(captured.0.borrow().clone()).unwrap();
     output + &failure
@@ -47,9 +48,13 @@ fn every_way() -> impl Iterator<Item = ToyOptions> {
     [
         ToyOptions { jit: JitMode::Off, ..small.clone() },
         ToyOptions { jit: JitMode::Off, gc: GcPolicy::MarkHeader, collect_every: 1, ..small.clone() },
+        ToyOptions { jit: JitMode::Off, gc: GcPolicy::Refcount, ..small.clone() },
+        ToyOptions { jit: JitMode::Off, gc: GcPolicy::RefcountSide, collect_every: 1, ..small.clone() },
         ToyOptions { hot_calls: 3, ..small },
         ToyOptions { gc: GcPolicy::MarkHeader, collect_every: 3, ..compiled.clone() },
         ToyOptions { collect_every: 1, ..compiled.clone() },
+        ToyOptions { gc: GcPolicy::Refcount, collect_every: 3, ..compiled.clone() },
+        ToyOptions { gc: GcPolicy::RefcountSide, ..compiled.clone() },
         compiled,
     ]
     .into_iter()

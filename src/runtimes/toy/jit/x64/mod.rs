@@ -5,6 +5,7 @@
 //! global. Compiled functions take the address of register 0 in `rdi` and answer a status in `eax`;
 //! a result goes into the word before register 0, where the callee stood.
 
+mod counting;
 mod sites;
 mod stores;
 
@@ -71,6 +72,7 @@ pub(super) fn compile(
         index,
         constants,
         barrier,
+        frame: function.frame,
         address,
         first_site,
         labels,
@@ -90,6 +92,8 @@ struct Compiler {
     constants: i32,
     /// What every store of a reference has to do.
     barrier: Barrier,
+    /// How many registers the function has.
+    frame: u16,
     address: usize,
     first_site: usize,
     /// Where the code of every instruction begins.

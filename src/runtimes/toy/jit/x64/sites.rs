@@ -16,6 +16,8 @@ pub(super) enum Aside {
     Field { from: DynamicLabel, back: DynamicLabel, site: u32 },
     /// Lets the machine make the call that a call instruction led here, or goes on to the callee.
     CallStub { from: DynamicLabel, site: u32 },
+    /// Lets the machine free the object whose last reference went, then goes on.
+    Free { from: DynamicLabel, back: DynamicLabel },
     /// Calls the stub, then goes on.
     CallSlowly { from: DynamicLabel, back: DynamicLabel, stub: DynamicLabel, callee: i32 },
 }
@@ -132,6 +134,7 @@ impl Compiler {
                 ; made:
                 ; ret
             ),
+            Aside::Free { from, back } => self.free_slowly(from, back),
             Aside::CallSlowly { from, back, stub, callee } => asm!(self.ops,
                 =>from
                 ; lea rdi, [rbx + callee]
