@@ -236,3 +236,21 @@ fn garbage_is_collected_while_a_program_runs() {
         "5240\n",
     );
 }
+
+#[test]
+fn counted_garbage_is_freed_at_once_and_cycles_when_the_heap_is_full() {
+    for gc in [GcPolicy::Refcount, GcPolicy::RefcountSide] {
+        for hot_calls in [1, 1_000_000] {
+            let options = ToyOptions { gc, hot_calls, heap_limit: 1 << 20, ..ToyOptions::default() };
+            let acyclic = "fn make(n) { return {id: n, name: \"n\" + str(n), list: [n, [n]]}; }
+                let kept = nil; for n in 0..30000 { kept = make(n); } assert kept.list[1][0] == 29999;";
+            let mut runtime = ToyRuntime::load_source("t", acyclic, options.clone()).unwrap();
+            assert_eq!((runtime.collections(), runtime.miscounted_objects()), (0, 0));
+            let cyclic = "fn make(n) { let a = {id: n, self: nil}; a.self = a; return a; }
+                for n in 0..60000 { let a = make(n); assert a.self.id == n; }";
+            let mut runtime = ToyRuntime::load_source("t", cyclic, options).unwrap();
+            assert!((1..5).contains(&runtime.collections()), "{}", runtime.collections());
+            assert_eq!(runtime.miscounted_objects(), 0);
+        }
+    }
+}
