@@ -172,12 +172,13 @@ impl Vm {
         self.heap.census(&roots)
     }
 
-    /// How many objects have a count that is wrong, when nothing runs and references are counted.
+    /// How many objects have a count that is wrong, when nothing runs and references are counted. The
+    /// stack holds one value then, the result of what ran last.
     pub(crate) fn miscounted(&mut self) -> usize {
         if !self.heap.is_counting() {
             return 0;
         }
-        let registers = CONTEXT_WORDS..self.high();
+        let registers = CONTEXT_WORDS..CONTEXT_WORDS + 1;
         let roots = Roots { stack: &mut self.stack, registers, globals: &mut self.globals };
         self.heap.miscounted(&roots).len()
     }

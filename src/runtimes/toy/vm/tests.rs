@@ -247,9 +247,15 @@ fn counted_garbage_is_freed_at_once_and_cycles_when_the_heap_is_full() {
             let mut runtime = ToyRuntime::load_source("t", acyclic, options.clone()).unwrap();
             assert_eq!((runtime.collections(), runtime.miscounted_objects()), (0, 0));
             let cyclic = "fn make(n) { let a = {id: n, self: nil}; a.self = a; return a; }
-                for n in 0..60000 { let a = make(n); assert a.self.id == n; }";
-            let mut runtime = ToyRuntime::load_source("t", cyclic, options).unwrap();
+                for n in 0..60000 { let a = make(n); assert a.self.id == n; }
+                let list = [[1], [2], [[3]]]; let last = pop(list);
+                assert last[0][0] == 3 and pop(list)[0] == 2; last = nil;";
+            let mut runtime = ToyRuntime::load_source("t", cyclic, options.clone()).unwrap();
             assert!((1..5).contains(&runtime.collections()), "{}", runtime.collections());
+            assert_eq!(runtime.miscounted_objects(), 0);
+            let failing = "fn f(a) { let b = [a]; return b[a]; } step s { let a = [[1]]; f([a]); }";
+            let mut runtime = ToyRuntime::load_source("t", failing, options).unwrap();
+            assert!(runtime.run_step(0).is_err());
             assert_eq!(runtime.miscounted_objects(), 0);
         }
     }
