@@ -127,6 +127,12 @@ impl ToyRuntime {
         self.vm.heap.collections()
     }
 
+    /// How many objects have a reference count other than the number of references to them that a walk
+    /// through everything finds. None have while no step runs, whatever happened before.
+    pub fn miscounted_objects(&mut self) -> usize {
+        self.vm.miscounted()
+    }
+
     fn failure(&self, diagnostic: &Diagnostic) -> StepFailure {
         StepFailure { message: format!("{}:{diagnostic}", self.name), traceback: None }
     }

@@ -80,7 +80,8 @@ pub(super) fn effect(program: &Program, op: Op) -> Effect {
         | Op::GetGlobal { to, .. }
         | Op::GetCapture { to, .. }
         | Op::CaptureCell { to, .. }
-        | Op::NewList { to, .. } => none.writing([to]),
+        | Op::NewList { to, .. }
+        | Op::NewMap { to, .. } => none.writing([to]),
         Op::Move { to, from } | Op::NewCell { to, from } | Op::Negate { to, from } | Op::Not { to, from } => {
             none.reading([from]).writing([to])
         }

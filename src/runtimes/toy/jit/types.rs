@@ -194,6 +194,7 @@ fn after(program: &Program, op: Op, seen: Seen, registers: &mut [Type]) {
         | Op::NewRecord { to, .. }
         | Op::NewClosure { to, .. }
         | Op::NewCell { to, .. }
+        | Op::NewMap { to, .. }
         | Op::CaptureCell { to, .. } => set(to, Type::Other),
         Op::GetGlobal { to, .. }
         | Op::GetCell { to, .. }

@@ -50,8 +50,8 @@ impl Vm {
         let map = self.heap.allocate(Header::new(Kind::Map, 0, 0))?;
         self.heap.store(map, MAP_COUNT, 0);
         self.heap.store(map, MAP_USED, 0);
-        self.heap.set_slot(map, ENTRIES_SLOT, Value(table.entries));
-        self.heap.set_slot(map, INDEX_SLOT, Value(table.index));
+        self.heap.init_slot(map, ENTRIES_SLOT, Value(table.entries));
+        self.heap.init_slot(map, INDEX_SLOT, Value(table.index));
         Ok(Value(map))
     }
 
@@ -97,8 +97,8 @@ impl Vm {
         }
         if let Probe::FreeSlot(slot) = self.probe(table, key, hash) {
             let entry = self.heap.load(map, MAP_USED);
-            self.heap.set_slot(table.entries, 2 * entry, key);
-            self.heap.set_slot(table.entries, 2 * entry + 1, value);
+            self.heap.init_slot(table.entries, 2 * entry, key);
+            self.heap.init_slot(table.entries, 2 * entry + 1, value);
             self.heap.store(map, MAP_USED, entry + 1);
             self.heap.store(map, MAP_COUNT, self.heap.load(map, MAP_COUNT) + 1);
             self.set_index_slot(table, slot, entry);
@@ -126,7 +126,7 @@ impl Vm {
             while self.key_at(map, entry) == Value::NIL {
                 entry += 1;
             }
-            self.heap.set_list_item(list.0, index, self.key_at(map, entry));
+            self.heap.init_list_item(list.0, index, self.key_at(map, entry));
             entry += 1;
         }
         self.heap.store(list.0, LIST_COUNT, count);
@@ -156,7 +156,7 @@ impl Vm {
             let larger = self.new_table((2 * table.room).max(FIRST_ROOM))?;
             self.close_gaps(map, table);
             if table.room > 0 {
-                self.heap.copy_items(table.entries, larger.entries, 2 * count);
+                self.heap.move_items(table.entries, larger.entries, 2 * count);
             }
             self.heap.set_slot(map, ENTRIES_SLOT, Value(larger.entries));
             self.heap.set_slot(map, INDEX_SLOT, Value(larger.index));

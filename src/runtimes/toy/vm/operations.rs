@@ -2,7 +2,7 @@
 
 use super::value::Value;
 use super::{Frame, Trap, Vm};
-use crate::runtimes::toy::gc::object::{Header, Kind};
+use crate::runtimes::toy::gc::object::{BODY, Header, Kind};
 use crate::runtimes::toy::gc::plan::Reason;
 use crate::runtimes::toy::lang::bytecode::{Arithmetic, Comparison, Op};
 use crate::runtimes::toy::lang::diagnostic::Diagnostic;
@@ -36,12 +36,12 @@ impl Vm {
             Op::Constant { to, index } => (to, Value(self.globals.get(self.constant_word(index)))),
             Op::GetGlobal { to, index } => (to, self.global(index)?),
             Op::SetGlobal { from, index } => {
-                self.globals.set(index as usize, self.register(site, from).0);
+                self.set_global(index as usize, self.register(site, from));
                 return Ok(());
             }
             Op::NewCell { to, from } => {
                 let cell = self.heap.allocate(Header::new(Kind::Cell, 0, 0))?;
-                self.heap.set_slot(cell, 0, self.register(site, from));
+                self.heap.init_slot(cell, 0, self.register(site, from));
                 (to, Value(cell))
             }
             Op::GetCell { to, cell } => (to, self.heap.slot(self.register(site, cell).0, 0)),

@@ -34,10 +34,9 @@ fn run(source: &str, options: ToyOptions) -> String {
             .join(" "),
         Ok(mut runtime) => {
             runtime.prepare_fork();
-            (0..runtime.steps().len())
-                .find_map(|step| runtime.run_step(step).err())
-                .map(|failure| failure.message)
-                .unwrap_or_default()
+            let failure = (0..runtime.steps().len()).find_map(|step| runtime.run_step(step).err());
+            assert_eq!(runtime.miscounted_objects(), 0, "{source}");
+            failure.map(|failure| failure.message).unwrap_or_default()
         }
     };
     let output = String::from_utf8(captured.0.borrow().clone()).unwrap();
@@ -49,6 +48,8 @@ fn every_way() -> impl Iterator<Item = ToyOptions> {
     let interpreted = [
         ToyOptions { jit: JitMode::Off, ..small.clone() },
         ToyOptions { jit: JitMode::Off, gc: GcPolicy::MarkHeader, collect_every: 1, ..small.clone() },
+        ToyOptions { jit: JitMode::Off, gc: GcPolicy::Refcount, ..small.clone() },
+        ToyOptions { jit: JitMode::Off, gc: GcPolicy::RefcountSide, collect_every: 1, ..small.clone() },
     ];
     let compiled = JitMode::ALL.iter().filter(|jit| **jit != JitMode::Off).flat_map(move |jit| {
         let early = ToyOptions { jit: *jit, hot_calls: 1, ..small.clone() };
@@ -56,6 +57,8 @@ fn every_way() -> impl Iterator<Item = ToyOptions> {
             ToyOptions { hot_calls: 3, ..early.clone() },
             ToyOptions { gc: GcPolicy::MarkHeader, collect_every: 3, ..early.clone() },
             ToyOptions { collect_every: 1, ..early.clone() },
+            ToyOptions { gc: GcPolicy::Refcount, collect_every: 3, ..early.clone() },
+            ToyOptions { gc: GcPolicy::RefcountSide, ..early.clone() },
             early,
         ]
     });
@@ -333,4 +336,28 @@ fn garbage_is_collected_while_a_program_runs() {
          let at = keep; while at { sum = sum + at.n + len(at.name); at = at.next; } print(sum);",
         "5240\n",
     );
+}
+
+#[test]
+fn counted_garbage_is_freed_at_once_and_cycles_when_the_heap_is_full() {
+    for gc in [GcPolicy::Refcount, GcPolicy::RefcountSide] {
+        for hot_calls in [1, 1_000_000] {
+            let options = ToyOptions { gc, hot_calls, heap_limit: 1 << 20, ..ToyOptions::default() };
+            let acyclic = "fn make(n) { return {id: n, name: \"n\" + str(n), list: [n, [n]]}; }
+                let kept = nil; for n in 0..30000 { kept = make(n); } assert kept.list[1][0] == 29999;";
+            let mut runtime = ToyRuntime::load_source("t", acyclic, options.clone()).unwrap();
+            assert_eq!((runtime.collections(), runtime.miscounted_objects()), (0, 0));
+            let cyclic = "fn make(n) { let a = {id: n, self: nil}; a.self = a; return a; }
+                for n in 0..60000 { let a = make(n); assert a.self.id == n; }
+                let list = [[1], [2], [[3]]]; let last = pop(list);
+                assert last[0][0] == 3 and pop(list)[0] == 2; last = nil;";
+            let mut runtime = ToyRuntime::load_source("t", cyclic, options.clone()).unwrap();
+            assert!((1..5).contains(&runtime.collections()), "{}", runtime.collections());
+            assert_eq!(runtime.miscounted_objects(), 0);
+            let failing = "fn f(a) { let b = [a]; return b[a]; } step s { let a = [[1]]; f([a]); }";
+            let mut runtime = ToyRuntime::load_source("t", failing, options).unwrap();
+            assert!(runtime.run_step(0).is_err());
+            assert_eq!(runtime.miscounted_objects(), 0);
+        }
+    }
 }
