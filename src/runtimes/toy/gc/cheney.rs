@@ -3,13 +3,14 @@
 //! After C. J. Cheney, "A nonrecursive list compacting algorithm" (1970). The collector's word of an
 //! object that was copied holds the address of its copy; that of every other object is zero.
 
-use super::object::{COLLECTOR_WORD, Header};
+use super::object::{BODY, COLLECTOR_WORD, Header, Kind};
 use super::roots::Roots;
 use super::trace::{visit_slots, word_of};
 use crate::runtimes::toy::memory::words::Words;
 use std::ops::Range;
 
 const FORWARD: usize = (COLLECTOR_WORD / 8) as usize;
+const BODY_WORDS: usize = (BODY / 8) as usize;
 
 /// One collection of a range: copies go one after the other to the words from `top` on.
 pub(super) struct Cheney {
@@ -31,12 +32,21 @@ impl Cheney {
     /// Copies what one object outside of the range refers to.
     pub(super) fn visit(&mut self, objects: &mut Words, word: usize) {
         visit_slots(objects, word, &mut |objects, slot| {
-            let old = objects.get(slot);
-            let new = self.moved(objects, old);
-            if new != old {
-                objects.set(slot, new);
-            }
+            let new = self.moved(objects, objects.get(slot));
+            objects.update(slot, new);
         });
+    }
+
+    /// The same, of an array too: every word of it must be zero or a value.
+    pub(super) fn visit_whole(&mut self, objects: &mut Words, word: usize) {
+        let header = Header(objects.get(word));
+        if header.kind() != Kind::Array {
+            return self.visit(objects, word);
+        }
+        for slot in word + BODY_WORDS..word + header.words() {
+            let new = self.moved(objects, objects.get(slot));
+            objects.update(slot, new);
+        }
     }
 
     /// Copies everything that copies refer to. Answers the first word after the last copy.

@@ -1,6 +1,7 @@
 //! The object heap: allocation, access to object words, and when to collect.
 
 use super::barrier::Barrier;
+use super::generational::cards::CardAddresses;
 use super::object::{BODY, Header, Kind, LIST_ARRAY, LIST_COUNT};
 use super::plan::{self, Plan, Reason};
 use super::roots::Roots;
@@ -16,6 +17,10 @@ const BLOCK: u64 = 16 << 10;
 /// Bytes allocated between two collections, at least.
 const QUIET_BYTES: u64 = 32 << 20;
 
+/// Of so many collections that come after a given number of allocations, one is as the program asks
+/// for it, so that bugs of both kinds are found.
+const STRESSED_MAJOR: u64 = 8;
+
 /// More than any heap can be; asking for it is refused when it is mapped.
 const ADDRESS_SPACE: u64 = 1 << 48;
 
@@ -25,9 +30,10 @@ pub(crate) struct HeapFull;
 
 pub(crate) struct Heap {
     pub(super) objects: Words,
-    plan: Box<dyn Plan>,
-    has_cards: bool,
-    allocated_bytes: u64,
+    pub(super) plan: Box<dyn Plan>,
+    barrier: Barrier,
+    /// Bytes allocated since the last collection, less those that were given back at once.
+    pub(super) allocated_bytes: u64,
     allocations: u32,
     quiet_bytes: u64,
     collect_every: u32,
@@ -40,7 +46,7 @@ impl Heap {
         let plan = plan::new(options, bytes)?;
         Ok(Self {
             objects: Words::map(plan.address_space(), "object heap")?,
-            has_cards: plan.barrier() == Barrier::Cards,
+            barrier: plan.barrier(),
             plan,
             allocated_bytes: 0,
             allocations: 0,
@@ -67,6 +73,8 @@ impl Heap {
 
     /// Frees what the roots do not lead to, and starts counting anew.
     pub(crate) fn collect(&mut self, roots: &mut Roots<'_>, reason: Reason) {
+        let is_stressed = self.collect_every != 0 && self.collections.is_multiple_of(STRESSED_MAJOR);
+        let reason = if is_stressed { Reason::Asked } else { reason };
         let live_bytes = self.plan.collect(&mut self.objects, roots, reason);
         self.allocated_bytes = 0;
         self.allocations = 0;
@@ -87,7 +95,12 @@ impl Heap {
 
     /// What everybody who writes a reference has to do.
     pub(crate) fn barrier(&self) -> Barrier {
-        self.plan.barrier()
+        self.barrier
+    }
+
+    /// Where compiled code finds the cards, for [`Barrier::Cards`].
+    pub(crate) fn cards(&self) -> Option<CardAddresses> {
+        self.plan.cards(&self.objects)
     }
 
     /// How many collections ran since the program was loaded.
@@ -95,7 +108,7 @@ impl Heap {
         self.collections
     }
 
-    fn word(&self, address: u64, offset: u64) -> usize {
+    pub(super) fn word(&self, address: u64, offset: u64) -> usize {
         usize::try_from(address.wrapping_add(offset).wrapping_sub(self.objects.start()) / 8)
             .unwrap_or(usize::MAX)
     }
@@ -128,10 +141,6 @@ impl Heap {
         Value(self.load(address, BODY + 8 * index))
     }
 
-    pub(crate) fn set_slot(&mut self, address: u64, index: u64, value: Value) {
-        self.store(address, BODY + 8 * index, value.0);
-    }
-
     /// Bytes of a string.
     pub(crate) fn text(&self, address: u64) -> &[u8] {
         let length = self.header(address).upper() as usize;
@@ -160,13 +169,7 @@ impl Heap {
         Value(self.load(self.load(list, LIST_ARRAY), BODY + 8 * index))
     }
 
-    pub(crate) fn set_list_item(&mut self, list: u64, index: u64, value: Value) {
-        let array = self.load(list, LIST_ARRAY);
-        self.store(array, BODY + 8 * index, value.0);
-    }
-
-    /// Copies so many items from one array to another, new one.
-    pub(crate) fn copy_items(&mut self, from: u64, to: u64, count: u64) {
+    pub(super) fn copy_items(&mut self, from: u64, to: u64, count: u64) {
         let target = (self.word(to, BODY), 0);
         let bytes = usize::try_from(count * 8).unwrap_or(usize::MAX);
         self.objects.copy_within(self.word(from, BODY), target, bytes);

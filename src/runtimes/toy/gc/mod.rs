@@ -9,6 +9,7 @@ mod census;
 mod cheney;
 mod compacting;
 mod copying;
+mod counting;
 mod evacuate;
 mod generational;
 pub(crate) mod heap;
@@ -17,14 +18,21 @@ mod mark_header;
 mod none;
 pub(crate) mod object;
 pub(crate) mod plan;
+mod recount;
+mod refcount;
+mod refcount_side;
+mod references;
 mod room;
 mod roots;
 mod slide;
 mod space;
+#[cfg(test)]
+mod graph_tests;
 #[cfg(test)]
 mod tests;
 mod trace;
 
 pub(crate) use barrier::Barrier;
 pub(crate) use census::Census;
+pub(crate) use generational::cards::{CARD_SHIFT, CardAddresses};
 pub(crate) use roots::Roots;

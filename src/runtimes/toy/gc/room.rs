@@ -73,7 +73,6 @@ impl Room {
     }
 
     /// Gives the room of one object back, unless it is frozen.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for policies that count references"))]
     pub(super) fn free(&mut self, word: usize, bytes: u64) {
         if self.is_frozen(word) {
             return;
@@ -118,7 +117,6 @@ impl Room {
     }
 
     /// First words of all objects, live or not yet swept, in address order.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for policies that count references"))]
     pub(super) fn objects(&self) -> impl Iterator<Item = usize> + '_ {
         self.older_objects().chain(self.space.objects().map(|word| self.base + word))
     }

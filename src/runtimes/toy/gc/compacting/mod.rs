@@ -29,10 +29,13 @@ pub(super) struct Compacting {
 impl Compacting {
     pub(super) fn new(heap_bytes: u64) -> Result<Self> {
         let limit = usize::try_from(heap_bytes / 8).unwrap_or(usize::MAX / 4);
-        let mut plan = Self { marks: Covered::new(0)?, limit, frozen: 0, base: 0, top: 0 };
-        plan.marks = Covered::new(plan.address_space())?;
-        Ok(plan)
+        Ok(Self { marks: Covered::new(mapped_bytes(limit))?, limit, frozen: 0, base: 0, top: 0 })
     }
+}
+
+/// The limit, and the gap between frozen objects and others.
+fn mapped_bytes(limit: usize) -> u64 {
+    (limit + BITMAP_PAGE) as u64 * 8
 }
 
 impl Plan for Compacting {
@@ -71,7 +74,7 @@ impl Plan for Compacting {
     }
 
     fn address_space(&self) -> u64 {
-        (self.limit + BITMAP_PAGE) as u64 * 8
+        mapped_bytes(self.limit)
     }
 
     /// Sliding leaves no gaps. What is behind the last object is given back.

@@ -4,6 +4,9 @@
 //! finds references from old to young objects by the card table. A major collection marks everything
 //! beside the heap, slides the old space together and moves the nursery's survivors behind it.
 //!
+//! A card is that of the object written to, wherever the slot stands in it. Arrays have cards of their
+//! own, so a marked one is looked into as a whole, without asking its list or map how many items count.
+//!
 //! The old space stands at the start of the heap and the nursery behind it, so one comparison tells
 //! young from old.
 
@@ -12,7 +15,7 @@ mod old;
 
 use super::barrier::Barrier;
 use super::bits::{BITMAP_PAGE, BITMAP_WORD};
-use super::object::Header;
+use super::object::{BODY, Header, Kind};
 use super::plan::{Plan, Reason};
 use super::roots::Roots;
 use crate::error::Result;
@@ -26,6 +29,8 @@ use std::ops::Range;
 const NURSERY_BYTES: u64 = 4 << 20;
 /// The old space grows by as much as was alive, and at least this, between two major collections.
 const QUIET_WORDS: usize = (32 << 20) / 8;
+
+const BODY_WORDS: usize = (BODY / 8) as usize;
 
 /// A copying nursery before a mark-compact old space.
 pub(super) struct Generational {
@@ -88,6 +93,10 @@ impl Plan for Generational {
         };
         objects.set(word, header.0);
         objects.set(word + 1, 0);
+        if header.kind() == Kind::Array {
+            // The array of a marked card is looked into up to its end.
+            (word + BODY_WORDS..word + words).for_each(|word| objects.set(word, 0));
+        }
         Some(word)
     }
 

@@ -72,7 +72,7 @@ impl OldSpace {
             let words = words_of_card(card);
             from = words.end;
             for word in objects_in(&self.starts, words) {
-                copies.visit(objects, word);
+                copies.visit_whole(objects, word);
             }
         }
         self.cards.clear(self.top);
