@@ -43,7 +43,8 @@ const REFER_TO_YOUNG: u8 = 4;
 const READ_BACK: u8 = 5;
 
 fn load(gc: GcPolicy, at_fork: AtFork) -> ToyRuntime {
-    let options = ToyOptions { gc, at_fork, heap_limit: 128 << 20, jit: JitMode::Off, ..ToyOptions::default() };
+    let options =
+        ToyOptions { gc, at_fork, heap_limit: 128 << 20, jit: JitMode::Off, ..ToyOptions::default() };
     ToyRuntime::load_with_output("t", PROGRAM, options, Box::new(std::io::sink())).unwrap()
 }
 
@@ -84,8 +85,11 @@ fn copying_writes_the_live_size_and_breaks_what_it_leaves() {
     let live: BTreeSet<u64> = zygote.live_pages().unwrap().into_iter().collect();
     let (_, bytes) = zygote.live_objects().unwrap();
     let first = *live.first().unwrap();
-    let (from, to) =
-        if bounds(&zygote, "space A").contains(&first) { ("space A", "space B") } else { ("space B", "space A") };
+    let (from, to) = if bounds(&zygote, "space A").contains(&first) {
+        ("space A", "space B")
+    } else {
+        ("space B", "space A")
+    };
     let mut worker = Worker::fork(&mut zygote);
     worker.run(COLLECT_NOTHING);
     let copies = written(&worker, &zygote, to);
@@ -98,7 +102,12 @@ fn copying_writes_the_live_size_and_breaks_what_it_leaves() {
     assert!(left.is_subset(&live));
     let array_pages = (65_536 * 8_u64).div_ceil(PAGE) as usize + 1;
     assert!(left.len() + array_pages >= live.len(), "{} of {}", left.len(), live.len());
-    println!("copying: {} live pages: {} written, {} of the old ones broken", live.len(), copies.len(), left.len());
+    println!(
+        "copying: {} live pages: {} written, {} of the old ones broken",
+        live.len(),
+        copies.len(),
+        left.len()
+    );
 }
 
 fn compacting_breaks_what_it_moves() {
@@ -136,7 +145,8 @@ fn minor_collections_leave_old_pages_alone() {
 }
 
 fn nothing_frozen_is_broken() {
-    let tracing = GcPolicy::ALL.iter().filter(|gc| !matches!(gc, GcPolicy::Refcount | GcPolicy::RefcountSide));
+    let tracing =
+        GcPolicy::ALL.iter().filter(|gc| !matches!(gc, GcPolicy::Refcount | GcPolicy::RefcountSide));
     for gc in tracing {
         for at_fork in [AtFork::Freeze, AtFork::CompactFreeze] {
             let mut zygote = load(*gc, at_fork);

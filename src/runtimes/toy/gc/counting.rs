@@ -162,7 +162,9 @@ impl<C: Counts> Plan for Counting<C> {
         let kept: HashMap<usize, u64> =
             self.room.objects().map(|word| (word, self.counts.get(objects, word))).collect();
         if self.counts.table().is_some() {
-            kept.keys().for_each(|word| self.counts.set(objects, *word, 0));
+            for word in kept.keys() {
+                self.counts.set(objects, *word, 0);
+            }
         }
         for Move { from, to } in self.room.compact(objects, roots)? {
             self.counts.set(objects, to, kept.get(&from).copied().unwrap_or_default());

@@ -51,19 +51,18 @@ impl Graph {
     }
 
     fn below(&mut self, count: usize) -> usize {
-        self.state = self.state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.state =
+            self.state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         usize::try_from((self.state >> 33) % count as u64).unwrap()
     }
 
     fn collect(&mut self, reason: Reason) {
-        let mut roots =
-            Roots { stack: &mut self.stack, registers: 0..ROOTS, globals: &mut self.globals };
+        let mut roots = Roots { stack: &mut self.stack, registers: 0..ROOTS, globals: &mut self.globals };
         self.heap.collect(&mut roots, reason);
     }
 
     fn prepare_fork(&mut self, at_fork: AtFork) {
-        let mut roots =
-            Roots { stack: &mut self.stack, registers: 0..ROOTS, globals: &mut self.globals };
+        let mut roots = Roots { stack: &mut self.stack, registers: 0..ROOTS, globals: &mut self.globals };
         self.heap.prepare_fork(at_fork, &mut roots).unwrap();
     }
 

@@ -12,6 +12,8 @@ mod copying;
 mod counting;
 mod evacuate;
 mod generational;
+#[cfg(test)]
+mod graph_tests;
 pub(crate) mod heap;
 mod mark_bitmap;
 mod mark_header;
@@ -26,8 +28,6 @@ mod room;
 mod roots;
 mod slide;
 mod space;
-#[cfg(test)]
-mod graph_tests;
 #[cfg(test)]
 mod tests;
 mod trace;

@@ -145,7 +145,12 @@ mod tests {
     fn heaps() -> impl Iterator<Item = Heap> {
         [GcPolicy::Refcount, GcPolicy::RefcountSide]
             .into_iter()
-            .map(|gc| ToyOptions { gc, heap_limit: 16 << 20, at_fork: AtFork::Freeze, ..ToyOptions::default() })
+            .map(|gc| ToyOptions {
+                gc,
+                heap_limit: 16 << 20,
+                at_fork: AtFork::Freeze,
+                ..ToyOptions::default()
+            })
             .map(|options| Heap::new(&options).unwrap())
     }
 

@@ -36,7 +36,10 @@ pub(super) struct Room {
 enum Older {
     Nothing,
     /// Objects without gaps between them, as they were packed. The room of those that die is lost.
-    Packed { starts: Bits, end: usize },
+    Packed {
+        starts: Bits,
+        end: usize,
+    },
     /// Objects where they were put; only for what is frozen.
     Left(Box<dyn Space>),
 }
@@ -90,7 +93,9 @@ impl Room {
         let base = self.base;
         let swept = self.space.sweep(&|word| is_marked(base + word));
         let older = match &mut self.older {
-            Older::Packed { starts, end } if !self.is_frozen => sweep_packed(starts, *end, objects, is_marked),
+            Older::Packed { starts, end } if !self.is_frozen => {
+                sweep_packed(starts, *end, objects, is_marked)
+            }
             _ => 0,
         };
         self.held = swept + older + self.frozen_bytes;
@@ -105,7 +110,10 @@ impl Room {
     /// What a trace leaves alone.
     pub(super) fn frozen(&self) -> Frozen<impl FnMut(&Words) -> Option<usize> + '_> {
         let mut objects = self.is_frozen.then(|| self.older_objects());
-        Frozen { below: if self.is_frozen { self.base } else { 0 }, next: move |_: &Words| objects.as_mut()?.next() }
+        Frozen {
+            below: if self.is_frozen { self.base } else { 0 },
+            next: move |_: &Words| objects.as_mut()?.next(),
+        }
     }
 
     fn older_objects(&self) -> Box<dyn Iterator<Item = usize> + '_> {
@@ -170,6 +178,8 @@ impl Room {
 
 fn sweep_packed(starts: &mut Bits, end: usize, objects: &Words, is_marked: &dyn Fn(usize) -> bool) -> u64 {
     let dead: Vec<usize> = starts.iter(end).filter(|word| !is_marked(*word)).collect();
-    dead.into_iter().for_each(|word| starts.unset(word));
+    for word in dead {
+        starts.unset(word);
+    }
     starts.iter(end).map(|word| Header(objects.get(word)).words() as u64 * 8).sum()
 }

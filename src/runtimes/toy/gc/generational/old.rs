@@ -83,7 +83,12 @@ impl OldSpace {
 
     /// Frees what is dead, and moves what lives among the young objects to the top if it has room
     /// there. Answers the first free word of the nursery.
-    pub(super) fn collect(&mut self, objects: &mut Words, roots: &mut Roots<'_>, young: Range<usize>) -> usize {
+    pub(super) fn collect(
+        &mut self,
+        objects: &mut Words,
+        roots: &mut Roots<'_>,
+        young: Range<usize>,
+    ) -> usize {
         let old = self.base..self.top;
         self.marks.0.clear(old.clone());
         self.marks.0.clear(young.clone());
@@ -99,7 +104,12 @@ impl OldSpace {
         let young_top = if fit { young.start } else { young_end };
         if slide.moves() {
             slide.slide(objects);
-            update_slots(objects, roots, &slide, [0..self.frozen, self.base..self.top, young.start..young_top]);
+            update_slots(
+                objects,
+                roots,
+                &slide,
+                [0..self.frozen, self.base..self.top, young.start..young_top],
+            );
             self.note_starts(objects, self.base);
             self.starts.clear(self.top.next_multiple_of(BITMAP_WORD)..old_top.max(self.top));
         }
