@@ -1,10 +1,20 @@
 //! Where objects that never move are put: the order in memory, and which cells are free.
 
+mod bump;
+mod page;
+mod runs;
+mod scattered;
 mod size_class;
+#[cfg(test)]
+mod tests;
 
-use crate::error::{Error, Result};
+use super::bits::{GRANULE, bit_of, set_words};
+use crate::error::Result;
 use crate::runtimes::Region;
 use crate::runtimes::toy::options::AllocOrder;
+use crate::units::PAGE_SIZE;
+use bump::Bump;
+use scattered::Scattered;
 use size_class::SizeClass;
 
 /// Room for objects, and which of it is taken. A bit of the allocation bitmap is set where an object
@@ -18,7 +28,19 @@ pub(super) trait Space {
     fn free(&mut self, word: usize, bytes: u64);
 
     /// Frees every taken cell that is not marked. Answers how many bytes stay taken.
-    fn sweep(&mut self, is_marked: &dyn Fn(usize) -> bool) -> u64;
+    fn sweep(&mut self, is_marked: &dyn Fn(usize) -> bool) -> u64 {
+        self.sweep_words(&|index, taken| {
+            let kept = set_words(index, taken).filter(|word| is_marked(*word));
+            kept.fold(0, |kept, word| kept | bit_of(word).1)
+        })
+    }
+
+    /// The same for 64 granules at once: the function is given the index and the bits of a word of the
+    /// allocation bitmap, and answers the bits of the objects that stay. Others it may answer too.
+    fn sweep_words(&mut self, kept: &dyn Fn(usize, u64) -> u64) -> u64;
+
+    /// From now on makes objects only on pages that none was on before.
+    fn begin_fresh(&mut self);
 
     /// First words of all objects, live or not yet swept, in address order.
     fn objects(&self) -> Box<dyn Iterator<Item = usize> + '_>;
@@ -33,7 +55,21 @@ pub(super) trait Space {
 /// Room in the order that was asked for.
 pub(super) fn new(order: AllocOrder, heap_bytes: u64) -> Result<Box<dyn Space>> {
     Ok(match order {
+        AllocOrder::Bump => Box::new(Bump::new(heap_bytes)?),
         AllocOrder::SizeClass => Box::new(SizeClass::new(heap_bytes)?),
-        other => return Err(Error::new(format!("the allocation order {other} is not there yet"))),
+        AllocOrder::Scattered => Box::new(Scattered::new(heap_bytes)?),
     })
+}
+
+/// Granules of heap that one page of a bitmap stands for.
+const BITMAP_PAGE: usize = 8 * PAGE_SIZE as usize;
+
+/// The first granule for fresh objects behind the used ones: on a page of its own, and where there is
+/// plenty of room left, behind all that the bitmaps' inherited pages stand for too.
+fn first_fresh_granule(used: usize, limit: usize) -> usize {
+    let generous = used.next_multiple_of(BITMAP_PAGE);
+    if generous + (limit - used) / 2 <= limit {
+        return generous;
+    }
+    used.next_multiple_of((PAGE_SIZE / GRANULE) as usize).min(limit)
 }
