@@ -92,11 +92,10 @@ impl Scattered {
         if !is_spread && self.window.len() < self.limit / 2 {
             self.grow_window(GROWTH.max(self.window.len() / 8));
         }
-        let page = self.draw_page(count).or_else(|| {
-            self.grow_window(GROWTH);
-            self.draw_page(count)
-        })?;
+        let drawn = self.draw_page().filter(|slot| self.has_gap(*slot, count));
+        let slot = drawn.or_else(|| self.page_elsewhere(count))?;
         let from = self.draws.below(GRANULES);
+        let page = self.window[slot] as usize;
         let State::Small(used) = &mut self.table[page] else { return None };
         let first = used.gap(from, count)?;
         used.take(first, count);
@@ -104,19 +103,26 @@ impl Scattered {
         Some(page * GRANULES + first)
     }
 
-    /// A page of the window with a gap of so many granules.
-    fn draw_page(&mut self, count: usize) -> Option<usize> {
+    /// The emptiest of a few pages of the window.
+    fn draw_page(&mut self) -> Option<usize> {
         if self.window.is_empty() {
             return None;
         }
         let drawn = [0; DRAWS].map(|_| self.draws.below(self.window.len()));
-        let emptiest = drawn.into_iter().max_by_key(|slot| self.use_of(*slot).free())?;
-        let slots = (emptiest..self.window.len()).chain(0..emptiest);
-        let has_gap = |slot: &usize| {
-            let used = self.use_of(*slot);
-            used.free() >= count && used.gap(0, count).is_some()
-        };
-        slots.into_iter().find(has_gap).map(|slot| self.window[slot] as usize)
+        drawn.into_iter().max_by_key(|slot| self.use_of(*slot).free())
+    }
+
+    /// A page that was not drawn: a new one, or where there is none, the first that has room.
+    fn page_elsewhere(&mut self, count: usize) -> Option<usize> {
+        let known = self.window.len();
+        self.grow_window(GROWTH);
+        let new = (self.window.len() > known).then_some(known);
+        new.or_else(|| (0..known).find(|slot| self.has_gap(*slot, count)))
+    }
+
+    fn has_gap(&self, slot: usize, count: usize) -> bool {
+        let used = self.use_of(slot);
+        used.free() >= count && used.gap(0, count).is_some()
     }
 
     fn use_of(&self, slot: usize) -> PageUse {
