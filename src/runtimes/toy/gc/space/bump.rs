@@ -4,8 +4,8 @@
 //! where the next object or the next run begins, and a sweep needs no sizes and reads no object.
 
 use super::super::bits::{Bits, GRANULE, set_words};
+use super::Space;
 use super::runs::Runs;
-use super::{Space, first_fresh_granule};
 use crate::error::Result;
 use crate::runtimes::Region;
 
@@ -23,8 +23,6 @@ pub(super) struct Bump {
     least: usize,
     /// One past the last granule ever used.
     used: usize,
-    /// Granules before this one are left as they are.
-    floor: usize,
     limit: usize,
 }
 
@@ -37,7 +35,6 @@ impl Bump {
             current: (0, limit),
             least: 0,
             used: 0,
-            floor: 0,
             limit,
         })
     }
@@ -68,9 +65,6 @@ impl Space for Bump {
     fn free(&mut self, word: usize, bytes: u64) {
         self.taken.unset(word);
         let first = word / WORDS;
-        if first < self.floor {
-            return;
-        }
         self.runs.give(first, usize::try_from(bytes.div_ceil(GRANULE)).unwrap_or(0));
         if first < self.current.0 {
             self.put_back();
@@ -96,7 +90,7 @@ impl Space for Bump {
                 }
                 if stay >> (first % 64) & 1 != 0 {
                     free.close_at(first);
-                } else if first >= self.floor {
+                } else {
                     free.open_at(first);
                 }
             }
@@ -112,13 +106,6 @@ impl Space for Bump {
         drop(old);
         self.runs = Runs::from_sorted(free.runs);
         (self.limit - self.runs.granules()) as u64 * GRANULE
-    }
-
-    fn begin_fresh(&mut self) {
-        self.floor = first_fresh_granule(self.used, self.limit);
-        self.runs = Runs::new();
-        self.current = (self.floor, self.limit);
-        self.least = 0;
     }
 
     fn objects(&self) -> Box<dyn Iterator<Item = usize> + '_> {

@@ -8,11 +8,10 @@ mod size_class;
 #[cfg(test)]
 mod tests;
 
-use super::bits::{GRANULE, bit_of, set_words};
+use super::bits::{bit_of, set_words};
 use crate::error::Result;
 use crate::runtimes::Region;
 use crate::runtimes::toy::options::AllocOrder;
-use crate::units::PAGE_SIZE;
 use bump::Bump;
 use scattered::Scattered;
 use size_class::SizeClass;
@@ -39,9 +38,6 @@ pub(super) trait Space {
     /// allocation bitmap, and answers the bits of the objects that stay. Others it may answer too.
     fn sweep_words(&mut self, kept: &dyn Fn(usize, u64) -> u64) -> u64;
 
-    /// From now on makes objects only on pages that none was on before.
-    fn begin_fresh(&mut self);
-
     /// First words of all objects, live or not yet swept, in address order.
     fn objects(&self) -> Box<dyn Iterator<Item = usize> + '_>;
 
@@ -59,17 +55,4 @@ pub(super) fn new(order: AllocOrder, heap_bytes: u64) -> Result<Box<dyn Space>> 
         AllocOrder::SizeClass => Box::new(SizeClass::new(heap_bytes)?),
         AllocOrder::Scattered => Box::new(Scattered::new(heap_bytes)?),
     })
-}
-
-/// Granules of heap that one page of a bitmap stands for.
-const BITMAP_PAGE: usize = 8 * PAGE_SIZE as usize;
-
-/// The first granule for fresh objects behind the used ones: on a page of its own, and where there is
-/// plenty of room left, behind all that the bitmaps' inherited pages stand for too.
-fn first_fresh_granule(used: usize, limit: usize) -> usize {
-    let generous = used.next_multiple_of(BITMAP_PAGE);
-    if generous + (limit - used) / 2 <= limit {
-        return generous;
-    }
-    used.next_multiple_of((PAGE_SIZE / GRANULE) as usize).min(limit)
 }

@@ -6,9 +6,9 @@
 //! equally full. Larger objects take whole pages elsewhere. The draws are the same in every run.
 
 use super::super::bits::{Bits, GRANULE};
+use super::Space;
 use super::page::{BITMAP_WORDS, GRANULES, PageUse};
 use super::runs::Runs;
-use super::{Space, first_fresh_granule};
 use crate::error::Result;
 use crate::runtimes::Region;
 
@@ -37,7 +37,7 @@ enum State {
     Small(PageUse),
     /// First of so many pages of one object.
     Large { pages: u32 },
-    /// Belongs to the large object before it, or is left alone for ever.
+    /// Belongs to the large object before it.
     Rest,
 }
 
@@ -52,8 +52,6 @@ pub(super) struct Scattered {
     /// Whole free pages, in granules.
     pages: Runs,
     draws: Draws,
-    /// Pages before this one are left as they are.
-    floor: usize,
     limit: usize,
 }
 
@@ -82,7 +80,6 @@ impl Scattered {
             small: 0,
             pages,
             draws: Draws(SEED),
-            floor: 0,
             limit,
         })
     }
@@ -196,9 +193,7 @@ impl Scattered {
         let State::Small(used) = &mut self.table[page] else { return };
         let before = used.free();
         used.retain(starts, stay);
-        if page >= self.floor {
-            self.small -= used.free() - before;
-        }
+        self.small -= used.free() - before;
     }
 
     fn sweep_large(&mut self, page: usize, count: usize, kept: &dyn Fn(usize, u64) -> u64) -> u64 {
@@ -207,9 +202,7 @@ impl Scattered {
             return (count * GRANULES) as u64 * GRANULE;
         }
         self.taken.unset(page * PAGE_WORDS);
-        if page >= self.floor {
-            self.release(page, count);
-        }
+        self.release(page, count);
         0
     }
 }
@@ -225,9 +218,6 @@ impl Space for Scattered {
     fn free(&mut self, word: usize, bytes: u64) {
         self.taken.unset(word);
         let page = word / PAGE_WORDS;
-        if page < self.floor {
-            return;
-        }
         match &mut self.table[page] {
             State::Small(used) => {
                 let count = usize::try_from(bytes.div_ceil(GRANULE)).unwrap_or(0);
@@ -263,17 +253,6 @@ impl Space for Scattered {
         }
         self.shrink_window();
         live_bytes
-    }
-
-    fn begin_fresh(&mut self) {
-        let end = self.limit * GRANULES;
-        let first = first_fresh_granule(self.table.len() * GRANULES, end);
-        self.floor = first / GRANULES;
-        self.table.resize(self.floor, State::Rest);
-        self.window.clear();
-        self.small = 0;
-        self.pages = Runs::new();
-        self.pages.give(first, end - first);
     }
 
     fn objects(&self) -> Box<dyn Iterator<Item = usize> + '_> {

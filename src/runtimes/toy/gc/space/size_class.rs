@@ -4,7 +4,7 @@
 //! so neither allocating nor sweeping reads or writes a free cell.
 
 use super::super::bits::{Bits, GRANULE};
-use super::{Space, first_fresh_granule};
+use super::Space;
 use crate::error::Result;
 use crate::runtimes::Region;
 
@@ -32,7 +32,7 @@ enum State {
     Large {
         blocks: u32,
     },
-    /// Belongs to the large object before it, or is left alone for ever.
+    /// Belongs to the large object before it.
     Rest,
 }
 
@@ -50,8 +50,6 @@ pub(super) struct SizeClass {
     available: [Vec<u32>; SIZES.len()],
     /// Whether single objects were freed since the last look for blocks without any.
     may_be_empty: bool,
-    /// Blocks before this one are left as they are.
-    floor: usize,
     taken: Bits,
 }
 
@@ -65,7 +63,6 @@ impl SizeClass {
             current: [None; SIZES.len()],
             available: std::array::from_fn(|_| Vec::new()),
             may_be_empty: false,
-            floor: 0,
             taken: Bits::new(heap_bytes, "allocation bitmap")?,
         })
     }
@@ -162,7 +159,7 @@ impl SizeClass {
     /// Makes blocks of cells free that have no object left.
     fn release_empty_blocks(&mut self) {
         self.may_be_empty = false;
-        for block in self.floor..self.table.len() {
+        for block in 0..self.table.len() {
             let State::Cells { class, .. } = self.table[block] else { continue };
             let mut bits = block * BLOCK_BITS..(block + 1) * BLOCK_BITS;
             if bits.all(|index| self.taken.words.get(index) == 0) {
@@ -186,9 +183,6 @@ impl SizeClass {
             }
         }
         let size = u64::from(SIZES[usize::from(class)]);
-        if block < self.floor {
-            return live * size;
-        }
         if live == 0 {
             self.release(block, 1);
             return 0;
@@ -207,9 +201,7 @@ impl SizeClass {
             return count as u64 * BLOCK;
         }
         self.taken.unset(block * BLOCK_WORDS);
-        if block >= self.floor {
-            self.release(block, count);
-        }
+        self.release(block, count);
         0
     }
 
@@ -233,9 +225,6 @@ impl Space for SizeClass {
     fn free(&mut self, word: usize, _bytes: u64) {
         self.taken.unset(word);
         let block = word / BLOCK_WORDS;
-        if block < self.floor {
-            return;
-        }
         match &mut self.table[block] {
             State::Cells { class, cursor } => {
                 self.may_be_empty = true;
@@ -279,17 +268,6 @@ impl Space for SizeClass {
         }
         self.available.iter_mut().for_each(|blocks| blocks.reverse());
         live_bytes
-    }
-
-    fn begin_fresh(&mut self) {
-        let granules = |blocks: usize| blocks * BLOCK_BITS * 64;
-        let first = first_fresh_granule(granules(self.table.len()), granules(self.limit));
-        self.floor = first / granules(1);
-        self.table.resize(self.floor, State::Rest);
-        self.current = [None; SIZES.len()];
-        self.available.iter_mut().for_each(Vec::clear);
-        self.free = 0;
-        self.lowest_free = self.floor;
     }
 
     fn objects(&self) -> Box<dyn Iterator<Item = usize> + '_> {

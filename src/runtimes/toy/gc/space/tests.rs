@@ -2,9 +2,8 @@
 
 use super::Space;
 use crate::runtimes::toy::options::AllocOrder;
-use crate::units::PAGE_SIZE;
 use proptest::prelude::*;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 const HEAP: u64 = 256 << 10;
 
@@ -117,25 +116,5 @@ fn a_heap_is_filled_to_the_last_granule() {
     for (order, mut space) in spaces() {
         let taken = std::iter::from_fn(|| space.allocate(16)).count() as u64;
         assert_eq!(taken, HEAP / 16, "{order}");
-    }
-}
-
-#[test]
-fn fresh_objects_lie_on_pages_of_their_own_and_old_ones_stay() {
-    for (order, mut space) in spaces() {
-        let page_of = |word: usize| word as u64 * 8 / PAGE_SIZE;
-        let old: Vec<usize> = (0..100).map(|_| space.allocate(48).unwrap()).collect();
-        space.free(old[3], 48);
-        let old_pages: BTreeSet<u64> = old.iter().map(|word| page_of(*word)).collect();
-        space.begin_fresh();
-        space.free(old[5], 48);
-        let half = |word: usize| word / 2 % 2 == 0;
-        for _ in 0..3 {
-            space.sweep(&half);
-            while let Some(word) = space.allocate(48) {
-                assert!(!old_pages.contains(&page_of(word)), "{order}");
-            }
-        }
-        assert!(space.objects().any(|word| word > old[99]), "{order}");
     }
 }
