@@ -2,7 +2,7 @@
 //! other lies on unrelated pages.
 //!
 //! Small objects go to pages of a window, of which at least three quarters are kept free: the window
-//! grows with what is used. Of a few pages drawn, the emptiest one is taken, so that all pages are about
+//! grows with what is used. Of two pages drawn, the emptier one is taken, so that all pages are about
 //! equally full. Larger objects take whole pages elsewhere. The draws are the same in every run.
 
 use super::super::bits::{Bits, GRANULE};
@@ -20,11 +20,12 @@ const PAGE_WORDS: usize = GRANULES * WORDS;
 const SMALL: usize = GRANULES / 2;
 /// The window has so many granules for each taken one.
 const SPREAD: usize = 4;
-/// Pages by which the window grows, at least; otherwise by an eighth.
+/// Pages by which the window grows, at least; otherwise by half, so that what is made in a row is not
+/// huddled together on its newest pages.
 const GROWTH: usize = 64;
 
 /// Pages drawn for one object.
-const DRAWS: usize = 4;
+const DRAWS: usize = 2;
 
 /// Where the draws begin; any odd number would do.
 const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -87,7 +88,7 @@ impl Scattered {
     fn allocate_small(&mut self, count: usize) -> Option<usize> {
         let is_spread = (self.small + count) * SPREAD <= self.window.len() * GRANULES;
         if !is_spread && self.window.len() < self.limit / 2 {
-            self.grow_window(GROWTH.max(self.window.len() / 8));
+            self.grow_window(GROWTH.max(self.window.len() / 2));
         }
         let drawn = self.draw_page().filter(|slot| self.has_gap(*slot, count));
         let slot = drawn.or_else(|| self.page_elsewhere(count))?;
@@ -100,7 +101,7 @@ impl Scattered {
         Some(page * GRANULES + first)
     }
 
-    /// The emptiest of a few pages of the window.
+    /// The emptier of two pages of the window.
     fn draw_page(&mut self) -> Option<usize> {
         if self.window.is_empty() {
             return None;
@@ -287,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_are_about_equally_full_and_about_a_quarter() {
+    fn pages_are_about_equally_full_and_at_most_a_quarter() {
         let mut space = Scattered::new(64 << 20).unwrap();
         let mut on_page: HashMap<usize, usize> = HashMap::new();
         for page in pages_of(&mut space, 100_000) {
@@ -295,7 +296,7 @@ mod tests {
         }
         // 85 of them would fill a page.
         let mean = 100_000 / on_page.len();
-        assert!((17..=22).contains(&mean), "{mean} objects on a page");
+        assert!((13..=22).contains(&mean), "{mean} objects on a page");
         let near = on_page.values().filter(|count| (mean / 2..mean * 2).contains(*count)).count();
         assert!(near * 10 > on_page.len() * 8, "{near} of {} pages", on_page.len());
     }
