@@ -8,7 +8,7 @@ use crate::runtimes::toy::lang::bytecode::Op;
 use crate::runtimes::toy::lang::diagnostic::Diagnostic;
 use crate::runtimes::toy::memory::words::Words;
 use crate::runtimes::toy::vm::Vm;
-use crate::runtimes::toy::vm::interpreter::Callee;
+use crate::runtimes::toy::vm::calls::Callee;
 
 impl Vm {
     /// Makes the call, unless the callee is compiled: then returns where the caller has to go, so
