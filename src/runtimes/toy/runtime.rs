@@ -1,7 +1,7 @@
 //! A loaded program as a [`Runtime`], and what tests and reports want to know about its memory.
 
 use super::jit::CodeStats;
-use super::lang::{bytecode::Program, compiler, diagnostic::Diagnostic, parser};
+use super::lang::{bytecode::Program, compiler, diagnostic::Diagnostic, parser, verifier};
 use super::options::{JitMode, ToyOptions};
 use super::vm::Vm;
 use crate::error::{Context, Error, Result};
@@ -127,13 +127,21 @@ impl ToyRuntime {
         self.vm.heap.collections()
     }
 
+    /// How many objects have a reference count other than the number of references to them that a walk
+    /// through everything finds. None have while no step runs, whatever happened before.
+    pub fn miscounted_objects(&mut self) -> usize {
+        self.vm.miscounted()
+    }
+
     fn failure(&self, diagnostic: &Diagnostic) -> StepFailure {
         StepFailure { message: format!("{}:{diagnostic}", self.name), traceback: None }
     }
 }
 
 fn compile(source: &str) -> Result<Program, Diagnostic> {
-    compiler::compile(&parser::parse(source)?)
+    let program = compiler::compile(&parser::parse(source)?)?;
+    verifier::verify(&program)?;
+    Ok(program)
 }
 
 fn header_comment(source: &str) -> String {

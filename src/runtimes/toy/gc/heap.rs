@@ -25,8 +25,10 @@ pub(crate) struct HeapFull;
 
 pub(crate) struct Heap {
     pub(super) objects: Words,
-    plan: Box<dyn Plan>,
-    allocated_bytes: u64,
+    pub(super) plan: Box<dyn Plan>,
+    barrier: Barrier,
+    /// Bytes allocated since the last collection, less those that were given back at once.
+    pub(super) allocated_bytes: u64,
     allocations: u32,
     quiet_bytes: u64,
     collect_every: u32,
@@ -36,9 +38,11 @@ pub(crate) struct Heap {
 impl Heap {
     pub(crate) fn new(options: &ToyOptions) -> Result<Self> {
         let bytes = options.heap_limit.clamp(BLOCK, ADDRESS_SPACE).next_multiple_of(BLOCK);
+        let plan = plan::new(options, bytes)?;
         Ok(Self {
             objects: Words::map(bytes, "object heap")?,
-            plan: plan::new(options, bytes)?,
+            barrier: plan.barrier(),
+            plan,
             allocated_bytes: 0,
             allocations: 0,
             quiet_bytes: QUIET_BYTES,
@@ -83,7 +87,7 @@ impl Heap {
 
     /// What everybody who writes a reference has to do.
     pub(crate) fn barrier(&self) -> Barrier {
-        self.plan.barrier()
+        self.barrier
     }
 
     /// How many collections ran since the program was loaded.
@@ -91,7 +95,7 @@ impl Heap {
         self.collections
     }
 
-    fn word(&self, address: u64, offset: u64) -> usize {
+    pub(super) fn word(&self, address: u64, offset: u64) -> usize {
         usize::try_from(address.wrapping_add(offset).wrapping_sub(self.objects.start()) / 8)
             .unwrap_or(usize::MAX)
     }
@@ -124,10 +128,6 @@ impl Heap {
         Value(self.load(address, BODY + 8 * index))
     }
 
-    pub(crate) fn set_slot(&mut self, address: u64, index: u64, value: Value) {
-        self.store(address, BODY + 8 * index, value.0);
-    }
-
     /// Bytes of a string.
     pub(crate) fn text(&self, address: u64) -> &[u8] {
         let length = self.header(address).upper() as usize;
@@ -156,13 +156,8 @@ impl Heap {
         Value(self.load(self.load(list, LIST_ARRAY), BODY + 8 * index))
     }
 
-    pub(crate) fn set_list_item(&mut self, list: u64, index: u64, value: Value) {
-        let array = self.load(list, LIST_ARRAY);
-        self.store(array, BODY + 8 * index, value.0);
-    }
-
-    /// Copies so many items from one array to another, new one.
-    pub(crate) fn copy_items(&mut self, from: u64, to: u64, count: u64) {
+    /// Moves so many items from one array to another, new one.
+    pub(crate) fn move_items(&mut self, from: u64, to: u64, count: u64) {
         let target = (self.word(to, BODY), 0);
         let bytes = usize::try_from(count * 8).unwrap_or(usize::MAX);
         self.objects.copy_within(self.word(from, BODY), target, bytes);

@@ -18,6 +18,10 @@ pub(super) const CALL_WORD: usize = 3;
 pub(super) const FIELD_WORD: usize = 4;
 /// Context word: the address of the first global variable.
 pub(super) const GLOBALS_WORD: usize = 5;
+/// Context word: where the count of an object at address zero would stand beside the heap.
+pub(super) const COUNTS_WORD: usize = 14;
+/// Context word: [`free`].
+pub(super) const FREE_WORD: usize = 15;
 
 /// What a helper or a compiled function answers: zero, or one with an error in [`Vm::failure`].
 type Status = u64;
@@ -57,6 +61,8 @@ impl Vm {
             self.stack.set(OPERATE_WORD, operate as *const () as u64);
             self.stack.set(CALL_WORD, call as *const () as u64);
             self.stack.set(FIELD_WORD, access_field as *const () as u64);
+            self.stack.set(COUNTS_WORD, self.heap.count_origin().unwrap_or_default());
+            self.stack.set(FREE_WORD, free as *const () as u64);
             self.stack.set(GLOBALS_WORD, self.globals.start());
         }
     }
@@ -149,4 +155,11 @@ extern "C" fn access_field(context: *mut u64, registers: u64, site: u32, misses:
     let vm = unsafe { machine(context) };
     let result = vm.access_field_at(site as usize, registers, misses as usize);
     vm.status(result)
+}
+
+/// Frees an object whose last reference compiled code gave up.
+extern "C" fn free(context: *mut u64, object: u64) {
+    // SAFETY: only compiled code calls this, with its own context.
+    let vm = unsafe { machine(context) };
+    vm.heap.free(object);
 }

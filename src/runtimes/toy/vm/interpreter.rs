@@ -119,7 +119,11 @@ impl Vm {
                 },
                 Op::Call { .. } | Op::CallFunction { .. } => self.call(&mut at, op)?,
                 Op::Return { from } => {
-                    self.stack.set(at.site().base - 1, at.get(from).0);
+                    if COUNTED {
+                        self.end_registers(at.site(), from);
+                    } else {
+                        self.stack.set(at.site().base - 1, at.get(from).0);
+                    }
                     self.stack.set(DEPTH_WORD, self.stack.get(DEPTH_WORD) - 1);
                     if self.frames.len() == floor {
                         return Ok(());

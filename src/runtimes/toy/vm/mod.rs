@@ -5,10 +5,12 @@ pub(crate) mod calls;
 mod cursor;
 mod display;
 mod interpreter;
+mod maps;
 pub(crate) mod numbers;
 mod objects;
 mod operations;
 mod quick;
+mod registers;
 #[cfg(test)]
 mod tests;
 pub(crate) mod value;
@@ -133,7 +135,7 @@ impl Vm {
                     Value(self.heap.allocate(Header::new(Kind::Closure, 0, FUNCTION_TAG | function))?)
                 }
             };
-            self.globals.set(variables + index, value.0);
+            self.set_global(variables + index, value);
         }
         Ok(())
     }
@@ -142,17 +144,12 @@ impl Vm {
     pub(crate) fn run(&mut self, function: u32) -> Result<(), Diagnostic> {
         self.stack.set(DEPTH_WORD, 0);
         let finished = self.invoke(function, CONTEXT_WORDS + 1);
+        if finished.is_err() {
+            self.clear_above(CONTEXT_WORDS);
+        }
         let written = self.flush();
         finished?;
         written.map_err(|trap| self.diagnostic(Frame { function, pc: 0, base: 0 }, trap))
-    }
-
-    pub(crate) fn register(&self, frame: Frame, register: u8) -> Value {
-        Value(self.stack.get(frame.base + usize::from(register)))
-    }
-
-    pub(crate) fn set_register(&mut self, frame: Frame, register: u8, value: Value) {
-        self.stack.set(frame.base + usize::from(register), value.0);
     }
 
     /// Index of a constant among the globals.
@@ -169,24 +166,6 @@ impl Vm {
         self.heap.collect(&mut roots, reason);
     }
 
-    /// Clears what ended calls left above the running ones. So every word of the stack is zero, alive at
-    /// the last collection, or written since: never the address of what was freed or moved.
-    fn clear_above(&mut self, top: usize) {
-        let high = self.stack.get(HIGH_WORD).saturating_sub(self.stack.start()) / 8;
-        for index in top..usize::try_from(high).unwrap_or(top) {
-            self.stack.update(index, 0);
-        }
-        self.stack.set(HIGH_WORD, self.stack.start() + top as u64 * 8);
-    }
-
-    /// Notes that a call may write registers up to here.
-    pub(crate) fn raise(&mut self, frame: Frame) {
-        let top = self.stack.start() + self.top(frame) as u64 * 8;
-        if top > self.stack.get(HIGH_WORD) {
-            self.stack.set(HIGH_WORD, top);
-        }
-    }
-
     /// Gets ready for the first fork, with nothing running.
     pub(crate) fn prepare_fork(&mut self, at_fork: AtFork) {
         self.freeze_code();
@@ -199,6 +178,17 @@ impl Vm {
     pub(crate) fn census(&mut self) -> Result<super::gc::Census> {
         let roots = Roots { stack: &mut self.stack, registers: 0..0, globals: &mut self.globals };
         self.heap.census(&roots)
+    }
+
+    /// How many objects have a count that is wrong, when nothing runs and references are counted. The
+    /// stack holds one value then, the result of what ran last.
+    pub(crate) fn miscounted(&mut self) -> usize {
+        if !self.heap.is_counting() {
+            return 0;
+        }
+        let registers = CONTEXT_WORDS..CONTEXT_WORDS + 1;
+        let roots = Roots { stack: &mut self.stack, registers, globals: &mut self.globals };
+        self.heap.miscounted(&roots).len()
     }
 
     fn top(&self, frame: Frame) -> usize {

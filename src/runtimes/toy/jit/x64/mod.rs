@@ -5,6 +5,7 @@
 //! global. Compiled functions take the address of register 0 in `rdi` and answer a status in `eax`;
 //! a result goes into the word before register 0, where the callee stood.
 
+mod counting;
 mod sections;
 mod sites;
 mod slots;
@@ -75,6 +76,7 @@ pub(super) fn compile(
         index,
         constants,
         barrier,
+        frame: function.frame,
         labels,
         failed,
         sites: Vec::new(),
@@ -100,6 +102,8 @@ struct Compiler {
     constants: i32,
     /// What every store of a reference has to do.
     barrier: Barrier,
+    /// How many registers the function has.
+    frame: u16,
     /// Where the code of every instruction begins.
     labels: Vec<DynamicLabel>,
     failed: DynamicLabel,
@@ -223,6 +227,7 @@ impl Compiler {
             | Op::Negate { .. }
             | Op::CallBuiltin { .. }
             | Op::NewList { .. }
+            | Op::NewMap { .. }
             | Op::Append { .. }
             | Op::NewRecord { .. }
             | Op::GetIndex { .. }

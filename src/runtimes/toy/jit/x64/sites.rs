@@ -16,6 +16,8 @@ pub(super) enum Aside {
     /// What a call of a named function leads to until it is linked: lets the machine make the call, or
     /// goes on to the callee.
     CallStub { from: DynamicLabel, site: u32 },
+    /// Lets the machine free the object whose last reference went, then goes on.
+    Free { from: DynamicLabel, back: DynamicLabel },
     /// Calls the stub, then goes on.
     CallSlowly { from: DynamicLabel, back: DynamicLabel, stub: DynamicLabel, callee: u8 },
 }
@@ -135,6 +137,7 @@ impl Compiler {
                 ; made:
                 ; ret
             ),
+            Aside::Free { from, back } => self.free_slowly(from, back),
             Aside::CallSlowly { from, back, stub, callee } => asm!(self.ops,
                 =>from
                 ; lea rdi, [rbx + slot(callee) + 8]

@@ -12,27 +12,30 @@ impl Compiler {
     /// Stores `rax` into a register.
     pub(super) fn store(&mut self, to: u8) {
         match self.barrier {
-            Barrier::None | Barrier::Cards | Barrier::CountInHeader | Barrier::CountBeside => {
+            Barrier::None | Barrier::Cards => {
                 asm!(self.ops, mov[rbx + slot(to)], rax);
             }
+            Barrier::CountInHeader | Barrier::CountBeside => self.counted_store(slot(to)),
         }
     }
 
     /// Stores a value that is no object into a register.
     pub(super) fn store_immediate(&mut self, to: u8, bits: i32) {
         match self.barrier {
-            Barrier::None | Barrier::Cards | Barrier::CountInHeader | Barrier::CountBeside => {
+            Barrier::None | Barrier::Cards => {
                 asm!(self.ops, mov QWORD [rbx + slot(to)], bits);
             }
+            Barrier::CountInHeader | Barrier::CountBeside => self.counted_store_immediate(to, bits),
         }
     }
 
     /// Stores `rax` into the global variable at so many bytes from the first.
     pub(super) fn store_global(&mut self, offset: i32) {
         match self.barrier {
-            Barrier::None | Barrier::Cards | Barrier::CountInHeader | Barrier::CountBeside => {
+            Barrier::None | Barrier::Cards => {
                 asm!(self.ops, mov[r13 + offset], rax);
             }
+            Barrier::CountInHeader | Barrier::CountBeside => self.counted_store_global(offset),
         }
     }
 
@@ -46,9 +49,10 @@ impl Compiler {
     /// the object is their array.
     pub(super) fn store_slot(&mut self) {
         match self.barrier {
-            Barrier::None | Barrier::Cards | Barrier::CountInHeader | Barrier::CountBeside => {
+            Barrier::None | Barrier::Cards => {
                 asm!(self.ops, mov[rdx], rcx);
             }
+            Barrier::CountInHeader | Barrier::CountBeside => self.counted_store_slot(),
         }
     }
 
@@ -56,8 +60,10 @@ impl Compiler {
     pub(super) fn return_from(&mut self, from: u8) {
         asm!(self.ops, mov rax, [rbx + slot(from)]);
         match self.barrier {
-            Barrier::None | Barrier::Cards | Barrier::CountInHeader | Barrier::CountBeside => {
-                asm!(self.ops, mov[rbx - 8], rax);
+            Barrier::None | Barrier::Cards => asm!(self.ops, mov[rbx - 8], rax),
+            Barrier::CountInHeader | Barrier::CountBeside => {
+                self.counted_store(-8);
+                self.counted_return(self.frame);
             }
         }
         asm!(self.ops, xor eax, eax; dec QWORD [r12]; pop rbx; ret);
