@@ -85,8 +85,10 @@ pub(super) fn compile(
     };
     compiler.function(function)?;
     let hot = compiler.begin_cold()?;
-    for aside in std::mem::take(&mut compiler.aside) {
-        compiler.slow_way(aside)?;
+    while !compiler.aside.is_empty() {
+        for aside in std::mem::take(&mut compiler.aside) {
+            compiler.slow_way(aside)?;
+        }
     }
     compiler.finish(hot)
 }
