@@ -58,6 +58,19 @@ fn load(workload: &str, gc: GcPolicy) -> ToyRuntime {
     ToyRuntime::load(&path, ToyOptions { gc, heap_limit: 64 << 20, ..ToyOptions::default() }).unwrap()
 }
 
+/// A program that refers to each of 1,000 records once more.
+fn keeping(gc: GcPolicy) -> ToyRuntime {
+    let source = "
+        fn make(n) { return {id: n, name: nil}; }
+        let all = [];
+        for n in 0..1000 { push(all, make(n)); }
+        let kept = list(1000, nil);
+        step keep { for n in 0..1000 { kept[n] = all[n]; } }
+    ";
+    let options = ToyOptions { gc, heap_limit: 64 << 20, ..ToyOptions::default() };
+    ToyRuntime::load_source("keeping", source, options).unwrap()
+}
+
 /// Runs a step; what the words of live objects that it changed are called, and how many there are.
 fn changes(runtime: &mut ToyRuntime, step: &str) -> Vec<(ToyPlace, usize)> {
     let regions = runtime.regions();
@@ -114,6 +127,15 @@ fn marking_changes_headers_of_records() {
 fn marking_in_a_bitmap_changes_no_object() {
     let mut runtime = load("gc_marks.toy", GcPolicy::MarkBitmap);
     assert_eq!(changes(&mut runtime, "collect"), []);
+}
+
+#[test]
+fn a_reference_more_changes_a_count() {
+    let items = (stored("toy Array", "items"), 1000);
+    let place = Place::Object { class: FieldClass::Refcount, into_field: 0 };
+    let count = ToyPlace { place, ty: Some("toy Record"), field: Some("count".into()) };
+    assert_eq!(changes(&mut keeping(GcPolicy::Refcount), "keep"), [(count, 1000), items.clone()]);
+    assert_eq!(changes(&mut keeping(GcPolicy::RefcountSide), "keep"), [items]);
 }
 
 #[test]
