@@ -18,6 +18,7 @@ pub struct Generator {
     loops: u32,
 }
 
+#[allow(dead_code, reason = "tests choose one way, the fuzz target the other")]
 enum Choices {
     /// State of a xorshift64* generator.
     Seed(u64),
@@ -26,6 +27,7 @@ enum Choices {
 }
 
 impl Generator {
+    #[allow(dead_code, reason = "for tests, not for the fuzz target")]
     pub fn new(seed: u64) -> Self {
         Self::choosing(Choices::Seed(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1))
     }
