@@ -7,6 +7,7 @@
 mod expressions;
 mod statements;
 
+use std::collections::VecDeque;
 use std::fmt::Write as _;
 
 pub struct Generator {
@@ -23,7 +24,7 @@ enum Choices {
     /// State of a xorshift64* generator.
     Seed(u64),
     /// What is left of them; zero for ever after the last.
-    Bytes(std::vec::IntoIter<u8>),
+    Bytes(VecDeque<u8>),
 }
 
 impl Generator {
@@ -35,7 +36,7 @@ impl Generator {
     /// Every byte decides on one thing.
     #[allow(dead_code, reason = "for the fuzz target")]
     pub fn from_bytes(bytes: &[u8]) -> Self {
-        Self::choosing(Choices::Bytes(bytes.to_vec().into_iter()))
+        Self::choosing(Choices::Bytes(bytes.iter().copied().collect()))
     }
 
     fn choosing(choices: Choices) -> Self {
@@ -51,7 +52,7 @@ impl Generator {
                 *state ^= *state >> 27;
                 (state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % limit
             }
-            Choices::Bytes(bytes) => u64::from(bytes.next().unwrap_or(0)) % limit,
+            Choices::Bytes(bytes) => u64::from(bytes.pop_front().unwrap_or(0)) % limit,
         }
     }
 
