@@ -8,7 +8,7 @@ use super::{PATCH_LIMIT, Site, back_end};
 use crate::runtimes::toy::gc::object::{BODY, FUNCTION_TAG, SHAPE_TAG};
 use crate::runtimes::toy::lang::bytecode::Op;
 use crate::runtimes::toy::lang::diagnostic::Diagnostic;
-use crate::runtimes::toy::vm::interpreter::Callee;
+use crate::runtimes::toy::vm::calls::Callee;
 use crate::runtimes::toy::vm::{Frame, Vm};
 
 /// Context word: the address of the machine, while compiled code runs.

@@ -58,6 +58,7 @@ pub(crate) enum ExpressionKind {
     Nil,
     Bool(bool),
     Int(i64),
+    Float(f64),
     Text(Rc<str>),
     Name(Rc<str>),
     List(Vec<Expression>),

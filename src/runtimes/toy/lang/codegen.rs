@@ -39,6 +39,10 @@ impl Compiler {
             ExpressionKind::Nil => self.emit_nil(at, to),
             ExpressionKind::Bool(value) => self.emit_value(at, to, Value::boolean(*value)),
             ExpressionKind::Int(value) => self.emit_int(at, to, *value),
+            ExpressionKind::Float(value) => {
+                let index = self.constant(Constant::Float(value.to_bits()));
+                self.emit(at, Op::Constant { to, index });
+            }
             ExpressionKind::Text(text) => {
                 let index = self.text_constant(text);
                 self.emit(at, Op::Constant { to, index });

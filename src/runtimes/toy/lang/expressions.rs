@@ -141,6 +141,7 @@ impl Parser<'_> {
             Token::Keyword(Keyword::True) => ExpressionKind::Bool(true),
             Token::Keyword(Keyword::False) => ExpressionKind::Bool(false),
             Token::Int(value) => ExpressionKind::Int(*value),
+            Token::Float(value) => ExpressionKind::Float(*value),
             Token::Text(text) => ExpressionKind::Text(text.clone()),
             Token::Name(name) => ExpressionKind::Name(name.clone()),
             _ => return Err(self.unexpected("an expression")),

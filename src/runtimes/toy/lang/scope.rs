@@ -107,6 +107,7 @@ impl Walk {
             ExpressionKind::Nil
             | ExpressionKind::Bool(_)
             | ExpressionKind::Int(_)
+            | ExpressionKind::Float(_)
             | ExpressionKind::Text(_) => {}
             ExpressionKind::Name(name) => {
                 if self.inside {

@@ -50,6 +50,9 @@ impl Vm {
                 let name = self.type_name(argument(self, 0));
                 self.new_text(name.as_bytes())
             }
+            "int" => self.to_int(argument(self, 0)),
+            "float" => self.to_float(argument(self, 0)),
+            "sqrt" => self.square_root(argument(self, 0)),
             "collect" => {
                 self.collect(site, Reason::Asked);
                 Ok(Value::NIL)

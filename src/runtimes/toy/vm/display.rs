@@ -1,6 +1,7 @@
 //! Values as people read them.
 
 use super::Vm;
+use super::numbers::spelled;
 use super::value::Value;
 use crate::runtimes::toy::gc::object::Kind;
 use crate::runtimes::toy::lang::bytecode::BUILTINS;
@@ -29,6 +30,10 @@ impl Vm {
         }
         if let Some(int) = self.int(value) {
             let _ = write!(text, "{int}");
+            return;
+        }
+        if let Some(float) = self.float(value) {
+            text.push_str(&spelled(float));
             return;
         }
         let Some(address) = value.as_address() else {
@@ -87,6 +92,9 @@ impl Vm {
     pub(super) fn type_name(&self, value: Value) -> &'static str {
         if value.as_small_int().is_some() {
             return "int";
+        }
+        if value.as_small_float().is_some() {
+            return "float";
         }
         match self.heap.kind(value) {
             Some(Kind::Int) => "int",

@@ -1,10 +1,14 @@
 //! The machine: registers, globals and counters around the heap, and the two ways to run code.
 
 mod builtins;
+pub(crate) mod calls;
+mod cursor;
 mod display;
-pub(crate) mod interpreter;
+mod interpreter;
+pub(crate) mod numbers;
 mod objects;
 mod operations;
+mod quick;
 mod registers;
 #[cfg(test)]
 mod tests;
@@ -82,7 +86,7 @@ pub(crate) struct Vm {
     /// How many times compiled and interpreted code alternate on the native stack.
     pub(crate) nesting: u32,
     hot_calls: u32,
-    frames: Vec<Frame>,
+    frames: Vec<cursor::Cursor>,
     heap_limit: u64,
     output: Box<dyn Write>,
     held_output: Vec<u8>,
@@ -124,6 +128,7 @@ impl Vm {
             let value = match self.program.constants[index].clone() {
                 Constant::Text(text) => self.new_text(text.as_bytes())?,
                 Constant::Int(value) => self.new_int(value)?,
+                Constant::Float(bits) => self.new_float(f64::from_bits(bits))?,
                 Constant::Function(function) => {
                     Value(self.heap.allocate(Header::new(Kind::Closure, 0, FUNCTION_TAG | function))?)
                 }

@@ -13,10 +13,7 @@ impl Vm {
     }
 
     pub(crate) fn set_register(&mut self, frame: Frame, register: u8, value: Value) {
-        self.set_stack_word(frame.base + usize::from(register), value);
-    }
-
-    fn set_stack_word(&mut self, index: usize, value: Value) {
+        let index = frame.base + usize::from(register);
         if self.heap.is_counting() {
             self.exchange(index, value);
         } else {
@@ -44,11 +41,15 @@ impl Vm {
         self.heap.release(old);
     }
 
-    /// Hands a call's result to its caller, where the callee stood, and gives up the call's registers.
-    pub(super) fn end_registers(&mut self, site: Frame, result: u8) {
-        self.set_stack_word(site.base - 1, self.register(site, result));
-        if self.heap.is_counting() {
+    /// Hands a call's result to its caller, where the callee stood. When references are counted, gives
+    /// up the call's registers.
+    #[inline]
+    pub(super) fn end_registers<const COUNTED: bool>(&mut self, site: Frame, result: Value) {
+        if COUNTED {
+            self.exchange(site.base - 1, result);
             self.give_up(site.base, self.top(site));
+        } else {
+            self.stack.set(site.base - 1, result.0);
         }
     }
 

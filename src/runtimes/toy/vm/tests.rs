@@ -87,6 +87,47 @@ fn integers_are_64_bits_and_checked() {
 }
 
 #[test]
+fn floats_are_those_of_the_processor() {
+    check(
+        "print(1.5 + 1, 7 / 2, 7 / 2.0, 7.5 % 2, -7.5 % 2.0, 2.0 * 3, -(1.5));",
+        "2.5 3 3.5 1.5 -1.5 6.0 -1.5\n",
+    );
+    check(
+        "print(1 / 0.0, -1 / 0.0, 0.0 / 0.0, -0.0, 1e100, 1e16, 0.1 + 0.2);",
+        "inf -inf nan -0.0 1e100 1e16 0.30000000000000004\n",
+    );
+    check(
+        "print(1e200 * 1e100, 1e-200 * 1e-100, 1e-300 / 1e300, [1e300, 5e-324]);",
+        "1e300 1e-300 0.0 [1e300, 5e-324]\n",
+    );
+    check(
+        "print(type(1.0), type(1e300), int(-3.99), int(7), float(3), sqrt(2), sqrt(-1.0));",
+        "float float -3 7 3.0 1.4142135623730951 nan\n",
+    );
+    check(
+        "print(int(1e18), int(-9223372036854775808.0), 1.0 or 2);",
+        "1000000000000000000 -9223372036854775808 1.0\n",
+    );
+}
+
+#[test]
+fn integers_and_floats_compare_exactly() {
+    check(
+        "print(1 == 1.0, 1.0 == 1, 0.0 == -0.0, 1 < 1.5, 2 > 1.5, 1e300 == 1e300, 1e300 > 1);",
+        "true true true true true true true\n",
+    );
+    check(
+        "let n = 0.0 / 0.0; print(n == n, n != n, n < n, n >= 1, 1 <= n, [n] == [n]);",
+        "false true false false false false\n",
+    );
+    check(
+        "print(9007199254740993 == 9007199254740992.0, 9007199254740993 > 9007199254740992.0);
+         print(9223372036854775807 < 9223372036854775808.0, 9223372036854775807 == 9223372036854775808.0);",
+        "false true\ntrue false\n",
+    );
+}
+
+#[test]
 fn values_are_shown_as_people_write_them() {
     check(
         r#"let r = {a: 1, b: ["x\n", nil, true]}; print(r, "x", [], {}, print, fn() {});"#,
@@ -174,6 +215,12 @@ fn mistakes_are_errors_with_a_place() {
         ("-nil;", "t:1:1 cannot negate nil"),
         ("for x in 5 {}", "t:1:10 'for' goes over a list, not an int"),
         ("for x in 1..nil {}", "t:1:10 a range goes from int to int, not nil"),
+        ("for x in 1..2.0 {}", "t:1:10 a range goes from int to int, not a float"),
+        ("[1][0.0];", "t:1:4 an index is an int, not a float"),
+        ("int(1e19);", "t:1:4 1e19 does not fit into an int"),
+        ("int(0.0 / 0.0);", "t:1:4 nan does not fit into an int"),
+        ("float(nil);", "t:1:6 'float' takes a number, not nil"),
+        ("1.5 + \"a\";", "t:1:5 cannot add a float and a string"),
         ("assert 1 == 2;", "t:1:1 assertion failed"),
         ("assert nil, \"why \" + str(3);", "t:1:1 assertion failed: why 3"),
         ("pop([]);", "t:1:4 cannot pop from an empty list"),
