@@ -12,5 +12,6 @@ mod options;
 mod runtime;
 mod vm;
 
+pub use jit::CodeStats;
 pub use options::{AllocOrder, AtFork, GcPolicy, JitMode, ToyOptions};
 pub use runtime::ToyRuntime;

@@ -62,6 +62,7 @@ pub(crate) enum ExpressionKind {
     Text(Rc<str>),
     Name(Rc<str>),
     List(Vec<Expression>),
+    Map(Vec<(Expression, Expression)>),
     Record(Vec<(Rc<str>, Expression)>),
     Function(Box<Function>),
     Negate(Box<Expression>),

@@ -49,6 +49,7 @@ impl Compiler {
             }
             ExpressionKind::Name(name) => self.load(name, at, to)?,
             ExpressionKind::List(items) => self.list(items, at, to)?,
+            ExpressionKind::Map(entries) => self.map(entries, at, to)?,
             ExpressionKind::Record(fields) => self.record(fields, at, to)?,
             ExpressionKind::Function(function) => {
                 self.closure(format!("fn at {at}").into(), function, at, to)?;
@@ -128,6 +129,26 @@ impl Compiler {
             self.frame().next = mark;
         }
         self.emit(at, Op::Move { to, from: list });
+        Ok(())
+    }
+
+    fn map(
+        &mut self,
+        entries: &[(Expression, Expression)],
+        at: Position,
+        to: Register,
+    ) -> Result<(), Diagnostic> {
+        let object = self.take(at)?;
+        let room = u32::try_from(entries.len()).unwrap_or(u32::MAX);
+        self.emit(at, Op::NewMap { to: object, room });
+        for (key, value) in entries {
+            let mark = self.frame().next;
+            let index = self.operand(key)?;
+            let from = self.operand(value)?;
+            self.emit(key.at, Op::SetIndex { object, index, from });
+            self.frame().next = mark;
+        }
+        self.emit(at, Op::Move { to, from: object });
         Ok(())
     }
 

@@ -23,6 +23,13 @@ impl Vm {
         text
     }
 
+    /// The value's text as inside of a list.
+    pub(super) fn quoted(&self, value: Value) -> String {
+        let mut text = String::new();
+        self.write(&mut text, value, 0);
+        text
+    }
+
     fn write(&self, text: &mut String, value: Value, depth: u32) {
         if depth > SHOWN_DEPTH || text.len() > SHOWN_BYTES {
             text.push('…');
@@ -54,12 +61,13 @@ impl Vm {
                 let _ = write!(text, "{:?}", String::from_utf8_lossy(self.heap.text(address)));
             }
             Kind::List => self.write_list(text, address, depth),
+            Kind::Map => self.write_map(text, address, depth),
             Kind::Record => self.write_record(text, address, depth),
             Kind::Closure => {
                 let function = self.heap.header(address).function();
                 let _ = write!(text, "<fn {}>", self.program.functions[function as usize].name);
             }
-            Kind::Array | Kind::Cell | Kind::Int | Kind::Float | Kind::Map => text.push('?'),
+            Kind::Array | Kind::Cell | Kind::Int | Kind::Float => text.push('?'),
         }
     }
 
@@ -75,6 +83,22 @@ impl Vm {
             }
         }
         text.push(']');
+    }
+
+    fn write_map(&self, text: &mut String, map: u64, depth: u32) {
+        text.push('[');
+        for (index, (key, value)) in self.map_entries(map).enumerate() {
+            if index > 0 {
+                text.push_str(", ");
+            }
+            self.write(text, key, depth + 1);
+            text.push_str(": ");
+            self.write(text, value, depth + 1);
+            if text.len() > SHOWN_BYTES {
+                break;
+            }
+        }
+        text.push_str(if self.map_len(map) == 0 { ":]" } else { "]" });
     }
 
     fn write_record(&self, text: &mut String, record: u64, depth: u32) {

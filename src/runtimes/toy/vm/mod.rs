@@ -5,6 +5,7 @@ pub(crate) mod calls;
 mod cursor;
 mod display;
 mod interpreter;
+mod maps;
 pub(crate) mod numbers;
 mod objects;
 mod operations;
@@ -78,7 +79,8 @@ pub(crate) struct Vm {
     pub(crate) stack: Words,
     /// Global variables, then constants.
     pub(crate) globals: Words,
-    /// Calls of every function, rounds of every function's loops, misses of every patched site.
+    /// Calls of every function, rounds of every function's loops, and what compiled code keeps outside
+    /// of itself; see [`super::jit`].
     pub(crate) counters: Words,
     pub(crate) jit: Jit,
     /// The error on its way through compiled code, which only says that there is one.
@@ -100,7 +102,7 @@ impl Vm {
             heap: Heap::new(options)?,
             stack: Words::map((CALL_DEPTH_LIMIT + 4) * (FRAME_LIMIT as u64 + 6) * 8, "stack")?,
             globals: Words::map((program.globals.len() + program.constants.len()) as u64 * 8 + 8, "globals")?,
-            counters: Words::map(functions as u64 * 16 + super::jit::SITE_LIMIT as u64 * 8, "counters")?,
+            counters: Words::map(super::jit::table_bytes(functions), "counters")?,
             jit: Jit::new(options.jit, functions)?,
             failure: None,
             nesting: 0,
@@ -166,6 +168,7 @@ impl Vm {
 
     /// Gets ready for the first fork, with nothing running.
     pub(crate) fn prepare_fork(&mut self, at_fork: AtFork) {
+        self.freeze_code();
         self.clear_above(CONTEXT_WORDS);
         let mut roots = Roots { stack: &mut self.stack, registers: 0..0, globals: &mut self.globals };
         self.heap.prepare_fork(at_fork, &mut roots);
@@ -229,7 +232,7 @@ impl Vm {
         ];
         let mut regions = self.heap.regions();
         regions.extend(named.map(|(words, name)| words.region(name)));
-        regions.extend(self.jit.region());
+        regions.extend(self.jit.regions());
         regions
     }
 }

@@ -129,11 +129,18 @@ impl Vm {
                 let byte = usize::try_from(index).ok().and_then(|index| bytes.get(index)).copied();
                 self.new_int(i64::from(byte.unwrap_or_default()))
             }
+            Some(Kind::Map) => match self.map_get(object.0, index)? {
+                Some(value) => Ok(value),
+                None => Err(Trap::error(format!("the map has no key {}", self.quoted(index)))),
+            },
             _ => Err(Trap::error(format!("cannot index {}", self.a_type(object)))),
         }
     }
 
     pub(super) fn set_index(&mut self, object: Value, index: Value, value: Value) -> Result<(), Trap> {
+        if let Some(map) = self.heap.address_of(object, Kind::Map) {
+            return self.map_set(map, index, value);
+        }
         let Some(list) = self.heap.address_of(object, Kind::List) else {
             return Err(Trap::error(format!("cannot assign to an item of {}", self.a_type(object))));
         };

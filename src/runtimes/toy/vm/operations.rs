@@ -66,6 +66,7 @@ impl Vm {
             Op::Negate { to, from } => (to, self.negate(self.register(site, from))?),
             Op::Not { to, from } => (to, Value::boolean(!self.register(site, from).is_truthy())),
             Op::NewList { to, room } => (to, self.new_list(u64::from(room))?),
+            Op::NewMap { to, room } => (to, self.new_map(u64::from(room))?),
             Op::Append { list, from } => {
                 return self.append(self.register(site, list).0, self.register(site, from));
             }
@@ -160,7 +161,7 @@ impl Vm {
     }
 
     /// Numbers and strings are equal by value, everything else only to itself.
-    fn equal(&self, left: Value, right: Value) -> bool {
+    pub(super) fn equal(&self, left: Value, right: Value) -> bool {
         if let (Some(left), Some(right)) = (self.number(left), self.number(right)) {
             return left.order(right) == Some(Ordering::Equal);
         }

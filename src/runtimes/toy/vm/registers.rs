@@ -6,6 +6,7 @@
 
 use super::value::Value;
 use super::{Frame, HIGH_WORD, Vm};
+use crate::runtimes::toy::lang::compiler::FRAME_LIMIT;
 
 impl Vm {
     pub(crate) fn register(&self, frame: Frame, register: u8) -> Value {
@@ -71,7 +72,10 @@ impl Vm {
         } else {
             (top..high).for_each(|index| self.stack.update(index, 0));
         }
-        self.stack.set(HIGH_WORD, self.stack.start() + top as u64 * 8);
+        // A caller goes on to write its registers, which may reach further than those of the call that
+        // runs, but no further than a whole frame.
+        let reach = (top + FRAME_LIMIT).min(self.stack.len());
+        self.stack.set(HIGH_WORD, self.stack.start() + reach as u64 * 8);
     }
 
     /// Index of the first word that no call wrote since the last collection.

@@ -33,6 +33,7 @@ fn run(source: &str, options: ToyOptions) -> String {
             .collect::<Vec<_>>()
             .join(" "),
         Ok(mut runtime) => {
+            runtime.prepare_fork();
             let failure = (0..runtime.steps().len()).find_map(|step| runtime.run_step(step).err());
             assert_eq!(runtime.miscounted_objects(), 0, "{source}");
             failure.map(|failure| failure.message).unwrap_or_default()
@@ -44,20 +45,24 @@ fn run(source: &str, options: ToyOptions) -> String {
 
 fn every_way() -> impl Iterator<Item = ToyOptions> {
     let small = ToyOptions { heap_limit: 16 << 20, ..ToyOptions::default() };
-    let compiled = ToyOptions { hot_calls: 1, ..small.clone() };
-    [
+    let interpreted = [
         ToyOptions { jit: JitMode::Off, ..small.clone() },
         ToyOptions { jit: JitMode::Off, gc: GcPolicy::MarkHeader, collect_every: 1, ..small.clone() },
         ToyOptions { jit: JitMode::Off, gc: GcPolicy::Refcount, ..small.clone() },
         ToyOptions { jit: JitMode::Off, gc: GcPolicy::RefcountSide, collect_every: 1, ..small.clone() },
-        ToyOptions { hot_calls: 3, ..small },
-        ToyOptions { gc: GcPolicy::MarkHeader, collect_every: 3, ..compiled.clone() },
-        ToyOptions { collect_every: 1, ..compiled.clone() },
-        ToyOptions { gc: GcPolicy::Refcount, collect_every: 3, ..compiled.clone() },
-        ToyOptions { gc: GcPolicy::RefcountSide, ..compiled.clone() },
-        compiled,
-    ]
-    .into_iter()
+    ];
+    let compiled = JitMode::ALL.iter().filter(|jit| **jit != JitMode::Off).flat_map(move |jit| {
+        let early = ToyOptions { jit: *jit, hot_calls: 1, ..small.clone() };
+        [
+            ToyOptions { hot_calls: 3, ..early.clone() },
+            ToyOptions { gc: GcPolicy::MarkHeader, collect_every: 3, ..early.clone() },
+            ToyOptions { collect_every: 1, ..early.clone() },
+            ToyOptions { gc: GcPolicy::Refcount, collect_every: 3, ..early.clone() },
+            ToyOptions { gc: GcPolicy::RefcountSide, ..early.clone() },
+            early,
+        ]
+    });
+    interpreted.into_iter().chain(compiled)
 }
 
 fn check(source: &str, expected: &str) {
@@ -125,6 +130,47 @@ fn integers_and_floats_compare_exactly() {
          print(9223372036854775807 < 9223372036854775808.0, 9223372036854775807 == 9223372036854775808.0);",
         "false true\ntrue false\n",
     );
+}
+
+#[test]
+fn maps_keep_the_order_of_insertion() {
+    check(
+        r#"let m = ["a": 1, 2: "b", true: nil,]; m["a"] = 3; m[false] = [:]; m[9223372036854775807] = 1.5;
+         print(m, len(m), keys(m), [:], type(m));
+         print(remove(m, 2), remove(m, 2), has(m, 2), has(m, "a"), get(m, true, 7), get(m, 2, 7), len(m));
+         m[2] = 0; print(m, m["a" + ""], m[9223372036854775806 + 1], m == m, [1: 2] == [1: 2], m[2]);"#,
+        r#"["a": 3, 2: "b", true: nil, false: [:], 9223372036854775807: 1.5] 5 ["a", 2, true, false, 9223372036854775807] [:] map
+true false false true nil 7 4
+["a": 3, true: nil, false: [:], 9223372036854775807: 1.5, 2: 0] 3 1.5 true false 0
+"#,
+    );
+    check("let m = [:]; m[0] = m; print(len(str(m)) < 100); print([1: 1, 1: 2]);", "true\n[1: 2]\n");
+}
+
+/// The oracle is a plain list of pairs, searched from its start.
+#[test]
+fn maps_are_what_a_list_of_pairs_is() {
+    let (mut source, mut pairs) = ("let m = [:];\n".to_owned(), Vec::<(String, u32)>::new());
+    for number in 0..2_000_u32 {
+        let random = number.wrapping_mul(0x9e37_79b9).rotate_left(7).wrapping_mul(0x85eb_ca6b) >> 16;
+        let key = if random & 1 == 0 { format!("{}", random % 120) } else { format!("\"k{}\"", random % 90) };
+        let place = pairs.iter().position(|(known, _)| *known == key);
+        if random % 5 < 3 - number / 1_000 {
+            source += &format!("m[{key}] = {number};\n");
+            match place {
+                Some(place) => pairs[place].1 = number,
+                None => pairs.push((key, number)),
+            }
+        } else {
+            source += &format!("assert remove(m, {key}) == {};\n", place.is_some());
+            place.map(|place| pairs.remove(place));
+        }
+    }
+    let keys: Vec<&str> = pairs.iter().map(|(key, _)| &**key).collect();
+    let entries: Vec<String> = pairs.iter().map(|(key, value)| format!("{key}: {value}")).collect();
+    assert!(keys.len() > 20);
+    source += "print(len(m), keys(m), m);";
+    check(&source, &format!("{} [{}] [{}]\n", keys.len(), keys.join(", "), entries.join(", ")));
 }
 
 #[test]
@@ -215,6 +261,14 @@ fn mistakes_are_errors_with_a_place() {
         ("-nil;", "t:1:1 cannot negate nil"),
         ("for x in 5 {}", "t:1:10 'for' goes over a list, not an int"),
         ("for x in 1..nil {}", "t:1:10 a range goes from int to int, not nil"),
+        ("[\"a\": 1][\"b\"];", "t:1:9 the map has no key \"b\""),
+        ("[1.0: 1];", "t:1:2 a key is an int, a string or a bool, not a float"),
+        ("has([:], nil);", "t:1:4 a key is an int, a string or a bool, not nil"),
+        ("get([], 0, 0);", "t:1:4 'get' takes a map, not a list"),
+        ("for k in [:] {}", "t:1:10 'for' goes over a list, not a map"),
+        ("[1, 2: 3];", "t:1:6 expected ',', found ':'"),
+        ("[1: 2, 3];", "t:1:9 expected ':', found ']'"),
+        ("[:, 1];", "t:1:3 expected ']', found ','"),
         ("for x in 1..2.0 {}", "t:1:10 a range goes from int to int, not a float"),
         ("[1][0.0];", "t:1:4 an index is an int, not a float"),
         ("int(1e19);", "t:1:4 1e19 does not fit into an int"),
@@ -305,5 +359,16 @@ fn counted_garbage_is_freed_at_once_and_cycles_when_the_heap_is_full() {
             assert!(runtime.run_step(0).is_err());
             assert_eq!(runtime.miscounted_objects(), 0);
         }
+    }
+}
+
+/// The callee has fewer registers than the caller fills after the collection.
+#[test]
+fn registers_filled_after_a_collection_in_a_callee_are_cleared_too() {
+    let source = "fn f() { collect(); } step s { f(); print([1], [2], [3], [4], [5], [6], nil.x); }";
+    for options in every_way().filter(|options| options.collect_every == 0) {
+        let mut runtime = ToyRuntime::load_source("t", source, options.clone()).unwrap();
+        assert!(runtime.run_step(0).is_err());
+        assert_eq!(runtime.miscounted_objects(), 0, "{options:?}");
     }
 }

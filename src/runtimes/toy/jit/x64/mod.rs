@@ -6,11 +6,14 @@
 //! a result goes into the word before register 0, where the callee stood.
 
 mod counting;
+mod sections;
 mod sites;
+mod slots;
 mod stores;
 
 use super::native::{GLOBALS_WORD, OPERATE_WORD};
-use super::{Assembled, Site};
+use super::site::Site;
+use super::{Assembled, Layout};
 use crate::runtimes::toy::gc::Barrier;
 use crate::runtimes::toy::gc::object::{BODY, LIST_ARRAY, LIST_COUNT};
 use crate::runtimes::toy::lang::bytecode::{Arithmetic, Comparison, Function, Op};
@@ -18,6 +21,7 @@ use crate::runtimes::toy::vm::value::Value;
 use crate::runtimes::toy::vm::{CALL_DEPTH_LIMIT, HIGH_WORD};
 use dynasmrt::x64::X64Relocation;
 use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, VecAssembler};
+use sections::Word;
 use sites::Aside;
 
 type Assembler = VecAssembler<X64Relocation>;
@@ -53,40 +57,46 @@ pub(super) fn trampoline() -> Option<Vec<u8>> {
     ops.finalize().ok()
 }
 
-/// Compiles one function for the address. Its patchable places get numbers from `first_site` on.
+/// Compiles one function for the addresses of a layout.
 pub(super) fn compile(
     index: u32,
     function: &Function,
     constants: usize,
     barrier: Barrier,
-    address: u64,
-    first_site: usize,
+    layout: Layout,
 ) -> Option<Assembled> {
-    let mut ops = Assembler::new(usize::try_from(address).ok()?);
+    let mut ops = Assembler::new(layout.hot);
     let labels = function.code.iter().map(|_| ops.new_dynamic_label()).collect();
     let failed = ops.new_dynamic_label();
     let constants = i32::try_from(constants).ok()?;
-    let address = usize::try_from(address).ok()?;
     let mut compiler = Compiler {
         ops,
+        address: layout.hot,
+        layout,
         index,
         constants,
         barrier,
         frame: function.frame,
-        address,
-        first_site,
         labels,
         failed,
         sites: Vec::new(),
+        words: Vec::new(),
         aside: Vec::new(),
     };
     compiler.function(function)?;
-    let code = compiler.ops.finalize().ok()?;
-    Some(Assembled { code, sites: compiler.sites })
+    let hot = compiler.begin_cold()?;
+    for aside in std::mem::take(&mut compiler.aside) {
+        compiler.slow_way(aside)?;
+    }
+    compiler.finish(hot)
 }
 
 struct Compiler {
+    /// The part of the code that is being written: the hot one, then the cold one.
     ops: Assembler,
+    /// The address of that part.
+    address: usize,
+    layout: Layout,
     index: u32,
     /// How many global variables stand before the constants.
     constants: i32,
@@ -94,13 +104,12 @@ struct Compiler {
     barrier: Barrier,
     /// How many registers the function has.
     frame: u16,
-    address: usize,
-    first_site: usize,
     /// Where the code of every instruction begins.
     labels: Vec<DynamicLabel>,
     failed: DynamicLabel,
     sites: Vec<Site>,
-    /// Slow ways, which stand after the function's fast code.
+    words: Vec<Word>,
+    /// Slow ways, which stand in the cold part.
     aside: Vec<Aside>,
 }
 
@@ -130,9 +139,6 @@ impl Compiler {
             ; pop rbx
             ; ret
         );
-        for aside in std::mem::take(&mut self.aside) {
-            self.slow_way(&aside);
-        }
         Some(())
     }
 
@@ -221,6 +227,7 @@ impl Compiler {
             | Op::Negate { .. }
             | Op::CallBuiltin { .. }
             | Op::NewList { .. }
+            | Op::NewMap { .. }
             | Op::Append { .. }
             | Op::NewRecord { .. }
             | Op::GetIndex { .. }
@@ -364,25 +371,4 @@ const fn immediate(small: u64) -> i32 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::runtimes::toy::lang::{compiler, parser};
-
-    #[test]
-    fn every_patchable_operand_is_aligned_and_inside_of_the_code() {
-        let source = "fn f(r, g) { r.x = r.y + g(r.x); f(r, g); return [r, -r.x]; }";
-        let program = compiler::compile(&parser::parse(source).unwrap()).unwrap();
-        for address in [0x1000, 0x1010, 0x7fff_0000_0020] {
-            let function = &program.functions[1];
-            let assembled = compile(1, function, 0, Barrier::None, address, 7).unwrap();
-            let inside =
-                usize::try_from(address).unwrap()..usize::try_from(address).unwrap() + assembled.code.len();
-            assert_eq!(assembled.sites.len(), 6);
-            for site in &assembled.sites {
-                for operand in site.guard.into_iter().chain([site.operand]) {
-                    assert!(operand % 4 == 0 && inside.contains(&operand), "{operand:x}");
-                }
-            }
-        }
-    }
-}
+mod tests;
