@@ -362,3 +362,14 @@ fn counted_garbage_is_freed_at_once_and_cycles_when_the_heap_is_full() {
         }
     }
 }
+
+/// The callee has fewer registers than the caller fills after the collection.
+#[test]
+fn registers_filled_after_a_collection_in_a_callee_are_cleared_too() {
+    let source = "fn f() { collect(); } step s { f(); print([1], [2], [3], [4], [5], [6], nil.x); }";
+    for options in every_way().filter(|options| options.collect_every == 0) {
+        let mut runtime = ToyRuntime::load_source("t", source, options.clone()).unwrap();
+        assert!(runtime.run_step(0).is_err());
+        assert_eq!(runtime.miscounted_objects(), 0, "{options:?}");
+    }
+}
