@@ -2,13 +2,14 @@
 
 use super::LabOptions;
 use super::cell;
-use super::model::Profile;
+use super::model::profile_within;
 use super::policy::PolicySpec;
 use super::programs::ProgramFile;
 use crate::error::Result;
 use crate::interrupt;
 use crate::record::progress::Progress;
 use crate::report::matrix::Cell;
+use crate::runtimes::toy::Profile;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -104,7 +105,7 @@ impl Job<'_> {
 
     fn run(&self, options: &LabOptions) -> Done {
         match self {
-            Self::Profile(program) => Done::Profile(Profile::of_program(&program.path, options.timeout)),
+            Self::Profile(program) => Done::Profile(profile_within(&program.path, options.timeout)),
             Self::Measure(program, spec) => {
                 let measured = cell::measure(program, *spec, options);
                 Done::Measure(measured.map(|(cell, recording)| Measured {

@@ -9,8 +9,10 @@ mod jit;
 mod lang;
 mod memory;
 mod options;
+mod profile;
 mod runtime;
 mod vm;
 
 pub use options::{AllocOrder, AtFork, GcPolicy, JitMode, ToyOptions};
+pub use profile::{Collection, Heat, ObjectProfile, Ordinals, Profile, StepProfile};
 pub use runtime::ToyRuntime;

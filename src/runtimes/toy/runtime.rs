@@ -21,15 +21,7 @@ pub struct ToyRuntime {
 impl ToyRuntime {
     /// Reads, compiles and loads a source file. `print` writes to the standard output.
     pub fn load(path: &Path, options: ToyOptions) -> Result<Self> {
-        let bytes = std::fs::read(path).at("cannot read the toy program", path)?;
-        let source = String::from_utf8(bytes).map_err(|refused| {
-            let valid = &refused.as_bytes()[..refused.utf8_error().valid_up_to()];
-            let line = valid.split(|byte| *byte == b'\n').count();
-            Error::new("cannot read the toy program")
-                .path(path)
-                .why(format!("line {line} is not UTF-8"))
-                .fix("save the file as UTF-8")
-        })?;
+        let source = read(path)?;
         Self::load_source(&path.display().to_string(), &source, options)
     }
 
@@ -107,6 +99,30 @@ impl ToyRuntime {
     fn failure(&self, diagnostic: &Diagnostic) -> StepFailure {
         StepFailure { message: format!("{}:{diagnostic}", self.name), traceback: None }
     }
+}
+
+/// Reads and compiles a source file; answers what errors call it, and the program.
+pub(super) fn compile_file(path: &Path) -> Result<(String, Program)> {
+    let name = path.display().to_string();
+    let program = compile(&read(path)?).map_err(|diagnostic| malformed(&name, &diagnostic))?;
+    Ok((name, program))
+}
+
+fn read(path: &Path) -> Result<String> {
+    let bytes = std::fs::read(path).at("cannot read the toy program", path)?;
+    String::from_utf8(bytes).map_err(|refused| {
+        let valid = &refused.as_bytes()[..refused.utf8_error().valid_up_to()];
+        let line = valid.split(|byte| *byte == b'\n').count();
+        Error::new("cannot read the toy program")
+            .path(path)
+            .why(format!("line {line} is not UTF-8"))
+            .fix("save the file as UTF-8")
+    })
+}
+
+fn malformed(name: &str, diagnostic: &Diagnostic) -> Error {
+    let at = format!("{name}:{}", diagnostic.at);
+    Error::new("the toy program is malformed").location(at).why(&diagnostic.message)
 }
 
 fn compile(source: &str) -> Result<Program, Diagnostic> {

@@ -146,6 +146,7 @@ impl Vm {
 
     /// What the call at the site leads to, once everything about it is right.
     pub(crate) fn callee(&mut self, site: Frame, op: Op) -> Result<Callee, Diagnostic> {
+        self.heap.observed(|observer| observer.runs((site.function, site.pc)));
         self.find_callee(site, op).map_err(|trap| self.diagnostic(site, trap))
     }
 

@@ -90,8 +90,14 @@ pub(crate) struct Vm {
 impl Vm {
     /// Sets up memory and constants; runs nothing yet.
     pub(crate) fn new(program: Program, options: &ToyOptions, output: Box<dyn Write>) -> Result<Self> {
+        let mut vm = Self::set_up(program, options, output)?;
+        vm.fill_globals(options)?;
+        Ok(vm)
+    }
+
+    fn set_up(program: Program, options: &ToyOptions, output: Box<dyn Write>) -> Result<Self> {
         let functions = program.functions.len();
-        let mut vm = Self {
+        Ok(Self {
             heap: Heap::new(options)?,
             stack: Words::map((CALL_DEPTH_LIMIT + 4) * (FRAME_LIMIT as u64 + 6) * 8, "stack")?,
             globals: Words::map((program.globals.len() + program.constants.len()) as u64 * 8 + 8, "globals")?,
@@ -105,12 +111,22 @@ impl Vm {
             output,
             held_output: Vec::new(),
             program,
-        };
-        vm.set_up_globals().map_err(|_| {
+        })
+    }
+
+    fn fill_globals(&mut self, options: &ToyOptions) -> Result<()> {
+        self.set_up_globals().map_err(|_| {
             Error::new("the program's constants do not fit into the heap")
                 .why(format!("the heap limit is {}", crate::units::Bytes(options.heap_limit)))
                 .fix("choose a larger heap limit")
-        })?;
+        })
+    }
+
+    /// The same, with a heap that notes what happens.
+    pub(crate) fn new_watched(program: Program, options: &ToyOptions, output: Box<dyn Write>) -> Result<Self> {
+        let mut vm = Self::set_up(program, options, output)?;
+        vm.heap.watch();
+        vm.fill_globals(options)?;
         Ok(vm)
     }
 
@@ -146,7 +162,10 @@ impl Vm {
     }
 
     pub(crate) fn set_register(&mut self, frame: Frame, register: u8, value: Value) {
-        self.stack.set(frame.base + usize::from(register), value.0);
+        let index = frame.base + usize::from(register);
+        let old = self.stack.get(index);
+        self.heap.observed(|observer| observer.refers(old, value.0));
+        self.stack.set(index, value.0);
     }
 
     /// Index of a constant among the globals.
@@ -165,8 +184,9 @@ impl Vm {
 
     /// Clears what ended calls left above the running ones. So every word of the stack is zero, alive at
     /// the last collection, or written since: never the address of what was freed or moved.
-    fn clear_above(&mut self, top: usize) {
+    pub(crate) fn clear_above(&mut self, top: usize) {
         let high = self.stack.get(HIGH_WORD).saturating_sub(self.stack.start()) / 8;
+        self.heap.observed(|observer| observer.reaches(high));
         for index in top..usize::try_from(high).unwrap_or(top) {
             self.stack.update(index, 0);
         }
@@ -188,10 +208,16 @@ impl Vm {
         self.heap.prepare_fork(at_fork, &mut roots);
     }
 
+    /// The roots when nothing runs.
+    pub(crate) fn roots_at_rest(&mut self) -> (&mut Heap, Roots<'_>) {
+        let roots = Roots { stack: &mut self.stack, registers: 0..0, globals: &mut self.globals };
+        (&mut self.heap, roots)
+    }
+
     /// What is alive when nothing runs.
     pub(crate) fn census(&mut self) -> Result<super::gc::Census> {
-        let roots = Roots { stack: &mut self.stack, registers: 0..0, globals: &mut self.globals };
-        self.heap.census(&roots)
+        let (heap, roots) = self.roots_at_rest();
+        heap.census(&roots)
     }
 
     fn top(&self, frame: Frame) -> usize {

@@ -36,7 +36,12 @@ impl Vm {
             Op::Constant { to, index } => (to, Value(self.globals.get(self.constant_word(index)))),
             Op::GetGlobal { to, index } => (to, self.global(index)?),
             Op::SetGlobal { from, index } => {
-                self.globals.set(index as usize, self.register(site, from).0);
+                let (old, new) = (self.globals.get(index as usize), self.register(site, from).0);
+                self.heap.observed(|observer| {
+                    observer.assigns(index);
+                    observer.refers(old, new);
+                });
+                self.globals.set(index as usize, new);
                 return Ok(());
             }
             Op::NewCell { to, from } => {
@@ -70,8 +75,12 @@ impl Vm {
                 return self.append(self.register(site, list).0, self.register(site, from));
             }
             Op::NewRecord { to, first, shape } => (to, self.new_record(site, first, shape)?),
-            Op::GetField { to, object, name } => (to, self.get_field(self.register(site, object), name)?),
+            Op::GetField { to, object, name } => {
+                self.heap.observed(|observer| observer.runs((site.function, site.pc)));
+                (to, self.get_field(self.register(site, object), name)?)
+            }
             Op::SetField { object, from, name } => {
+                self.heap.observed(|observer| observer.runs((site.function, site.pc)));
                 return self.set_field(self.register(site, object), name, self.register(site, from));
             }
             Op::GetIndex { to, object, index } => {
