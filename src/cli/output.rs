@@ -133,7 +133,9 @@ pub fn without_outputs(words: &[OsString]) -> impl Iterator<Item = &OsString> {
         }
         let text = word.to_string_lossy();
         skip_value = ["-o", "--output", "--format", "--capture", "--captures"].contains(&text.as_ref());
-        let joined = ["--output=", "--format=", "--capture=", "--captures="].iter().any(|start| text.starts_with(start));
+        let joined = ["--output=", "--format=", "--capture=", "--captures="]
+            .iter()
+            .any(|start| text.starts_with(start));
         let short = text.starts_with("-o") && !text.starts_with("--");
         !(skip_value || joined || short || text == "--force")
     })

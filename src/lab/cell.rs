@@ -16,7 +16,11 @@ use std::path::{Path, PathBuf};
 /// Measures a cell, and keeps its capture where that was asked for.
 ///
 /// Errors: the runtime refused the policy or the program, or a step failed.
-pub(super) fn measure(program: &ProgramFile, spec: PolicySpec, options: &LabOptions) -> Result<(Cell, Recording)> {
+pub(super) fn measure(
+    program: &ProgramFile,
+    spec: PolicySpec,
+    options: &LabOptions,
+) -> Result<(Cell, Recording)> {
     // A signal at every break would be measured as the time of the step: only captures ask who wrote.
     let witness = options.captures.is_none().then_some(Witness::None);
     let outcome = run(
@@ -56,10 +60,17 @@ pub(super) fn capture_path(folder: &Path, program: &str, spec: PolicySpec) -> Pa
 }
 
 /// Refuses captures that would be refused after everything was measured.
-pub(super) fn check_captures(programs: &[ProgramFile], policies: &[PolicySpec], options: &LabOptions) -> Result<()> {
+pub(super) fn check_captures(
+    programs: &[ProgramFile],
+    policies: &[PolicySpec],
+    options: &LabOptions,
+) -> Result<()> {
     let Some(folder) = &options.captures else { return Ok(()) };
     if folder.is_file() {
-        return Err(Error::new("cannot keep captures there").path(folder).why("it is a file").fix("name a folder"));
+        return Err(Error::new("cannot keep captures there")
+            .path(folder)
+            .why("it is a file")
+            .fix("name a folder"));
     }
     for program in programs {
         for spec in policies {

@@ -16,8 +16,8 @@ pub use programs::{ProgramFile, Programs};
 use crate::error::{Error, Result};
 use crate::family::Rung;
 use crate::family::recording::About;
-use crate::record::MeasureOptions;
 use crate::kernel::Caps;
+use crate::record::MeasureOptions;
 use crate::record::progress::Progress;
 use crate::record::run::about_this_machine;
 use crate::report::matrix::{Cell, Failure, Matrix, Policy, Program, SCHEMA_VERSION};
@@ -77,7 +77,9 @@ pub fn run(options: &LabOptions, progress: &Progress) -> Result<Matrix> {
 
 fn check(options: &LabOptions) -> Result<()> {
     if options.policies.is_empty() {
-        return Err(Error::new("there is no policy to compare").fix("name some: --policies mark-bitmap,mark-header"));
+        return Err(
+            Error::new("there is no policy to compare").fix("name some: --policies mark-bitmap,mark-header")
+        );
     }
     if options.workers == 0 {
         return Err(Error::new("cannot measure a family without workers").fix("use -w 1 or more"));

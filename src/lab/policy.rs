@@ -60,12 +60,7 @@ impl PolicySpec {
 
     /// Every combination of these words. Policies that decide on the order of objects themselves are
     /// taken once, whatever orders there are.
-    pub fn product(
-        gc: &[GcPolicy],
-        alloc: &[AllocOrder],
-        at_fork: &[AtFork],
-        jit: &[JitMode],
-    ) -> Vec<Self> {
+    pub fn product(gc: &[GcPolicy], alloc: &[AllocOrder], at_fork: &[AtFork], jit: &[JitMode]) -> Vec<Self> {
         let mut specs = Vec::new();
         for &gc in gc {
             let orders = if orders_by_itself(gc) { &[AllocOrder::SizeClass][..] } else { alloc };
@@ -242,10 +237,7 @@ mod tests {
         let spec: PolicySpec = "off+freeze+bump+copying".parse().unwrap();
         assert_eq!(spec.to_string(), "copying+bump+freeze+off");
         assert_eq!(spec.flags(), "--gc copying --alloc bump --at-fork freeze --jit off");
-        assert_eq!(
-            "patch+off".parse::<PolicySpec>(),
-            Err("'patch' and 'off' exclude each other".to_owned())
-        );
+        assert_eq!("patch+off".parse::<PolicySpec>(), Err("'patch' and 'off' exclude each other".to_owned()));
         let refused = "mark-bitmap+fast".parse::<PolicySpec>().unwrap_err();
         assert!(refused.starts_with("'fast' is no part of a policy"), "{refused}");
     }

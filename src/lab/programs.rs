@@ -34,10 +34,8 @@ impl Programs {
         BUILT_IN.extract(unpacked.path()).at("cannot unpack the workloads", unpacked.path())?;
         let known = built_in();
         let names = if names.is_empty() { &known } else { names };
-        let files = names
-            .iter()
-            .map(|name| find(name, &known, unpacked.path()))
-            .collect::<Result<Vec<_>>>()?;
+        let files =
+            names.iter().map(|name| find(name, &known, unpacked.path())).collect::<Result<Vec<_>>>()?;
         for (index, file) in files.iter().enumerate() {
             if files[..index].iter().any(|other| other.name == file.name) {
                 return Err(Error::new(format!("two programs are called '{}'", file.name))
@@ -55,7 +53,8 @@ fn built_in() -> Vec<String> {
         let text = file.contents_utf8().unwrap_or_default();
         text.lines().any(|line| line.starts_with("step "))
     };
-    let programs = BUILT_IN.files().filter(|file| file.path().extension().is_some_and(|ending| ending == "toy"));
+    let programs =
+        BUILT_IN.files().filter(|file| file.path().extension().is_some_and(|ending| ending == "toy"));
     let mut names: Vec<String> = programs.filter(has_steps).map(|file| stem(file.path())).collect();
     names.sort();
     names

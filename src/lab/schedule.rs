@@ -108,10 +108,10 @@ impl Job<'_> {
             Self::Profile(program) => Done::Profile(profile_within(&program.path, options.timeout)),
             Self::Measure(program, spec) => {
                 let measured = cell::measure(program, *spec, options);
-                Done::Measure(measured.map(|(cell, recording)| Measured {
-                    cell,
-                    description: recording.about.description,
-                }))
+                Done::Measure(
+                    measured
+                        .map(|(cell, recording)| Measured { cell, description: recording.about.description }),
+                )
             }
         }
     }

@@ -50,7 +50,8 @@ struct Square {
 /// The matrix as a self-contained HTML document.
 pub fn render(matrix: &Matrix) -> Result<String> {
     let sentences = verdict(matrix);
-    let programs: Vec<&Program> = matrix.programs.iter().filter(|program| !program.steps.is_empty()).collect();
+    let programs: Vec<&Program> =
+        matrix.programs.iter().filter(|program| !program.steps.is_empty()).collect();
     page(
         "matrix.html",
         TEMPLATE,

@@ -32,14 +32,17 @@ pub(super) fn verdict(matrix: &Matrix) -> Vec<String> {
 fn best_and_worst(matrix: &Matrix, best: Standing<'_>, worst: Standing<'_>, policies: usize) -> String {
     let programs = counted(matrix.programs.len(), "program");
     let costs = Bytes::of_pages(best.private);
-    let first = format!(
-        "Of {policies} policies, {} costs a worker least over {programs}: {costs}",
-        best.policy.name
-    );
+    let first =
+        format!("Of {policies} policies, {} costs a worker least over {programs}: {costs}", best.policy.name);
     if worst.private <= best.private {
         return format!("{first}, as do all others.");
     }
-    format!("{first}; {} costs most: {}{}.", worst.policy.name, Bytes::of_pages(worst.private), times(best, worst))
+    format!(
+        "{first}; {} costs most: {}{}.",
+        worst.policy.name,
+        Bytes::of_pages(worst.private),
+        times(best, worst)
+    )
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a ratio for people")]

@@ -176,8 +176,8 @@ impl CellStep {
     #[must_use]
     pub fn with_totals(mut self) -> Self {
         self.private = self.broken + self.fresh;
-        self.amplification = (self.bytes_changed > 0)
-            .then(|| (self.broken * PAGE_SIZE) as f64 / self.bytes_changed as f64);
+        self.amplification =
+            (self.bytes_changed > 0).then(|| (self.broken * PAGE_SIZE) as f64 / self.bytes_changed as f64);
         self
     }
 

@@ -19,7 +19,8 @@ pub fn render(matrix: &Matrix, width: usize, color: bool, next: &str) -> String 
     let page = Page { matrix, width: width.clamp(60, 200), paint: Paint { color } };
     let mut text = page.prose(&verdict(matrix).join(" "));
     text += &page.paint.dim(&page.prose(HOW_TO_READ));
-    text += &page.paint.dim(&page.prose("* best of the row   ! the model is off by more than 5 % and 2 pages"));
+    text +=
+        &page.paint.dim(&page.prose("* best of the row   ! the model is off by more than 5 % and 2 pages"));
     for group in page.groups() {
         text.push('\n');
         text += &page.table(&group);
@@ -97,7 +98,8 @@ impl Page<'_> {
                 Shown::of(self.matrix.at(&program.name, step, &policy.name), best)
             })
             .collect();
-        let widths = head.iter().map(String::len).chain(cells.iter().map(|cell| cell.text.chars().count() + 1));
+        let widths =
+            head.iter().map(String::len).chain(cells.iter().map(|cell| cell.text.chars().count() + 1));
         let width = widths.max().unwrap_or(0);
         Column { policy, head, cells, width }
     }
@@ -129,7 +131,13 @@ impl Page<'_> {
     }
 
     fn cell(&self, cell: &Shown, width: usize) -> String {
-        let mark = if cell.best { '*' } else if cell.wrong { '!' } else { ' ' };
+        let mark = if cell.best {
+            '*'
+        } else if cell.wrong {
+            '!'
+        } else {
+            ' '
+        };
         let padding = " ".repeat(GAP + (width - 1).saturating_sub(cell.text.chars().count()));
         let shown = format!("{}{mark}", cell.text);
         let painted = match (cell.best, cell.wrong) {

@@ -46,7 +46,8 @@ pub(super) struct Generational {
 
 impl Generational {
     pub(super) fn new(profile: &Profile) -> Self {
-        let asked = profile.collections.iter().filter(|one| one.is_asked).map(|one| (one.at, one.live.clone()));
+        let asked =
+            profile.collections.iter().filter(|one| one.is_asked).map(|one| (one.at, one.live.clone()));
         let steps = profile.steps.iter().map(|step| (step.made.end, step.alive.clone()));
         let mut moments: Vec<_> =
             asked.chain([(profile.older, profile.alive.clone())]).chain(steps).collect();

@@ -82,8 +82,11 @@ impl Still {
 
     /// One collector's word for each live object.
     fn mark_headers(&mut self, live: &Ordinals) {
-        let marked: Vec<u64> =
-            self.thawed().filter(|(ordinal, _)| live.contains(*ordinal)).map(|(_, address)| address).collect();
+        let marked: Vec<u64> = self
+            .thawed()
+            .filter(|(ordinal, _)| live.contains(*ordinal))
+            .map(|(_, address)| address)
+            .collect();
         marked.iter().for_each(|address| self.written.write(HEAP, address + COLLECTOR_WORD, 8));
     }
 
@@ -102,8 +105,7 @@ impl Still {
 
     /// Takes the bits of dead objects out of the allocation bitmap.
     fn sweep(&mut self, live: &Ordinals) {
-        let dead: Vec<(usize, u64)> =
-            self.thawed().filter(|(ordinal, _)| !live.contains(*ordinal)).collect();
+        let dead: Vec<(usize, u64)> = self.thawed().filter(|(ordinal, _)| !live.contains(*ordinal)).collect();
         if dead.is_empty() {
             return;
         }

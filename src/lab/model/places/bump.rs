@@ -18,7 +18,8 @@ impl Places for Bump {
     fn place(&mut self, bytes: u64) -> u64 {
         let bytes = bytes.next_multiple_of(GRANULE);
         let from = self.lowest.range(..=bytes).map(|(_, from)| *from).max().unwrap_or(0);
-        let gap = self.gaps.range(from..).find(|(_, room)| **room >= bytes).map(|(start, room)| (*start, *room));
+        let gap =
+            self.gaps.range(from..).find(|(_, room)| **room >= bytes).map(|(start, room)| (*start, *room));
         let Some((start, room)) = gap else {
             self.lowest.insert(bytes, u64::MAX);
             self.end += bytes;

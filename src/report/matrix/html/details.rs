@@ -33,7 +33,12 @@ struct Row {
 }
 
 pub(super) fn of(matrix: &Matrix) -> Vec<Detail> {
-    matrix.programs.iter().filter(|program| !program.steps.is_empty()).map(|one| detail(matrix, one)).collect()
+    matrix
+        .programs
+        .iter()
+        .filter(|program| !program.steps.is_empty())
+        .map(|one| detail(matrix, one))
+        .collect()
 }
 
 fn detail(matrix: &Matrix, program: &Program) -> Detail {
@@ -72,7 +77,11 @@ fn row(cell: &Cell, regions: &BTreeSet<&str>, fastest: u64, best: Option<&str>) 
         fresh: grouped(step.fresh),
         changed: Bytes(step.bytes_changed).to_string(),
         amplification: step.amplification.map_or("–".into(), |times| format!("{} ×", super::whole(times))),
-        time: if fastest == 0 { "–".into() } else { format!("{:.1} ×", to_number(time(cell)) / to_number(fastest)) },
+        time: if fastest == 0 {
+            "–".into()
+        } else {
+            format!("{:.1} ×", to_number(time(cell)) / to_number(fastest))
+        },
         regions: regions.iter().map(region).collect(),
     })
 }

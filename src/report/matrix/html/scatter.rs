@@ -17,7 +17,8 @@ pub(super) fn draw(matrix: &Matrix) -> String {
         .flat_map(|cell| &cell.steps)
         .filter_map(|step| Some((step.predicted?, step)))
         .collect();
-    let most = points.iter().map(|(predicted, step)| predicted.max(to_number(step.private))).fold(10.0, f64::max);
+    let most =
+        points.iter().map(|(predicted, step)| predicted.max(to_number(step.private))).fold(10.0, f64::max);
     let decades = most.log10().ceil();
     let at = |pages: f64| SIDE * pages.max(1.0).log10() / decades;
     let (width, height) = (SIDE + LEFT + 12.0, SIDE + BELOW + 8.0);

@@ -123,7 +123,11 @@ impl Vm {
     }
 
     /// The same, with a heap that notes what happens.
-    pub(crate) fn new_watched(program: Program, options: &ToyOptions, output: Box<dyn Write>) -> Result<Self> {
+    pub(crate) fn new_watched(
+        program: Program,
+        options: &ToyOptions,
+        output: Box<dyn Write>,
+    ) -> Result<Self> {
         let mut vm = Self::set_up(program, options, output)?;
         vm.heap.watch();
         vm.fill_globals(options)?;
