@@ -44,7 +44,7 @@ pub fn place(
         "object heap" => in_heap(regions, region, address, &mut read),
         "allocation bitmap" => ToyPlace::nameless(Place::PoolHeader),
         "mark bitmap" => ToyPlace::nameless(Place::Marks),
-        "code cache" => ToyPlace::nameless(Place::JitCode),
+        "hot code" | "cold code" => ToyPlace::nameless(Place::JitCode),
         "inline-cache data" => ToyPlace::nameless(Place::JitData),
         "global variables" => body("toy globals", "variable".into(), address - region.start),
         "vm stack" => ToyPlace::nameless(Place::Stack),
@@ -210,7 +210,7 @@ mod tests {
         let mut regions =
             vec![region("object heap", HEAP, 1 << 20), region("allocation bitmap", BITMAP, 8192)];
         regions.extend(mark_bitmap.then(|| region("mark bitmap", MARKS, 8192)));
-        regions.extend([region("code cache", 0xb0_0000, 4096), region("inline-cache data", 0xc0_0000, 4096)]);
+        regions.extend([region("hot code", 0xb0_0000, 4096), region("inline-cache data", 0xc0_0000, 4096)]);
         regions
     }
 

@@ -13,6 +13,7 @@ mod profile;
 mod runtime;
 mod vm;
 
+pub use jit::CodeStats;
 pub use options::{AllocOrder, AtFork, GcPolicy, JitMode, ToyOptions};
-pub use profile::{Collection, Heat, ObjectProfile, Ordinals, Profile, StepProfile};
+pub use profile::{Collection, FunctionProfile, Heat, ObjectProfile, Ordinals, Profile, StepProfile};
 pub use runtime::ToyRuntime;

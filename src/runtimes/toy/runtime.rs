@@ -1,6 +1,7 @@
 //! A loaded program as a [`Runtime`], and what tests and reports want to know about its memory.
 
-use super::lang::{bytecode::Program, compiler, diagnostic::Diagnostic, parser};
+use super::jit::CodeStats;
+use super::lang::{bytecode::Program, compiler, diagnostic::Diagnostic, parser, verifier};
 use super::options::{JitMode, ToyOptions};
 use super::vm::Vm;
 use crate::error::{Context, Error, Result};
@@ -57,15 +58,37 @@ impl ToyRuntime {
         &self.options
     }
 
+    /// Does what is done once before the first fork. Forking does it as well.
+    pub fn prepare_fork(&mut self) {
+        if !self.has_forked {
+            self.has_forked = true;
+            self.vm.prepare_fork(self.options.at_fork);
+        }
+    }
+
     /// Addresses of every patch made to compiled code since the program was loaded, or since the
     /// fork in a worker. Each is the first byte of an aligned 4-byte store.
     pub fn patched_sites(&self) -> &[usize] {
         self.vm.jit.patched_sites()
     }
 
+    /// Addresses of every word of the inline-cache data that changed since the program was loaded, or
+    /// since the fork in a worker: what compiled code keeps outside of itself. The counters of how hot
+    /// functions are, which stand on pages of their own, are not among them.
+    pub fn written_slots(&self) -> Vec<u64> {
+        let start = self.vm.counters.start();
+        self.vm.jit.written_slots().iter().map(|index| start + *index as u64 * 8).collect()
+    }
+
+    /// Compiled code in numbers.
+    pub fn code_stats(&self) -> CodeStats {
+        self.vm.jit.stats()
+    }
+
     /// Bytes of compiled code, padding included.
     pub fn code_bytes_used(&self) -> u64 {
-        self.vm.jit.code_bytes_used()
+        let stats = self.code_stats();
+        stats.hot_bytes + stats.cold_bytes
     }
 
     /// How many functions are compiled.
@@ -94,6 +117,12 @@ impl ToyRuntime {
     /// How many collections ran since the program was loaded.
     pub fn collections(&self) -> u64 {
         self.vm.heap.collections()
+    }
+
+    /// How many objects have a reference count other than the number of references to them that a walk
+    /// through everything finds. None have while no step runs, whatever happened before.
+    pub fn miscounted_objects(&mut self) -> usize {
+        self.vm.miscounted()
     }
 
     fn failure(&self, diagnostic: &Diagnostic) -> StepFailure {
@@ -126,7 +155,9 @@ fn malformed(name: &str, diagnostic: &Diagnostic) -> Error {
 }
 
 fn compile(source: &str) -> Result<Program, Diagnostic> {
-    compiler::compile(&parser::parse(source)?)
+    let program = compiler::compile(&parser::parse(source)?)?;
+    verifier::verify(&program)?;
+    Ok(program)
 }
 
 fn header_comment(source: &str) -> String {
@@ -173,10 +204,7 @@ impl Runtime for ToyRuntime {
     }
 
     fn fork(&mut self) -> Result<ForkSide> {
-        if !self.has_forked {
-            self.has_forked = true;
-            self.vm.prepare_fork(self.options.at_fork);
-        }
+        self.prepare_fork();
         self.vm.flush().map_err(|_| Error::new("cannot write the toy program's output before the fork"))?;
         #[expect(unsafe_code, reason = "fork has no safe form")]
         // SAFETY: the runtime has no thread of its own. The caller of Runtime::fork answers for the

@@ -35,7 +35,9 @@ impl SizeClass {
             let tail = (0..self.blocks).rev().take_while(|block| self.free_blocks.contains(block)).count();
             self.blocks - tail as u64
         });
-        (first..first + count).for_each(|block| drop(self.free_blocks.remove(&block)));
+        for block in first..first + count {
+            self.free_blocks.remove(&block);
+        }
         self.blocks = self.blocks.max(first + count);
         first
     }
@@ -70,7 +72,9 @@ impl Places for SizeClass {
         self.free_blocks = (0..self.blocks).collect();
         for (address, bytes) in live {
             let first = address / BLOCK;
-            (first..=(address + bytes - 1) / BLOCK).for_each(|block| drop(self.free_blocks.remove(&block)));
+            for block in first..=(address + bytes - 1) / BLOCK {
+                self.free_blocks.remove(&block);
+            }
         }
         self.cells.retain(|block, _| !self.free_blocks.contains(block));
         let taken: BTreeSet<u64> = live.iter().map(|(address, _)| *address).collect();

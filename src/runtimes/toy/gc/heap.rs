@@ -26,12 +26,16 @@ pub(crate) struct HeapFull;
 
 pub(crate) struct Heap {
     pub(super) objects: Words,
-    plan: Box<dyn Plan>,
-    allocated_bytes: u64,
+    pub(super) plan: Box<dyn Plan>,
+    barrier: Barrier,
+    /// Bytes allocated since the last collection, less those that were given back at once.
+    pub(super) allocated_bytes: u64,
     allocations: u32,
     quiet_bytes: u64,
     collect_every: u32,
     collections: u64,
+    /// Whether whoever writes a reference has to say so.
+    pub(super) tells_references: bool,
     /// Notes what happens, while a program is profiled.
     observer: Option<Box<Observer>>,
 }
@@ -39,14 +43,18 @@ pub(crate) struct Heap {
 impl Heap {
     pub(crate) fn new(options: &ToyOptions) -> Result<Self> {
         let bytes = options.heap_limit.clamp(BLOCK, ADDRESS_SPACE).next_multiple_of(BLOCK);
+        let plan = plan::new(options, bytes)?;
+        let barrier = plan.barrier();
         Ok(Self {
             objects: Words::map(bytes, "object heap")?,
-            plan: plan::new(options, bytes)?,
+            barrier,
+            plan,
             allocated_bytes: 0,
             allocations: 0,
             quiet_bytes: QUIET_BYTES,
             collect_every: options.collect_every,
             collections: 0,
+            tells_references: matches!(barrier, Barrier::CountInHeader | Barrier::CountBeside),
             observer: None,
         })
     }
@@ -83,6 +91,7 @@ impl Heap {
 
     /// Notes from now on what happens.
     pub(crate) fn watch(&mut self) {
+        self.tells_references = true;
         self.observer = Some(Box::new(Observer::new(self.objects.start())));
     }
 
@@ -109,7 +118,7 @@ impl Heap {
 
     /// What everybody who writes a reference has to do.
     pub(crate) fn barrier(&self) -> Barrier {
-        self.plan.barrier()
+        self.barrier
     }
 
     /// How many collections ran since the program was loaded.
@@ -117,7 +126,7 @@ impl Heap {
         self.collections
     }
 
-    fn word(&self, address: u64, offset: u64) -> usize {
+    pub(super) fn word(&self, address: u64, offset: u64) -> usize {
         usize::try_from(address.wrapping_add(offset).wrapping_sub(self.objects.start()) / 8)
             .unwrap_or(usize::MAX)
     }
@@ -128,9 +137,7 @@ impl Heap {
 
     pub(crate) fn store(&mut self, address: u64, offset: u64, word: u64) {
         let index = self.word(address, offset);
-        if let Some(observer) = &mut self.observer {
-            observer.stores(address, offset, self.objects.get(index), word);
-        }
+        self.observed(|observer| observer.stores(address, offset, word));
         self.objects.set(index, word);
     }
 
@@ -151,10 +158,6 @@ impl Heap {
     /// The `index`-th field, capture, or cell content.
     pub(crate) fn slot(&self, address: u64, index: u64) -> Value {
         Value(self.load(address, BODY + 8 * index))
-    }
-
-    pub(crate) fn set_slot(&mut self, address: u64, index: u64, value: Value) {
-        self.store(address, BODY + 8 * index, value.0);
     }
 
     /// Bytes of a string.
@@ -187,13 +190,8 @@ impl Heap {
         Value(self.load(self.load(list, LIST_ARRAY), BODY + 8 * index))
     }
 
-    pub(crate) fn set_list_item(&mut self, list: u64, index: u64, value: Value) {
-        let array = self.load(list, LIST_ARRAY);
-        self.store(array, BODY + 8 * index, value.0);
-    }
-
-    /// Copies so many items from one array to another, new one.
-    pub(crate) fn copy_items(&mut self, from: u64, to: u64, count: u64) {
+    /// Moves so many items from one array to another, new one.
+    pub(crate) fn move_items(&mut self, from: u64, to: u64, count: u64) {
         let target = (self.word(to, BODY), 0);
         let bytes = usize::try_from(count * 8).unwrap_or(usize::MAX);
         self.objects.copy_within(self.word(from, BODY), target, bytes);

@@ -32,8 +32,8 @@ fn chain(heap: &mut Heap, length: u64) -> u64 {
     let mut last = Value::NIL;
     for number in 0..length {
         let record = heap.allocate(Header::new(Kind::Record, 2, SHAPE_TAG)).unwrap();
-        heap.set_slot(record, 0, last);
-        heap.set_slot(record, 1, Value::small_int(number.cast_signed()).unwrap());
+        heap.init_slot(record, 0, last);
+        heap.init_slot(record, 1, Value::small_int(number.cast_signed()).unwrap());
         last = Value(record);
     }
     last.0

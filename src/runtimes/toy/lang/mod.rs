@@ -10,3 +10,4 @@ pub(crate) mod lexer;
 pub(crate) mod parser;
 mod scope;
 mod statements;
+pub(crate) mod verifier;

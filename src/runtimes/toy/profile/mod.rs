@@ -10,7 +10,7 @@ mod ordinals;
 pub(crate) use observer::Observer;
 pub use ordinals::Ordinals;
 
-use super::lang::bytecode::Program;
+use super::lang::bytecode::{Function, Op, Program};
 use super::options::{AtFork, ToyOptions};
 use super::runtime::compile_file;
 use super::vm::{CONTEXT_WORDS, Vm};
@@ -34,14 +34,24 @@ pub struct Profile {
     pub older_collections: usize,
     /// Global variables and constants.
     pub globals: u32,
-    /// Instructions of each function.
-    pub functions: Vec<u32>,
+    /// Each function of the program.
+    pub functions: Vec<FunctionProfile>,
     /// How often each function was called, and how often its loops went round, before the fork.
     pub heat: Vec<Heat>,
     /// Places that ran before the fork.
     pub sites: BTreeSet<Site>,
     /// The steps, in order.
     pub steps: Vec<StepProfile>,
+}
+
+/// One function.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FunctionProfile {
+    /// Instructions.
+    pub instructions: u32,
+    /// Those of them that compiled code learns from, by index, and whether it keeps an inline cache there
+    /// or only the target of a call.
+    pub places: Vec<(u32, bool)>,
 }
 
 /// One object.
@@ -109,7 +119,7 @@ impl Profile {
     /// Errors: the program cannot be read or compiled, or fails.
     pub fn of(path: &Path) -> Result<Self> {
         let (name, program) = compile_file(path)?;
-        let (steps, functions) = (steps_of(&program), sizes_of(&program));
+        let (steps, functions) = (steps_of(&program), functions_of(&program));
         let globals = u32::try_from(program.globals.len() + program.constants.len()).unwrap_or(u32::MAX);
         // Counts calls and rounds as the compiler would, and compiles nothing.
         let options = ToyOptions { hot_calls: u32::MAX, ..ToyOptions::default() };
@@ -143,8 +153,17 @@ fn steps_of(program: &Program) -> Vec<(String, u32)> {
     program.steps.iter().map(|step| (step.name.to_string(), step.function)).collect()
 }
 
-fn sizes_of(program: &Program) -> Vec<u32> {
-    program.functions.iter().map(|function| u32::try_from(function.code.len()).unwrap_or(u32::MAX)).collect()
+fn functions_of(program: &Program) -> Vec<FunctionProfile> {
+    let place = |(pc, op): (u32, &Op)| match op {
+        Op::GetField { .. } | Op::SetField { .. } | Op::Call { .. } => Some((pc, true)),
+        Op::CallFunction { .. } => Some((pc, false)),
+        _ => None,
+    };
+    let function = |function: &Function| FunctionProfile {
+        instructions: u32::try_from(function.code.len()).unwrap_or(u32::MAX),
+        places: (0..).zip(&function.code).filter_map(place).collect(),
+    };
+    program.functions.iter().map(function).collect()
 }
 
 /// The counters that the interpreter keeps for the compiler.

@@ -39,16 +39,14 @@ impl Observer {
         self.objects.push(ObjectProfile { bytes: header.size(), written: BODY });
     }
 
-    /// A word of an object is about to be written over.
-    pub(crate) fn stores(&mut self, address: u64, offset: u64, old: u64, new: u64) {
+    /// A word of an object is written.
+    pub(crate) fn stores(&mut self, address: u64, offset: u64, new: u64) {
         let Some(ordinal) = self.ordinal(address) else { return };
         let target = Value(new).as_address().and_then(|address| self.ordinal(address));
         if ordinal < self.older && target.is_some_and(|target| target >= self.older) {
             self.now.linked.insert(ordinal);
         }
-        let is_first = offset >= self.objects[ordinal].written;
         self.wrote(ordinal, offset, 8);
-        self.refers(if is_first { 0 } else { old }, new);
     }
 
     /// Bytes of an object were filled in.
@@ -69,19 +67,17 @@ impl Observer {
         }
     }
 
-    /// A place that holds references, in a register, a variable or an object, changes.
-    pub(crate) fn refers(&mut self, old: u64, new: u64) {
-        for value in [old, new] {
-            let object = Value(value).as_address().and_then(|address| self.ordinal(address));
-            if let Some(ordinal) = object {
-                self.now.visited.insert(ordinal);
-            }
+    /// A reference to an object is made or given up, in a register, a variable or an object.
+    pub(crate) fn refers(&mut self, value: u64) {
+        let object = Value(value).as_address().and_then(|address| self.ordinal(address));
+        if let Some(ordinal) = object {
+            self.now.visited.insert(ordinal);
         }
     }
 
     /// A global variable is assigned.
-    pub(crate) fn assigns(&mut self, global: u32) {
-        self.now.globals.insert(global);
+    pub(crate) fn assigns(&mut self, global: usize) {
+        self.now.globals.extend(u32::try_from(global));
     }
 
     /// A place that compiled code would patch runs.

@@ -1,10 +1,16 @@
 //! The machine: registers, globals and counters around the heap, and the two ways to run code.
 
 mod builtins;
+pub(crate) mod calls;
+mod cursor;
 mod display;
-pub(crate) mod interpreter;
+mod interpreter;
+mod maps;
+pub(crate) mod numbers;
 mod objects;
 mod operations;
+mod quick;
+mod registers;
 #[cfg(test)]
 mod tests;
 pub(crate) mod value;
@@ -73,7 +79,8 @@ pub(crate) struct Vm {
     pub(crate) stack: Words,
     /// Global variables, then constants.
     pub(crate) globals: Words,
-    /// Calls of every function, rounds of every function's loops, misses of every patched site.
+    /// Calls of every function, rounds of every function's loops, and what compiled code keeps outside
+    /// of itself; see [`super::jit`].
     pub(crate) counters: Words,
     pub(crate) jit: Jit,
     /// The error on its way through compiled code, which only says that there is one.
@@ -81,7 +88,7 @@ pub(crate) struct Vm {
     /// How many times compiled and interpreted code alternate on the native stack.
     pub(crate) nesting: u32,
     hot_calls: u32,
-    frames: Vec<Frame>,
+    frames: Vec<cursor::Cursor>,
     heap_limit: u64,
     output: Box<dyn Write>,
     held_output: Vec<u8>,
@@ -101,7 +108,7 @@ impl Vm {
             heap: Heap::new(options)?,
             stack: Words::map((CALL_DEPTH_LIMIT + 4) * (FRAME_LIMIT as u64 + 6) * 8, "stack")?,
             globals: Words::map((program.globals.len() + program.constants.len()) as u64 * 8 + 8, "globals")?,
-            counters: Words::map(functions as u64 * 16 + super::jit::SITE_LIMIT as u64 * 8, "counters")?,
+            counters: Words::map(super::jit::table_bytes(functions), "counters")?,
             jit: Jit::new(options.jit, functions)?,
             failure: None,
             nesting: 0,
@@ -143,11 +150,12 @@ impl Vm {
             let value = match self.program.constants[index].clone() {
                 Constant::Text(text) => self.new_text(text.as_bytes())?,
                 Constant::Int(value) => self.new_int(value)?,
+                Constant::Float(bits) => self.new_float(f64::from_bits(bits))?,
                 Constant::Function(function) => {
                     Value(self.heap.allocate(Header::new(Kind::Closure, 0, FUNCTION_TAG | function))?)
                 }
             };
-            self.globals.set(variables + index, value.0);
+            self.set_global(variables + index, value);
         }
         Ok(())
     }
@@ -156,20 +164,12 @@ impl Vm {
     pub(crate) fn run(&mut self, function: u32) -> Result<(), Diagnostic> {
         self.stack.set(DEPTH_WORD, 0);
         let finished = self.invoke(function, CONTEXT_WORDS + 1);
+        if finished.is_err() {
+            self.clear_above(CONTEXT_WORDS);
+        }
         let written = self.flush();
         finished?;
         written.map_err(|trap| self.diagnostic(Frame { function, pc: 0, base: 0 }, trap))
-    }
-
-    pub(crate) fn register(&self, frame: Frame, register: u8) -> Value {
-        Value(self.stack.get(frame.base + usize::from(register)))
-    }
-
-    pub(crate) fn set_register(&mut self, frame: Frame, register: u8, value: Value) {
-        let index = frame.base + usize::from(register);
-        let old = self.stack.get(index);
-        self.heap.observed(|observer| observer.refers(old, value.0));
-        self.stack.set(index, value.0);
     }
 
     /// Index of a constant among the globals.
@@ -186,27 +186,9 @@ impl Vm {
         self.heap.collect(&mut roots, reason);
     }
 
-    /// Clears what ended calls left above the running ones. So every word of the stack is zero, alive at
-    /// the last collection, or written since: never the address of what was freed or moved.
-    pub(crate) fn clear_above(&mut self, top: usize) {
-        let high = self.stack.get(HIGH_WORD).saturating_sub(self.stack.start()) / 8;
-        self.heap.observed(|observer| observer.reaches(high));
-        for index in top..usize::try_from(high).unwrap_or(top) {
-            self.stack.update(index, 0);
-        }
-        self.stack.set(HIGH_WORD, self.stack.start() + top as u64 * 8);
-    }
-
-    /// Notes that a call may write registers up to here.
-    pub(crate) fn raise(&mut self, frame: Frame) {
-        let top = self.stack.start() + self.top(frame) as u64 * 8;
-        if top > self.stack.get(HIGH_WORD) {
-            self.stack.set(HIGH_WORD, top);
-        }
-    }
-
     /// Gets ready for the first fork, with nothing running.
     pub(crate) fn prepare_fork(&mut self, at_fork: AtFork) {
+        self.freeze_code();
         self.clear_above(CONTEXT_WORDS);
         let mut roots = Roots { stack: &mut self.stack, registers: 0..0, globals: &mut self.globals };
         self.heap.prepare_fork(at_fork, &mut roots);
@@ -222,6 +204,17 @@ impl Vm {
     pub(crate) fn census(&mut self) -> Result<super::gc::Census> {
         let (heap, roots) = self.roots_at_rest();
         heap.census(&roots)
+    }
+
+    /// How many objects have a count that is wrong, when nothing runs and references are counted. The
+    /// stack holds one value then, the result of what ran last.
+    pub(crate) fn miscounted(&mut self) -> usize {
+        if !self.heap.is_counting() {
+            return 0;
+        }
+        let registers = CONTEXT_WORDS..CONTEXT_WORDS + 1;
+        let roots = Roots { stack: &mut self.stack, registers, globals: &mut self.globals };
+        self.heap.miscounted(&roots).len()
     }
 
     fn top(&self, frame: Frame) -> usize {
@@ -265,7 +258,7 @@ impl Vm {
         ];
         let mut regions = self.heap.regions();
         regions.extend(named.map(|(words, name)| words.region(name)));
-        regions.extend(self.jit.region());
+        regions.extend(self.jit.regions());
         regions
     }
 }

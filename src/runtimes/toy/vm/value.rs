@@ -83,6 +83,11 @@ impl Value {
         if self.0.trailing_zeros() >= 3 && self.0 != 0 { Some(self.0) } else { None }
     }
 
+    /// Whether it is nil, a boolean or a builtin: equal to nothing but itself.
+    pub(crate) const fn is_special(self) -> bool {
+        self.0 & 15 == Self::NIL.0
+    }
+
     /// Everything but nil and false counts as true.
     pub(crate) const fn is_truthy(self) -> bool {
         self.0 != Self::NIL.0 && self.0 != Self::FALSE.0

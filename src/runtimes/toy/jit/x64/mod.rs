@@ -5,16 +5,23 @@
 //! global. Compiled functions take the address of register 0 in `rdi` and answer a status in `eax`;
 //! a result goes into the word before register 0, where the callee stood.
 
+mod counting;
+mod sections;
 mod sites;
+mod slots;
+mod stores;
 
 use super::native::{GLOBALS_WORD, OPERATE_WORD};
-use super::{Assembled, Site};
+use super::site::Site;
+use super::{Assembled, Layout};
+use crate::runtimes::toy::gc::Barrier;
 use crate::runtimes::toy::gc::object::{BODY, LIST_ARRAY, LIST_COUNT};
 use crate::runtimes::toy::lang::bytecode::{Arithmetic, Comparison, Function, Op};
 use crate::runtimes::toy::vm::value::Value;
 use crate::runtimes::toy::vm::{CALL_DEPTH_LIMIT, HIGH_WORD};
 use dynasmrt::x64::X64Relocation;
 use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, VecAssembler};
+use sections::Word;
 use sites::Aside;
 
 type Assembler = VecAssembler<X64Relocation>;
@@ -50,47 +57,59 @@ pub(super) fn trampoline() -> Option<Vec<u8>> {
     ops.finalize().ok()
 }
 
-/// Compiles one function for the address. Its patchable places get numbers from `first_site` on.
+/// Compiles one function for the addresses of a layout.
 pub(super) fn compile(
     index: u32,
     function: &Function,
     constants: usize,
-    address: u64,
-    first_site: usize,
+    barrier: Barrier,
+    layout: Layout,
 ) -> Option<Assembled> {
-    let mut ops = Assembler::new(usize::try_from(address).ok()?);
+    let mut ops = Assembler::new(layout.hot);
     let labels = function.code.iter().map(|_| ops.new_dynamic_label()).collect();
     let failed = ops.new_dynamic_label();
     let constants = i32::try_from(constants).ok()?;
-    let address = usize::try_from(address).ok()?;
     let mut compiler = Compiler {
         ops,
+        address: layout.hot,
+        layout,
         index,
         constants,
-        address,
-        first_site,
+        barrier,
+        frame: function.frame,
         labels,
         failed,
         sites: Vec::new(),
+        words: Vec::new(),
         aside: Vec::new(),
     };
     compiler.function(function)?;
-    let code = compiler.ops.finalize().ok()?;
-    Some(Assembled { code, sites: compiler.sites })
+    let hot = compiler.begin_cold()?;
+    for aside in std::mem::take(&mut compiler.aside) {
+        compiler.slow_way(aside)?;
+    }
+    compiler.finish(hot)
 }
 
 struct Compiler {
+    /// The part of the code that is being written: the hot one, then the cold one.
     ops: Assembler,
+    /// The address of that part.
+    address: usize,
+    layout: Layout,
     index: u32,
     /// How many global variables stand before the constants.
     constants: i32,
-    address: usize,
-    first_site: usize,
+    /// What every store of a reference has to do.
+    barrier: Barrier,
+    /// How many registers the function has.
+    frame: u16,
     /// Where the code of every instruction begins.
     labels: Vec<DynamicLabel>,
     failed: DynamicLabel,
     sites: Vec<Site>,
-    /// Slow ways, which stand after the function's fast code.
+    words: Vec<Word>,
+    /// Slow ways, which stand in the cold part.
     aside: Vec<Aside>,
 }
 
@@ -120,56 +139,52 @@ impl Compiler {
             ; pop rbx
             ; ret
         );
-        for aside in std::mem::take(&mut self.aside) {
-            self.slow_way(&aside);
-        }
         Some(())
     }
 
     #[expect(clippy::too_many_lines, reason = "one arm for every instruction")]
     fn instruction(&mut self, pc: u32, op: Op) -> Option<()> {
         match op {
-            Op::Immediate { to, bits } => asm!(self.ops, mov QWORD [rbx + slot(to)], bits),
-            Op::Move { to, from } => asm!(self.ops, mov rax, [rbx + slot(from)]; mov [rbx + slot(to)], rax),
+            Op::Immediate { to, bits } => self.store_immediate(to, bits),
+            Op::Move { to, from } => {
+                asm!(self.ops, mov rax, [rbx + slot(from)]);
+                self.store(to);
+            }
             Op::Constant { to, index } => {
                 let offset = i32::try_from(index).ok()?.checked_add(self.constants)?.checked_mul(8)?;
-                asm!(self.ops, mov rax, [r13 + offset]; mov [rbx + slot(to)], rax);
+                asm!(self.ops, mov rax, [r13 + offset]);
+                self.store(to);
             }
             Op::GetGlobal { to, index } => {
                 let slow = self.slow(pc);
                 let offset = i32::try_from(index).ok()?.checked_mul(8)?;
-                asm!(self.ops,
-                    mov rax, [r13 + offset]
-                    ; cmp rax, UNSET
-                    ; je =>slow
-                    ; mov [rbx + slot(to)], rax
-                );
+                asm!(self.ops, mov rax, [r13 + offset]; cmp rax, UNSET; je =>slow);
+                self.store(to);
             }
             Op::SetGlobal { from, index } => {
-                let offset = i32::try_from(index).ok()?.checked_mul(8)?;
-                asm!(self.ops, mov rax, [rbx + slot(from)]; mov [r13 + offset], rax);
+                asm!(self.ops, mov rax, [rbx + slot(from)]);
+                self.store_global(i32::try_from(index).ok()?.checked_mul(8)?);
             }
-            Op::GetCell { to, cell } => asm!(self.ops,
-                mov rax, [rbx + slot(cell)]
-                ; mov rax, [rax + BODY_OFFSET]
-                ; mov [rbx + slot(to)], rax
-            ),
-            Op::SetCell { cell, from } => asm!(self.ops,
-                mov rax, [rbx + slot(cell)]
-                ; mov rcx, [rbx + slot(from)]
-                ; mov [rax + BODY_OFFSET], rcx
-            ),
+            Op::GetCell { to, cell } => {
+                asm!(self.ops, mov rax, [rbx + slot(cell)]; mov rax, [rax + BODY_OFFSET]);
+                self.store(to);
+            }
+            Op::SetCell { cell, from } => {
+                asm!(self.ops, mov rax, [rbx + slot(cell)]);
+                self.store_cell(from);
+            }
             Op::GetCapture { to, index } => {
                 self.load_captured_cell(index);
-                asm!(self.ops, mov rax, [rax + BODY_OFFSET]; mov [rbx + slot(to)], rax);
+                asm!(self.ops, mov rax, [rax + BODY_OFFSET]);
+                self.store(to);
             }
             Op::SetCapture { index, from } => {
                 self.load_captured_cell(index);
-                asm!(self.ops, mov rcx, [rbx + slot(from)]; mov [rax + BODY_OFFSET], rcx);
+                self.store_cell(from);
             }
             Op::CaptureCell { to, index } => {
                 self.load_captured_cell(index);
-                asm!(self.ops, mov[rbx + slot(to)], rax);
+                self.store(to);
             }
             Op::Arithmetic { operator, to, left, right } => self.arithmetic(pc, operator, to, left, right),
             Op::Compare { operator, to, left, right } => self.compare(pc, operator, to, left, right),
@@ -198,28 +213,21 @@ impl Compiler {
                     mov rax, [rbx + slot(state)]
                     ; cmp rax, [rbx + slot(state) + 8]
                     ; jge =>exit
-                    ; mov [rbx + slot(to)], rax
-                    ; add rax, 2
-                    ; mov [rbx + slot(state)], rax
+                    ; add QWORD [rbx + slot(state)], 2
                 );
+                self.store(to);
             }
             Op::GetField { to, object, .. } => self.get_field(pc, to, object)?,
             Op::SetField { object, from, .. } => self.set_field(pc, object, from)?,
             Op::Call { slot, .. } => self.call_value(pc, slot)?,
             Op::CallFunction { slot, .. } => self.call_function(pc, slot)?,
-            Op::Return { from } => asm!(self.ops,
-                mov rax, [rbx + slot(from)]
-                ; mov [rbx - 8], rax
-                ; xor eax, eax
-                ; dec QWORD [r12]
-                ; pop rbx
-                ; ret
-            ),
+            Op::Return { from } => self.return_from(from),
             Op::NewCell { .. }
             | Op::NewClosure { .. }
             | Op::Negate { .. }
             | Op::CallBuiltin { .. }
             | Op::NewList { .. }
+            | Op::NewMap { .. }
             | Op::Append { .. }
             | Op::NewRecord { .. }
             | Op::GetIndex { .. }
@@ -246,7 +254,7 @@ impl Compiler {
             Arithmetic::Sub => asm!(self.ops, sub rax, rcx; jo =>slow; inc rax),
             _ => asm!(self.ops, sar rax, 1; dec rcx; imul rax, rcx; jo =>slow; inc rax),
         }
-        asm!(self.ops, mov[rbx + slot(to)], rax);
+        self.store(to);
     }
 
     fn compare(&mut self, pc: u32, operator: Comparison, to: u8, left: u8, right: u8) {
@@ -282,8 +290,8 @@ impl Compiler {
             movzx eax, al
             ; imul eax, eax, TRUE - FALSE
             ; add eax, FALSE
-            ; mov [rbx + slot(to)], rax
         );
+        self.store(to);
     }
 
     /// Sets the flags to equal if the register holds nil or false.
@@ -305,9 +313,9 @@ impl Compiler {
             ; jae =>exit
             ; mov rax, [rax + ARRAY_OFFSET]
             ; mov rax, [rax + rcx * 8 + BODY_OFFSET]
-            ; mov [rbx + slot(to)], rax
             ; add QWORD [rbx + slot(state) + 8], 2
         );
+        self.store(to);
     }
 
     /// The whole instruction, done by the machine.
@@ -363,25 +371,4 @@ const fn immediate(small: u64) -> i32 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::runtimes::toy::lang::{compiler, parser};
-
-    #[test]
-    fn every_patchable_operand_is_aligned_and_inside_of_the_code() {
-        let source = "fn f(r, g) { r.x = r.y + g(r.x); f(r, g); return [r, -r.x]; }";
-        let program = compiler::compile(&parser::parse(source).unwrap()).unwrap();
-        for address in [0x1000, 0x1010, 0x7fff_0000_0020] {
-            let function = &program.functions[1];
-            let assembled = compile(1, function, 0, address, 7).unwrap();
-            let inside =
-                usize::try_from(address).unwrap()..usize::try_from(address).unwrap() + assembled.code.len();
-            assert_eq!(assembled.sites.len(), 6);
-            for site in &assembled.sites {
-                for operand in site.guard.into_iter().chain([site.operand]) {
-                    assert!(operand % 4 == 0 && inside.contains(&operand), "{operand:x}");
-                }
-            }
-        }
-    }
-}
+mod tests;

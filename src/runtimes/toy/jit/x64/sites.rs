@@ -1,127 +1,134 @@
-//! Places that are patched: field accesses and calls, and the slow ways around them.
+//! Places that change: field accesses and calls. The first entry of an inline cache stands in the hot
+//! code, the others in a chain in the cold code, which ends with the slow way.
 
-use super::super::Site;
 use super::super::native::{CALL_WORD, FIELD_WORD};
+use super::super::site::{Cache, ENTRIES, Entry, Site};
+use super::slots::Hit;
 use super::{Compiler, DEPTH_LIMIT, asm, context, slot};
 use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi};
-
-/// A guard that no object's header ever equals: it has the tags of a record and of a closure.
-const NEVER: u32 = u32::MAX;
 
 /// Code out of the way of the fast one.
 pub(super) enum Aside {
     /// Lets the machine do the instruction, then goes on.
     Operate { from: DynamicLabel, back: DynamicLabel, pc: u32 },
-    /// Lets the machine access a field.
-    Field { from: DynamicLabel, back: DynamicLabel, site: u32 },
-    /// Lets the machine make the call that a call instruction led here, or goes on to the callee.
+    /// The other entries of an inline cache, and its slow way.
+    Chain(Chain),
+    /// What a call of a named function leads to until it is linked: lets the machine make the call, or
+    /// goes on to the callee.
     CallStub { from: DynamicLabel, site: u32 },
+    /// Lets the machine free the object whose last reference went, then goes on.
+    Free { from: DynamicLabel, back: DynamicLabel },
     /// Calls the stub, then goes on.
-    CallSlowly { from: DynamicLabel, back: DynamicLabel, stub: DynamicLabel, callee: i32 },
+    CallSlowly { from: DynamicLabel, back: DynamicLabel, stub: DynamicLabel, callee: u8 },
+}
+
+/// The cold part of an inline cache.
+pub(super) struct Chain {
+    pc: u32,
+    hit: Hit,
+    /// The entry in the hot code.
+    first: Entry,
+    /// Where the hot code goes when its entry is another one's.
+    others: DynamicLabel,
+    /// Where it goes with what no entry can be for.
+    miss: DynamicLabel,
+    /// Where the hot code goes on after an entry that held.
+    found: DynamicLabel,
+    slow: Slow,
+}
+
+/// What to let the machine do.
+#[derive(Clone, Copy)]
+enum Slow {
+    /// The whole access; then the hot code goes on here.
+    Field { back: DynamicLabel },
+    /// The call.
+    Call { callee: u8 },
 }
 
 impl Compiler {
     pub(super) fn get_field(&mut self, pc: u32, to: u8, object: u8) -> Option<()> {
-        let (slow, back) = (self.ops.new_dynamic_label(), self.ops.new_dynamic_label());
-        let guard = self.guarded_object(object, slow);
-        // mov rax, [rax + offset]
-        let operand = self.patchable(&[0x48, 0x8b, 0x80], 0);
-        asm!(self.ops, mov [rbx + slot(to)], rax; =>back);
-        let site = self.site(pc, Some(guard), operand)?;
-        self.aside.push(Aside::Field { from: slow, back, site });
+        let back = self.field(pc, Hit::Get, object)?;
+        self.store(to);
+        asm!(self.ops, =>back);
         Some(())
     }
 
     pub(super) fn set_field(&mut self, pc: u32, object: u8, from: u8) -> Option<()> {
-        let (slow, back) = (self.ops.new_dynamic_label(), self.ops.new_dynamic_label());
-        let guard = self.guarded_object(object, slow);
+        let back = self.field(pc, Hit::Set, object)?;
         asm!(self.ops, mov rcx, [rbx + slot(from)]);
-        // mov [rax + offset], rcx
-        let operand = self.patchable(&[0x48, 0x89, 0x88], 0);
+        self.store_slot();
         asm!(self.ops, =>back);
-        let site = self.site(pc, Some(guard), operand)?;
-        self.aside.push(Aside::Field { from: slow, back, site });
         Some(())
     }
 
-    /// Loads an object into `rax` if the upper half of its header equals the guard.
-    fn guarded_object(&mut self, object: u8, slow: DynamicLabel) -> usize {
-        asm!(self.ops,
-            mov rax, [rbx + slot(object)]
-            ; test al, 7
-            ; jnz =>slow
-        );
-        // cmp dword [rax + 4], guard
-        let guard = self.patchable(&[0x81, 0x78, 0x04], NEVER);
-        asm!(self.ops, jne =>slow);
-        guard
-    }
-
-    pub(super) fn call_function(&mut self, pc: u32, callee: u8) -> Option<()> {
-        let stub = self.ops.new_dynamic_label();
-        let operand = self.direct_call(callee, stub);
-        let site = self.site(pc, None, operand)?;
-        self.aside.push(Aside::CallStub { from: stub, site });
-        Some(())
+    /// Answers the label for after the access.
+    fn field(&mut self, pc: u32, hit: Hit, object: u8) -> Option<DynamicLabel> {
+        let miss = self.ops.new_dynamic_label();
+        let back = self.ops.new_dynamic_label();
+        self.cache(pc, hit, object, miss, Slow::Field { back })?;
+        Some(back)
     }
 
     pub(super) fn call_value(&mut self, pc: u32, callee: u8) -> Option<()> {
-        let (slow, back) = (self.ops.new_dynamic_label(), self.ops.new_dynamic_label());
-        let stub = self.ops.new_dynamic_label();
-        let guard = self.guarded_object(callee, slow);
-        let operand = self.direct_call(callee, stub);
-        asm!(self.ops, =>back);
-        let site = self.site(pc, Some(guard), operand)?;
-        self.aside.push(Aside::CallStub { from: stub, site });
-        self.aside.push(Aside::CallSlowly { from: slow, back, stub, callee: slot(callee) + 8 });
+        let (miss, failed) = (self.ops.new_dynamic_label(), self.failed);
+        asm!(self.ops,
+            cmp QWORD [r12], DEPTH_LIMIT
+            ; jae =>miss
+            ; lea rdi, [rbx + slot(callee) + 8]
+        );
+        self.cache(pc, Hit::Call, callee, miss, Slow::Call { callee })?;
+        asm!(self.ops, test eax, eax; jnz =>failed);
         Some(())
     }
 
-    /// Calls the stub until the call is patched. Calls nested too deeply always go to the stub.
-    fn direct_call(&mut self, callee: u8, stub: DynamicLabel) -> usize {
-        let (too_deep, done) = (self.ops.new_dynamic_label(), self.ops.new_dynamic_label());
-        self.aside.push(Aside::CallSlowly { from: too_deep, back: done, stub, callee: slot(callee) + 8 });
-        let failed = self.failed;
+    /// An inline cache for the object in a register.
+    fn cache(&mut self, pc: u32, hit: Hit, object: u8, miss: DynamicLabel, slow: Slow) -> Option<()> {
+        let (others, found) = (self.ops.new_dynamic_label(), self.ops.new_dynamic_label());
+        asm!(self.ops,
+            mov rax, [rbx + slot(object)]
+            ; test al, 7
+            ; jnz =>miss
+        );
+        let first = self.entry(hit, others)?;
+        asm!(self.ops, =>found);
+        self.aside.push(Aside::Chain(Chain { pc, hit, first, others, miss, found, slow }));
+        Some(())
+    }
+
+    /// Calls the stub until the call is linked. Calls nested too deeply always go to the stub.
+    pub(super) fn call_function(&mut self, pc: u32, callee: u8) -> Option<()> {
+        let (stub, failed) = (self.ops.new_dynamic_label(), self.failed);
+        let (too_deep, back) = (self.ops.new_dynamic_label(), self.ops.new_dynamic_label());
         asm!(self.ops,
             cmp QWORD [r12], DEPTH_LIMIT
             ; jae =>too_deep
             ; lea rdi, [rbx + slot(callee) + 8]
         );
-        self.pad(1);
-        let operand = self.here() + 1;
-        asm!(self.ops,
-            call =>stub
-            ; test eax, eax
-            ; jnz =>failed
-            ; =>done
-        );
-        operand
+        let target = self.call_target(stub)?;
+        asm!(self.ops, =>back; test eax, eax; jnz =>failed);
+        let site = self.site(pc, Cache::Target(target))?;
+        self.aside.push(Aside::CallStub { from: stub, site });
+        self.aside.push(Aside::CallSlowly { from: too_deep, back, stub, callee });
+        Some(())
     }
 
-    pub(super) fn slow_way(&mut self, aside: &Aside) {
+    pub(super) fn slow_way(&mut self, aside: Aside) -> Option<()> {
         let failed = self.failed;
-        match *aside {
+        match aside {
             Aside::Operate { from, back, pc } => {
                 asm!(self.ops, =>from);
                 self.call_operate(pc);
                 asm!(self.ops, test eax, eax; jnz =>failed; jmp =>back);
             }
-            Aside::Field { from, back, site } => asm!(self.ops,
-                =>from
-                ; mov rdi, r12
-                ; mov rsi, rbx
-                ; mov edx, site.cast_signed()
-                ; call QWORD [r12 + context(FIELD_WORD)]
-                ; test eax, eax
-                ; jnz =>failed
-                ; jmp =>back
-            ),
+            Aside::Chain(chain) => self.chain(&chain)?,
             Aside::CallStub { from, site } => asm!(self.ops,
                 =>from
                 ; push rdi
                 ; mov rsi, rdi
                 ; mov rdi, r12
                 ; mov edx, site.cast_signed()
+                ; xor ecx, ecx
                 ; call QWORD [r12 + context(CALL_WORD)]
                 ; pop rdi
                 ; cmp rax, 1
@@ -130,36 +137,68 @@ impl Compiler {
                 ; made:
                 ; ret
             ),
+            Aside::Free { from, back } => self.free_slowly(from, back),
             Aside::CallSlowly { from, back, stub, callee } => asm!(self.ops,
                 =>from
-                ; lea rdi, [rbx + callee]
+                ; lea rdi, [rbx + slot(callee) + 8]
                 ; call =>stub
-                ; test eax, eax
-                ; jnz =>failed
                 ; jmp =>back
             ),
         }
+        Some(())
     }
 
-    fn site(&mut self, pc: u32, guard: Option<usize>, operand: usize) -> Option<u32> {
-        let number = u32::try_from(self.first_site + self.sites.len()).ok()?;
-        self.sites.push(Site { function: self.index, pc, guard, operand });
-        Some(number)
-    }
-
-    /// An instruction whose last four bytes are patched; returns their address.
-    fn patchable(&mut self, opcode: &[u8], operand: u32) -> usize {
-        self.pad(opcode.len());
-        self.ops.extend(opcode);
-        let address = self.here();
-        self.ops.push_u32(operand);
-        address
-    }
-
-    /// Makes the operand after so many bytes of opcode aligned.
-    fn pad(&mut self, opcode: usize) {
-        while !(self.here() + opcode).is_multiple_of(4) {
-            asm!(self.ops, nop);
+    fn chain(&mut self, chain: &Chain) -> Option<()> {
+        let (mut entries, mut from, found) = (vec![chain.first], chain.others, chain.found);
+        while entries.len() < ENTRIES {
+            let next = self.ops.new_dynamic_label();
+            asm!(self.ops, =>from);
+            entries.push(self.entry(chain.hit, next)?);
+            asm!(self.ops, jmp =>found);
+            from = next;
         }
+        let miss = chain.miss;
+        asm!(self.ops, =>from; =>miss);
+        let counter = self.counter()?;
+        let site = self.site(chain.pc, Cache::Entries { entries, counter })?;
+        match chain.slow {
+            Slow::Field { back } => self.access_field(site, back),
+            Slow::Call { callee } => self.call_through_machine(site, callee, found),
+        }
+        Some(())
+    }
+
+    fn access_field(&mut self, site: u32, back: DynamicLabel) {
+        let failed = self.failed;
+        asm!(self.ops,
+            mov rdi, r12
+            ; mov rsi, rbx
+            ; mov edx, site.cast_signed()
+            ; call QWORD [r12 + context(FIELD_WORD)]
+            ; test eax, eax
+            ; jnz =>failed
+            ; jmp =>back
+        );
+    }
+
+    /// The machine answers a status, or the callee's code.
+    fn call_through_machine(&mut self, site: u32, callee: u8, back: DynamicLabel) {
+        asm!(self.ops,
+            mov rdi, r12
+            ; lea rsi, [rbx + slot(callee) + 8]
+            ; mov edx, site.cast_signed()
+            ; call QWORD [r12 + context(CALL_WORD)]
+            ; cmp rax, 1
+            ; jbe =>back
+            ; lea rdi, [rbx + slot(callee) + 8]
+            ; call rax
+            ; jmp =>back
+        );
+    }
+
+    fn site(&mut self, pc: u32, cache: Cache) -> Option<u32> {
+        let number = u32::try_from(self.layout.first_site + self.sites.len()).ok()?;
+        self.sites.push(Site { function: self.index, pc, cache });
+        Some(number)
     }
 }

@@ -1,0 +1,71 @@
+//! Every store of a value that compiled code makes: where the work that a memory policy asks of
+//! stores belongs.
+//!
+//! The values of a call's registers stay in their words on the VM stack. What runs between two
+//! templates keeps nothing in `rax`, `rcx`, `rdx`, `rsi`, `rdi` and `r8` to `r11`.
+
+use super::{BODY_OFFSET, Compiler, asm, slot};
+use crate::runtimes::toy::gc::Barrier;
+use dynasmrt::DynasmApi;
+
+impl Compiler {
+    /// Stores `rax` into a register.
+    pub(super) fn store(&mut self, to: u8) {
+        match self.barrier {
+            Barrier::None | Barrier::Cards => {
+                asm!(self.ops, mov[rbx + slot(to)], rax);
+            }
+            Barrier::CountInHeader | Barrier::CountBeside => self.counted_store(slot(to)),
+        }
+    }
+
+    /// Stores a value that is no object into a register.
+    pub(super) fn store_immediate(&mut self, to: u8, bits: i32) {
+        match self.barrier {
+            Barrier::None | Barrier::Cards => {
+                asm!(self.ops, mov QWORD [rbx + slot(to)], bits);
+            }
+            Barrier::CountInHeader | Barrier::CountBeside => self.counted_store_immediate(to, bits),
+        }
+    }
+
+    /// Stores `rax` into the global variable at so many bytes from the first.
+    pub(super) fn store_global(&mut self, offset: i32) {
+        match self.barrier {
+            Barrier::None | Barrier::Cards => {
+                asm!(self.ops, mov[r13 + offset], rax);
+            }
+            Barrier::CountInHeader | Barrier::CountBeside => self.counted_store_global(offset),
+        }
+    }
+
+    /// Stores a register into the cell in `rax`.
+    pub(super) fn store_cell(&mut self, from: u8) {
+        asm!(self.ops, mov rcx, [rbx + slot(from)]; lea rdx, [rax + BODY_OFFSET]);
+        self.store_slot();
+    }
+
+    /// Stores `rcx` into the slot at the address in `rdx` of the object in `rax`; of a list's items,
+    /// the object is their array.
+    pub(super) fn store_slot(&mut self) {
+        match self.barrier {
+            Barrier::None | Barrier::Cards => {
+                asm!(self.ops, mov[rdx], rcx);
+            }
+            Barrier::CountInHeader | Barrier::CountBeside => self.counted_store_slot(),
+        }
+    }
+
+    /// Ends the call with the value of a register as its result.
+    pub(super) fn return_from(&mut self, from: u8) {
+        asm!(self.ops, mov rax, [rbx + slot(from)]);
+        match self.barrier {
+            Barrier::None | Barrier::Cards => asm!(self.ops, mov[rbx - 8], rax),
+            Barrier::CountInHeader | Barrier::CountBeside => {
+                self.counted_store(-8);
+                self.counted_return(self.frame);
+            }
+        }
+        asm!(self.ops, xor eax, eax; dec QWORD [r12]; pop rbx; ret);
+    }
+}
