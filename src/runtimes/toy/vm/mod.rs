@@ -109,7 +109,7 @@ impl Vm {
             stack: Words::map((CALL_DEPTH_LIMIT + 4) * (FRAME_LIMIT as u64 + 6) * 8, "stack")?,
             globals: Words::map((program.globals.len() + program.constants.len()) as u64 * 8 + 8, "globals")?,
             counters: Words::map(super::jit::table_bytes(functions), "counters")?,
-            jit: Jit::new(options.jit, functions)?,
+            jit: Jit::new(options, functions)?,
             failure: None,
             nesting: 0,
             hot_calls: options.hot_calls.max(1),

@@ -1,9 +1,11 @@
 //! Integers and floats: arithmetic, order and equality, exact where the two meet.
 
 use super::value::Value;
-use super::{Trap, Vm};
+use super::{Frame, Trap, Vm};
 use crate::runtimes::toy::gc::object::{BODY, Header, Kind};
+use crate::runtimes::toy::gc::plan::Reason;
 use crate::runtimes::toy::lang::bytecode::Arithmetic;
+use crate::runtimes::toy::lang::diagnostic::Diagnostic;
 use std::cmp::Ordering;
 
 /// A number, wherever it stands.
@@ -49,6 +51,23 @@ impl Vm {
             Some(small) => Ok(small),
             None => self.new_raw(Kind::Float, value.to_bits()),
         }
+    }
+
+    /// Gives a register a float that needs an object, collecting where there is no room.
+    pub(crate) fn set_rare_float(
+        &mut self,
+        frame: Frame,
+        register: u8,
+        float: f64,
+    ) -> Result<(), Diagnostic> {
+        let mut value = self.new_float(float);
+        if value == Err(Trap::HeapFull) {
+            self.collect(frame, Reason::Full);
+            value = self.new_float(float);
+        }
+        let value = value.map_err(|trap| self.diagnostic(frame, trap))?;
+        self.set_register(frame, register, value);
+        Ok(())
     }
 
     /// An object around 64 bits that are no reference.
