@@ -2,7 +2,7 @@
 
 use forkprint::cpython::fields::FieldClass;
 use forkprint::explain::Place;
-use forkprint::explain::toy::{ToyPlace, place};
+use forkprint::explain::toy::{Collector, ToyMemory, ToyPlace};
 use forkprint::family::Region;
 use forkprint::runtimes::Runtime;
 use forkprint::runtimes::toy::{GcPolicy, ToyOptions, ToyRuntime};
@@ -67,15 +67,25 @@ fn changes(runtime: &mut ToyRuntime, step: &str) -> Vec<(ToyPlace, usize)> {
     let before = Memory::of(&pages);
     let index = runtime.steps().iter().position(|name| name == step).unwrap();
     runtime.run_step(index).unwrap();
+    let mut fork = ToyMemory::new(&regions, collector(runtime.options().gc));
     let mut found: Vec<(ToyPlace, usize)> = Vec::new();
     for address in Memory::of(&heap_pages).changed_since(&before) {
-        let called = place(&regions, address, |at, buffer| before.fill(at, buffer)).unwrap();
+        let called = fork.place(address, |at, buffer| before.fill(at, buffer)).unwrap();
         match found.iter_mut().find(|(other, _)| *other == called) {
             Some((_, count)) => *count += 1,
             None => found.push((called, 1)),
         }
     }
     found
+}
+
+fn collector(gc: GcPolicy) -> Collector {
+    match gc {
+        GcPolicy::MarkHeader => Collector::Marks,
+        GcPolicy::Refcount => Collector::Counts,
+        GcPolicy::Copying | GcPolicy::Compacting | GcPolicy::Generational => Collector::Moves,
+        GcPolicy::MarkBitmap | GcPolicy::RefcountSide | GcPolicy::None => Collector::Beside,
+    }
 }
 
 fn named<'a>(regions: &'a [Region], name: &str) -> &'a Region {
@@ -131,7 +141,7 @@ fn patches_are_made_to_code() {
     let regions = runtime.regions();
     assert!(!runtime.patched_sites().is_empty());
     for site in runtime.patched_sites() {
-        let found = place(&regions, *site as u64, |_, _| false).unwrap();
+        let found = ToyMemory::new(&regions, Collector::Beside).place(*site as u64, |_, _| false).unwrap();
         assert_eq!(found.place, Place::JitCode);
     }
     assert!(changes(&mut runtime, "warm_up").iter().all(|(called, _)| called.ty == Some("toy Record")));

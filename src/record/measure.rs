@@ -89,6 +89,7 @@ impl Measurement {
             scene: ForkScene {
                 areas: process.vmas,
                 regions: baseline.regions,
+                collector: baseline.collector,
                 reference: baseline.reference_pid.unwrap_or(baseline.zygote_pid),
             },
         })

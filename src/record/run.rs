@@ -7,11 +7,13 @@ use super::trace::Trace;
 use super::watch::Watch;
 use crate::cpython::offsets::Offsets;
 use crate::error::{Error, Result};
+use crate::explain::toy::Collector;
 use crate::family::recording::{About, Fate, Finding, Recording};
 use crate::family::{Rung, Witness};
 use crate::kernel::caps::{self, Caps, kernel_release, machine};
 use crate::kernel::remote::SharedMemory;
 use crate::runtimes::Workload;
+use crate::runtimes::toy::GcPolicy;
 use crate::supervisor::Family;
 use crate::supervisor::family::{StepOutcome, tell};
 use crate::supervisor::protocol::{Loaded, Watching, ranges};
@@ -48,6 +50,16 @@ pub struct RunOutcome {
     pub error: Option<Error>,
 }
 
+/// What a memory policy of the toy runtime does to objects that are there already.
+const fn collector(policy: GcPolicy) -> Collector {
+    match policy {
+        GcPolicy::MarkHeader => Collector::Marks,
+        GcPolicy::Refcount => Collector::Counts,
+        GcPolicy::Copying | GcPolicy::Compacting | GcPolicy::Generational => Collector::Moves,
+        GcPolicy::MarkBitmap | GcPolicy::RefcountSide | GcPolicy::None => Collector::Beside,
+    }
+}
+
 /// Runs a workload to its end.
 ///
 /// Errors: it could not be loaded or forked, so that nothing was measured. What happens later ends
@@ -74,6 +86,7 @@ pub fn run(options: &RunOptions, progress: &Progress) -> Result<RunOutcome> {
         zygote_pid: family.zygote_pid(),
         reference_pid: Some(frozen.pid),
         regions: loaded.regions.clone(),
+        collector: collector(options.workload.toy.gc),
         instrument: ranges(&frozen.instrument),
         tracked: ranges(&frozen.tracked),
         python: loaded.python,
