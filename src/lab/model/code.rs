@@ -2,13 +2,15 @@
 
 use super::pages::{PageSet, Written};
 use crate::lab::policy::PolicySpec;
-use crate::runtimes::toy::{Heat, JitMode, Profile, StepProfile, ToyOptions};
+use crate::runtimes::toy::{GcPolicy, Heat, JitMode, Profile, StepProfile, ToyOptions};
 use crate::units::PAGE_SIZE;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Bytes of hot code for one instruction, and of cold code for one place that changes, by and large.
-const HOT_BYTES: u64 = 29;
-const COLD_BYTES: u64 = 100;
+/// Bytes of hot code for one instruction, and of cold code for one place that changes, by and large: what
+/// `ToyRuntime::code_stats` says of the built-in programs, divided by their instructions and places.
+const BYTES: [u64; 2] = [29, 125];
+/// The same where every write of a register counts references.
+const COUNTING_BYTES: [u64; 2] = [100, 155];
 /// Rounds of a function's loops that make it as hot as one call does.
 const ROUNDS_PER_CALL: u64 = 100;
 /// Bytes of one word of the table beside the code.
@@ -25,7 +27,7 @@ pub(super) fn predict(profile: &Profile, spec: PolicySpec) -> Vec<Vec<(&'static 
     if matches!(spec.jit, JitMode::Off | JitMode::Warm) {
         return vec![Vec::new(); profile.steps.len()];
     }
-    let mut code = Code::before_the_fork(profile, spec.jit);
+    let mut code = Code::before_the_fork(profile, spec);
     let before = std::iter::once(&profile.heat).chain(profile.steps.iter().map(|step| &step.heat));
     profile
         .steps
@@ -51,6 +53,8 @@ struct Place {
 struct Code<'a> {
     profile: &'a Profile,
     jit: JitMode,
+    /// Bytes of hot code for one instruction, and of cold code for one place.
+    bytes: [u64; 2],
     compiled: BTreeSet<usize>,
     /// Ends of hot code, cold code and table.
     ends: [u64; 3],
@@ -61,11 +65,13 @@ struct Code<'a> {
 }
 
 impl<'a> Code<'a> {
-    fn before_the_fork(profile: &'a Profile, jit: JitMode) -> Self {
+    fn before_the_fork(profile: &'a Profile, spec: PolicySpec) -> Self {
+        let counts = matches!(spec.gc, GcPolicy::Refcount | GcPolicy::RefcountSide);
         let heat_bytes = 2 * profile.functions.len() as u64 * WORD;
         let mut code = Self {
             profile,
-            jit,
+            jit: spec.jit,
+            bytes: if counts { COUNTING_BYTES } else { BYTES },
             compiled: BTreeSet::new(),
             ends: [0, 0, heat_bytes],
             places: BTreeMap::new(),
@@ -97,16 +103,17 @@ impl<'a> Code<'a> {
     fn emit(&mut self, function: usize) {
         let Some(found) = self.profile.functions.get(function) else { return };
         let [hot, cold, table] = self.ends;
+        let [hot_bytes, cold_bytes] = self.bytes;
         let [mut cold_end, mut table_end] = [cold, table];
         for &(pc, is_cache) in &found.places {
             let number = u32::try_from(function).unwrap_or(u32::MAX);
             let place =
-                Place { hot: hot + u64::from(pc) * HOT_BYTES, cold: cold_end, word: table_end, is_cache };
+                Place { hot: hot + u64::from(pc) * hot_bytes, cold: cold_end, word: table_end, is_cache };
             self.places.insert((number, pc), place);
-            cold_end += COLD_BYTES;
+            cold_end += cold_bytes;
             table_end += WORD * words_of(self.jit, is_cache);
         }
-        self.ends = [hot + u64::from(found.instructions) * HOT_BYTES, cold_end, table_end];
+        self.ends = [hot + u64::from(found.instructions) * hot_bytes, cold_end, table_end];
         for (region, start, end) in
             [(HOT, hot, self.ends[0]), (COLD, cold, cold_end), (TABLE, table, table_end)]
         {
@@ -169,10 +176,11 @@ const fn words_of(jit: JitMode, is_cache: bool) -> u64 {
     }
 }
 
-/// Whether a function is compiled by now: at a call that finds it hot.
+/// Whether a function is compiled by now: at a call that finds it hot, or in the middle of a hot loop.
 fn is_hot(heat: Heat) -> bool {
     let hot_calls = u64::from(ToyOptions::default().hot_calls);
-    heat.calls > 1 && heat.calls + heat.rounds / ROUNDS_PER_CALL >= hot_calls
+    let by_loops = heat.rounds / ROUNDS_PER_CALL;
+    by_loops >= hot_calls || (heat.calls > 1 && heat.calls + by_loops >= hot_calls)
 }
 
 #[cfg(test)]
@@ -210,7 +218,7 @@ mod tests {
     #[test]
     fn only_places_that_run_for_the_first_time_change() {
         // 29,000 bytes of hot code; the places at 29, 14,500 and 28,971 are on pages 0, 3 and 7. Their
-        // counters are within the first 400 bytes of cold code. One call of what is never hot is counted.
+        // counters are within the first 500 bytes of cold code. One call of what is never hot is counted.
         assert_eq!(after(JitMode::Patch), [vec![], vec![(COLD, 1), (HOT, 3), (TABLE, 1)]]);
         // The counters have a page of their own behind those of the heat.
         assert_eq!(after(JitMode::SideCounters), [vec![], vec![(HOT, 3), (TABLE, 2)]]);
