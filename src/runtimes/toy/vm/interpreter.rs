@@ -120,16 +120,23 @@ impl Vm {
                 }
                 Op::GetField { to, object, name } => match self.find_field(at.get(object), name) {
                     Some((_, position)) => {
+                        self.notice::<COUNTED>(&at);
                         let value = self.heap.slot(at.get(object).0, position);
                         self.put::<COUNTED>(&at, to, value);
                     }
                     None => self.operate_as(at.site(), op)?,
                 },
                 Op::SetField { object, from, name } => match self.find_field(at.get(object), name) {
-                    Some((_, position)) => self.heap.set_slot(at.get(object).0, position, at.get(from)),
+                    Some((_, position)) => {
+                        self.notice::<COUNTED>(&at);
+                        self.heap.set_slot(at.get(object).0, position, at.get(from));
+                    }
                     None => self.operate_as(at.site(), op)?,
                 },
-                Op::Call { .. } | Op::CallFunction { .. } => self.call(&mut at, op)?,
+                Op::Call { .. } | Op::CallFunction { .. } => {
+                    self.notice::<COUNTED>(&at);
+                    self.call(&mut at, op)?;
+                }
                 Op::Return { from } => {
                     self.end_registers::<COUNTED>(at.site(), at.get(from));
                     self.stack.set(DEPTH_WORD, self.stack.get(DEPTH_WORD) - 1);
@@ -150,6 +157,15 @@ impl Vm {
             self.set_register(at.site(), to, value);
         } else {
             at.set(to, value);
+        }
+    }
+
+    /// Tells an observer of a place that compiled code would change.
+    #[inline]
+    fn notice<const COUNTED: bool>(&mut self, at: &Cursor) {
+        if COUNTED {
+            let Frame { function, pc, .. } = at.site();
+            self.heap.observed(|observer| observer.runs((function, pc)));
         }
     }
 

@@ -33,6 +33,7 @@ impl Vm {
     }
 
     pub(super) fn set_global(&mut self, index: usize, value: Value) {
+        self.heap.observed(|observer| observer.assigns(index));
         if !self.heap.is_counting() {
             return self.globals.set(index, value.0);
         }
@@ -65,8 +66,9 @@ impl Vm {
 
     /// Clears what ended calls left above the running ones. So every word of the stack is zero, alive at
     /// the last collection, or written since: never the address of what was freed or moved.
-    pub(super) fn clear_above(&mut self, top: usize) {
+    pub(crate) fn clear_above(&mut self, top: usize) {
         let high = self.high();
+        self.heap.observed(|observer| observer.reaches(high as u64));
         if self.heap.is_counting() {
             self.give_up(top, high);
         } else {
