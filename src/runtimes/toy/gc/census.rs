@@ -4,7 +4,7 @@ use super::bits::{Bits, GRANULE};
 use super::heap::Heap;
 use super::object::Header;
 use super::roots::Roots;
-use super::trace::{Marks, trace};
+use super::trace::{Frozen, Marks, trace};
 use crate::error::Result;
 use crate::runtimes::toy::memory::words::Words;
 use crate::units::PAGE_SIZE;
@@ -34,7 +34,7 @@ impl Heap {
     pub(super) fn live_addresses(&mut self, roots: &Roots<'_>) -> Vec<u64> {
         let Ok(bits) = Bits::new(self.objects.len() as u64 * 8, "census") else { return Vec::new() };
         let mut seen = Seen(bits);
-        trace(&mut self.objects, &mut seen, roots);
+        trace(&mut self.objects, &mut seen, roots, Frozen::nothing());
         let start = self.objects.start();
         seen.0.iter(self.objects.len()).map(|word| start + word as u64 * 8).collect()
     }
@@ -42,7 +42,7 @@ impl Heap {
     /// Finds out what the roots lead to.
     pub(crate) fn census(&mut self, roots: &Roots<'_>) -> Result<Census> {
         let mut seen = Seen(Bits::new(self.objects.len() as u64 * 8, "census")?);
-        trace(&mut self.objects, &mut seen, roots);
+        trace(&mut self.objects, &mut seen, roots, Frozen::nothing());
         let mut census = Census::default();
         let mut pages = BTreeSet::new();
         let mut bitmap_pages = BTreeSet::new();

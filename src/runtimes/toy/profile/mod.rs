@@ -126,7 +126,7 @@ impl Profile {
         let mut vm = Vm::new_watched(program, &options, Box::new(std::io::sink()))?;
         let fail = |what: &str, why: String| Error::new(what).location(&name).why(why);
         vm.run(0).map_err(|why| fail("the toy program failed while it was loaded", why.to_string()))?;
-        vm.prepare_fork(AtFork::Nothing);
+        vm.prepare_fork(AtFork::Nothing)?;
         let (heap, roots) = vm.roots_at_rest();
         let alive = heap.live_ordinals(&roots);
         let heat = heat_of(&vm, functions.len());

@@ -34,7 +34,7 @@ fn run(source: &str, options: ToyOptions) -> String {
             .collect::<Vec<_>>()
             .join(" "),
         Ok(mut runtime) => {
-            runtime.prepare_fork();
+            runtime.prepare_fork().unwrap();
             let failure = (0..runtime.steps().len()).find_map(|step| runtime.run_step(step).err());
             assert_eq!(runtime.miscounted_objects(), 0, "{source}");
             failure.map(|failure| failure.message).unwrap_or_default()
@@ -51,6 +51,11 @@ fn every_way() -> impl Iterator<Item = ToyOptions> {
         ToyOptions { jit: JitMode::Off, gc: GcPolicy::MarkHeader, collect_every: 1, ..small.clone() },
         ToyOptions { jit: JitMode::Off, gc: GcPolicy::Refcount, ..small.clone() },
         ToyOptions { jit: JitMode::Off, gc: GcPolicy::RefcountSide, collect_every: 1, ..small.clone() },
+        ToyOptions { jit: JitMode::Off, gc: GcPolicy::Copying, collect_every: 1, ..small.clone() },
+        ToyOptions { jit: JitMode::Off, gc: GcPolicy::Compacting, collect_every: 1, ..small.clone() },
+        ToyOptions { jit: JitMode::Off, gc: GcPolicy::Generational, collect_every: 1, ..small.clone() },
+        ToyOptions { jit: JitMode::Off, gc: GcPolicy::Generational, ..small.clone() },
+        ToyOptions { jit: JitMode::Off, gc: GcPolicy::None, ..small.clone() },
     ];
     let compiled = JitMode::ALL.iter().filter(|jit| **jit != JitMode::Off).flat_map(move |jit| {
         let early = ToyOptions { jit: *jit, hot_calls: 1, ..small.clone() };
@@ -60,6 +65,9 @@ fn every_way() -> impl Iterator<Item = ToyOptions> {
             ToyOptions { collect_every: 1, ..early.clone() },
             ToyOptions { gc: GcPolicy::Refcount, collect_every: 3, ..early.clone() },
             ToyOptions { gc: GcPolicy::RefcountSide, ..early.clone() },
+            ToyOptions { gc: GcPolicy::Copying, collect_every: 1, ..early.clone() },
+            ToyOptions { gc: GcPolicy::Compacting, collect_every: 1, ..early.clone() },
+            ToyOptions { gc: GcPolicy::Generational, collect_every: 1, ..early.clone() },
             early,
         ]
     });
