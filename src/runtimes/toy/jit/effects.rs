@@ -15,8 +15,20 @@ impl Registers {
         self.0[usize::from(register >> 6)] |= 1 << (register & 63);
     }
 
-    fn remove(&mut self, register: u8) {
-        self.0[usize::from(register >> 6)] &= !(1 << (register & 63));
+    fn remove_all(&mut self, other: Self) {
+        self.0.iter_mut().zip(other.0).for_each(|(word, other)| *word &= !other);
+    }
+
+    /// The registers, ascending.
+    pub(super) fn iter(self) -> impl Iterator<Item = u8> {
+        (0..4_u8).flat_map(move |word| {
+            let mut bits = self.0[usize::from(word)];
+            std::iter::from_fn(move || {
+                let lowest = u8::try_from(bits.trailing_zeros()).ok().filter(|bit| *bit < 64)?;
+                bits &= bits - 1;
+                Some(word * 64 + lowest)
+            })
+        })
     }
 
     fn insert_range(&mut self, first: u8, count: u8) {
@@ -166,7 +178,7 @@ impl Effects {
             if let Some(target) = effect.target {
                 live.join(self.live[target as usize]);
             }
-            (0..=u8::MAX).filter(|register| effect.writes.contains(*register)).for_each(|r| live.remove(r));
+            live.remove_all(effect.writes);
             live.join(effect.reads);
             found |= live != self.live[pc];
             self.live[pc] = live;

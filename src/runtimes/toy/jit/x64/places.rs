@@ -48,12 +48,12 @@ pub(super) type Places = [Place; WORDS.len()];
 /// Which registers have a home.
 pub(super) struct Homes {
     of: [Option<u8>; 256],
-    registers: Vec<u8>,
+    registers: [Option<u8>; WORDS.len()],
 }
 
 impl Homes {
     pub(super) const fn none() -> Self {
-        Self { of: [None; 256], registers: Vec::new() }
+        Self { of: [None; 256], registers: [None; WORDS.len()] }
     }
 
     /// Gives homes to the registers that are used most.
@@ -62,30 +62,25 @@ impl Homes {
         for (pc, effect) in effects.at.iter().enumerate() {
             let depth = effects.loops.iter().filter(|(head, end)| (*head..=*end).contains(&pc)).count();
             let weight = LOOP_WEIGHT.pow(u32::try_from(depth).unwrap_or(u32::MAX).min(5));
-            for register in 0..=u8::MAX {
-                let uses =
-                    u32::from(effect.reads.contains(register)) + u32::from(effect.writes.contains(register));
+            for register in effect.reads.iter().chain(effect.writes.iter()) {
                 let sum = &mut weights[usize::from(register)];
-                *sum = sum.saturating_add(uses * weight);
+                *sum = sum.saturating_add(weight);
             }
         }
-        let mut registers: Vec<u8> = (0..=u8::MAX).filter(|r| weights[usize::from(*r)] > 1).collect();
-        registers.sort_by_key(|register| std::cmp::Reverse(weights[usize::from(*register)]));
-        registers.truncate(WORDS.len());
-        let mut homes = Self { of: [None; 256], registers };
-        for (home, register) in (0..).zip(&homes.registers) {
-            homes.of[usize::from(*register)] = Some(home);
+        let mut used: Vec<u8> = (0..=u8::MAX).filter(|r| weights[usize::from(*r)] > 1).collect();
+        used.sort_by_key(|register| std::cmp::Reverse(weights[usize::from(*register)]));
+        let mut homes = Self::none();
+        for (home, register) in (0..WORDS.len()).zip(used) {
+            homes.registers[home] = Some(register);
+            homes.of[usize::from(register)] = u8::try_from(home).ok();
         }
         homes
     }
 
     /// The registers with a home, and which one.
     pub(super) fn iter(&self) -> impl Iterator<Item = (usize, u8)> + use<> {
-        self.registers.clone().into_iter().enumerate()
-    }
-
-    pub(super) fn is_home(&self, register: u8) -> bool {
-        self.of[usize::from(register)].is_some()
+        let registers = self.registers.into_iter().enumerate();
+        registers.filter_map(|(home, register)| register.map(|register| (home, register)))
     }
 }
 
