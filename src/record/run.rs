@@ -190,7 +190,10 @@ fn note_outcome(
     step: &str,
 ) -> Option<Error> {
     let (fate, detail) = match outcome {
-        StepOutcome::Done => return None,
+        StepOutcome::Done { nanoseconds } => {
+            measurement.note_time(worker, nanoseconds);
+            return None;
+        }
         StepOutcome::Ended(fate) => (fate.clone(), tell(&fate)),
         StepOutcome::Failed(failure) => {
             let fate = Fate::Failed { message: failure.message.clone(), step: step.into() };

@@ -9,9 +9,11 @@ mod jit;
 mod lang;
 mod memory;
 mod options;
+mod profile;
 mod runtime;
 mod vm;
 
 pub use jit::CodeStats;
 pub use options::{AllocOrder, AtFork, GcPolicy, JitMode, ToyOptions};
+pub use profile::{Collection, FunctionProfile, Heat, ObjectProfile, Ordinals, Profile, StepProfile};
 pub use runtime::ToyRuntime;

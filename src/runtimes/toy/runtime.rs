@@ -22,15 +22,7 @@ pub struct ToyRuntime {
 impl ToyRuntime {
     /// Reads, compiles and loads a source file. `print` writes to the standard output.
     pub fn load(path: &Path, options: ToyOptions) -> Result<Self> {
-        let bytes = std::fs::read(path).at("cannot read the toy program", path)?;
-        let source = String::from_utf8(bytes).map_err(|refused| {
-            let valid = &refused.as_bytes()[..refused.utf8_error().valid_up_to()];
-            let line = valid.split(|byte| *byte == b'\n').count();
-            Error::new("cannot read the toy program")
-                .path(path)
-                .why(format!("line {line} is not UTF-8"))
-                .fix("save the file as UTF-8")
-        })?;
+        let source = read(path)?;
         Self::load_source(&path.display().to_string(), &source, options)
     }
 
@@ -46,12 +38,9 @@ impl ToyRuntime {
         options: ToyOptions,
         output: Box<dyn Write>,
     ) -> Result<Self> {
-        let refuse = |what: &str, diagnostic: &Diagnostic| {
-            Error::new(what).location(format!("{name}:{}", diagnostic.at)).why(&diagnostic.message)
-        };
-        let program = compile(source).map_err(|error| refuse("the toy program is malformed", &error))?;
+        let program = compile(source).map_err(|error| refused(MALFORMED, name, &error))?;
         let mut vm = Vm::new(program, &options, output)?;
-        vm.run(0).map_err(|error| refuse("the toy program failed while it was loaded", &error))?;
+        vm.run(0).map_err(|error| refused("the toy program failed while it was loaded", name, &error))?;
         Ok(Self {
             name: name.to_owned(),
             description: header_comment(source),
@@ -59,6 +48,11 @@ impl ToyRuntime {
             vm,
             has_forked: false,
         })
+    }
+
+    /// Finds what is wrong with a program without running any of it.
+    pub fn check(name: &str, source: &str) -> Result<()> {
+        compile(source).map(drop).map_err(|error| refused(MALFORMED, name, &error))
     }
 
     /// What the runtime was loaded with.
@@ -136,6 +130,31 @@ impl ToyRuntime {
     fn failure(&self, diagnostic: &Diagnostic) -> StepFailure {
         StepFailure { message: format!("{}:{diagnostic}", self.name), traceback: None }
     }
+}
+
+const MALFORMED: &str = "the toy program is malformed";
+
+fn refused(what: &str, name: &str, diagnostic: &Diagnostic) -> Error {
+    Error::new(what).location(format!("{name}:{}", diagnostic.at)).why(&diagnostic.message)
+}
+
+/// Reads and compiles a source file; answers what errors call it, and the program.
+pub(super) fn compile_file(path: &Path) -> Result<(String, Program)> {
+    let name = path.display().to_string();
+    let program = compile(&read(path)?).map_err(|diagnostic| refused(MALFORMED, &name, &diagnostic))?;
+    Ok((name, program))
+}
+
+fn read(path: &Path) -> Result<String> {
+    let bytes = std::fs::read(path).at("cannot read the toy program", path)?;
+    String::from_utf8(bytes).map_err(|refused| {
+        let valid = &refused.as_bytes()[..refused.utf8_error().valid_up_to()];
+        let line = valid.split(|byte| *byte == b'\n').count();
+        Error::new("cannot read the toy program")
+            .path(path)
+            .why(format!("line {line} is not UTF-8"))
+            .fix("save the file as UTF-8")
+    })
 }
 
 fn compile(source: &str) -> Result<Program, Diagnostic> {

@@ -5,19 +5,19 @@
 //! [`Heap::retain`] and [`Heap::release`] for what it writes there. Other policies than those that
 //! count references pay one branch for each write.
 
-use super::barrier::Barrier;
 use super::heap::Heap;
 use super::object::{BODY, LIST_ARRAY};
 use crate::runtimes::toy::vm::value::Value;
 
 impl Heap {
-    /// Whether every write of a reference has to count.
+    /// Whether every write of a reference has to count, or to be told to an observer.
     pub(crate) fn is_counting(&self) -> bool {
-        matches!(self.barrier(), Barrier::CountInHeader | Barrier::CountBeside)
+        self.tells_references
     }
 
     /// Counts one more reference, if the value is one.
     pub(crate) fn retain(&mut self, value: Value) {
+        self.observed(|observer| observer.refers(value.0));
         if let Some(address) = value.as_address() {
             let word = self.word(address, 0);
             self.plan.retain(&mut self.objects, word);
@@ -26,6 +26,7 @@ impl Heap {
 
     /// Counts one reference less, and frees what nothing refers to any more.
     pub(crate) fn release(&mut self, value: Value) {
+        self.observed(|observer| observer.refers(value.0));
         if let Some(address) = value.as_address() {
             let word = self.word(address, 0);
             if self.plan.drop_reference(&mut self.objects, word) {

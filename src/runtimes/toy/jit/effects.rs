@@ -148,7 +148,8 @@ impl Effects {
             Op::Loop { target } => Some((*target as usize, pc)),
             _ => None,
         });
-        let mut effects = Self { live: vec![Registers::default(); at.len()], loops: loops.collect(), at, joins };
+        let mut effects =
+            Self { live: vec![Registers::default(); at.len()], loops: loops.collect(), at, joins };
         while effects.spread_liveness() {}
         effects
     }
@@ -202,7 +203,8 @@ mod tests {
 
     #[test]
     fn what_a_loop_reads_is_alive_all_through_it() {
-        let effects = effects("fn f(n, unused) { let sum = 0; for i in 0..n { sum = sum + i; } return sum; }");
+        let effects =
+            effects("fn f(n, unused) { let sum = 0; for i in 0..n { sum = sum + i; } return sum; }");
         let (head, end) = effects.loops[0];
         let sum = 2;
         assert!((head..=end).all(|pc| effects.is_live(pc, sum)));

@@ -97,13 +97,19 @@ pub(crate) struct Vm {
 impl Vm {
     /// Sets up memory and constants; runs nothing yet.
     pub(crate) fn new(program: Program, options: &ToyOptions, output: Box<dyn Write>) -> Result<Self> {
+        let mut vm = Self::set_up(program, options, output)?;
+        vm.fill_globals(options)?;
+        Ok(vm)
+    }
+
+    fn set_up(program: Program, options: &ToyOptions, output: Box<dyn Write>) -> Result<Self> {
         let functions = program.functions.len();
-        let mut vm = Self {
+        Ok(Self {
             heap: Heap::new(options)?,
             stack: Words::map((CALL_DEPTH_LIMIT + 4) * (FRAME_LIMIT as u64 + 6) * 8, "stack")?,
             globals: Words::map((program.globals.len() + program.constants.len()) as u64 * 8 + 8, "globals")?,
             counters: Words::map(super::jit::table_bytes(functions), "counters")?,
-            jit: Jit::new(options.jit, functions)?,
+            jit: Jit::new(options, functions)?,
             failure: None,
             nesting: 0,
             hot_calls: options.hot_calls.max(1),
@@ -112,12 +118,26 @@ impl Vm {
             output,
             held_output: Vec::new(),
             program,
-        };
-        vm.set_up_globals().map_err(|_| {
+        })
+    }
+
+    fn fill_globals(&mut self, options: &ToyOptions) -> Result<()> {
+        self.set_up_globals().map_err(|_| {
             Error::new("the program's constants do not fit into the heap")
                 .why(format!("the heap limit is {}", crate::units::Bytes(options.heap_limit)))
                 .fix("choose a larger heap limit")
-        })?;
+        })
+    }
+
+    /// The same, with a heap that notes what happens.
+    pub(crate) fn new_watched(
+        program: Program,
+        options: &ToyOptions,
+        output: Box<dyn Write>,
+    ) -> Result<Self> {
+        let mut vm = Self::set_up(program, options, output)?;
+        vm.heap.watch();
+        vm.fill_globals(options)?;
         Ok(vm)
     }
 
@@ -174,10 +194,16 @@ impl Vm {
         self.heap.prepare_fork(at_fork, &mut roots);
     }
 
+    /// The roots when nothing runs.
+    pub(crate) fn roots_at_rest(&mut self) -> (&mut Heap, Roots<'_>) {
+        let roots = Roots { stack: &mut self.stack, registers: 0..0, globals: &mut self.globals };
+        (&mut self.heap, roots)
+    }
+
     /// What is alive when nothing runs.
     pub(crate) fn census(&mut self) -> Result<super::gc::Census> {
-        let roots = Roots { stack: &mut self.stack, registers: 0..0, globals: &mut self.globals };
-        self.heap.census(&roots)
+        let (heap, roots) = self.roots_at_rest();
+        heap.census(&roots)
     }
 
     /// How many objects have a count that is wrong, when nothing runs and references are counted. The

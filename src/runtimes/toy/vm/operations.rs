@@ -2,7 +2,7 @@
 
 use super::value::Value;
 use super::{Frame, Trap, Vm};
-use crate::runtimes::toy::gc::object::{BODY, Header, Kind};
+use crate::runtimes::toy::gc::object::{Header, Kind};
 use crate::runtimes::toy::gc::plan::Reason;
 use crate::runtimes::toy::lang::bytecode::{Arithmetic, Comparison, Op};
 use crate::runtimes::toy::lang::diagnostic::Diagnostic;

@@ -3,6 +3,7 @@
 use crate::runtimes::Runtime;
 use crate::runtimes::toy::{GcPolicy, JitMode, ToyOptions, ToyRuntime};
 use std::cell::RefCell;
+use std::fmt::Write as _;
 use std::io::Write;
 use std::rc::Rc;
 
@@ -156,13 +157,13 @@ fn maps_are_what_a_list_of_pairs_is() {
         let key = if random & 1 == 0 { format!("{}", random % 120) } else { format!("\"k{}\"", random % 90) };
         let place = pairs.iter().position(|(known, _)| *known == key);
         if random % 5 < 3 - number / 1_000 {
-            source += &format!("m[{key}] = {number};\n");
+            let _ = writeln!(source, "m[{key}] = {number};");
             match place {
                 Some(place) => pairs[place].1 = number,
                 None => pairs.push((key, number)),
             }
         } else {
-            source += &format!("assert remove(m, {key}) == {};\n", place.is_some());
+            let _ = writeln!(source, "assert remove(m, {key}) == {};", place.is_some());
             place.map(|place| pairs.remove(place));
         }
     }
@@ -359,5 +360,16 @@ fn counted_garbage_is_freed_at_once_and_cycles_when_the_heap_is_full() {
             assert!(runtime.run_step(0).is_err());
             assert_eq!(runtime.miscounted_objects(), 0);
         }
+    }
+}
+
+/// The callee has fewer registers than the caller fills after the collection.
+#[test]
+fn registers_filled_after_a_collection_in_a_callee_are_cleared_too() {
+    let source = "fn f() { collect(); } step s { f(); print([1], [2], [3], [4], [5], [6], nil.x); }";
+    for options in every_way().filter(|options| options.collect_every == 0) {
+        let mut runtime = ToyRuntime::load_source("t", source, options.clone()).unwrap();
+        assert!(runtime.run_step(0).is_err());
+        assert_eq!(runtime.miscounted_objects(), 0, "{options:?}");
     }
 }

@@ -17,7 +17,7 @@ pub(crate) struct Value(pub(crate) u64);
 const BUILTIN_TAG: u64 = 0x34;
 const FLOAT_TAG: u64 = 2;
 /// The word for `0.0`.
-const FLOAT_ZERO: u64 = 0x8000_0000_0000_0002;
+const FLOAT_ZERO: u64 = Value::FLOAT_ZERO.0;
 /// The float whose word would be that of zero: 2^-255 exactly.
 const FLOAT_CLASH: u64 = 0x3000_0000_0000_0000;
 
@@ -25,6 +25,7 @@ impl Value {
     pub(crate) const NIL: Self = Self(0x04);
     pub(crate) const FALSE: Self = Self(0x14);
     pub(crate) const TRUE: Self = Self(0x24);
+    pub(crate) const FLOAT_ZERO: Self = Self(0x8000_0000_0000_0002);
     /// A global variable whose `let` has not run yet. Programs never see it.
     pub(crate) const UNSET: Self = Self(0x44);
 
