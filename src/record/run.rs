@@ -85,7 +85,7 @@ pub fn run(options: &RunOptions, progress: &Progress) -> Result<RunOutcome> {
     let baseline = Baseline {
         zygote_pid: family.zygote_pid(),
         reference_pid: Some(frozen.pid),
-        regions: loaded.regions.clone(),
+        regions: frozen.regions,
         collector: collector(options.workload.toy.gc),
         instrument: ranges(&frozen.instrument),
         tracked: ranges(&frozen.tracked),

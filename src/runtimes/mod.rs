@@ -107,6 +107,12 @@ pub trait Runtime {
         Vec::new()
     }
 
+    /// Does what the runtime does to its memory once before the first fork. Forking does it as well; this
+    /// is for those who look at the memory, or freeze a sibling, before they fork through the runtime.
+    fn prepare_fork(&mut self) -> Result<()> {
+        Ok(())
+    }
+
     /// Shows the agent around in the zygote, before anything is forked or watched: it may list the
     /// objects, and check that it reads frames as the runtime does.
     ///

@@ -63,6 +63,8 @@ pub enum FromZygote {
 pub struct Frozen {
     /// Its process id.
     pub pid: u32,
+    /// The memory that the runtime can name, as it is at the fork. Disjoint, in any order.
+    pub regions: Vec<Region>,
     /// Pages of the zygote that exist only for it.
     pub instrument: Vec<(u64, u64)>,
     /// Areas whose writes are tracked, in the zygote and in every worker.
@@ -109,8 +111,6 @@ pub struct Loaded {
     pub description: String,
     /// Names of the steps, in order.
     pub steps: Vec<String>,
-    /// Memory that the runtime can name.
-    pub regions: Vec<Region>,
     /// Remarks for the reader.
     pub notes: Vec<String>,
     /// Version of the `CPython` inside.

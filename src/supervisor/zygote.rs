@@ -78,7 +78,6 @@ fn describe(runtime: &dyn Runtime) -> Loaded {
         version: runtime.version(),
         description: runtime.description(),
         steps: runtime.steps(),
-        regions: runtime.regions(),
         notes: runtime.notes(),
         python: runtime.python_version(),
     }
@@ -95,6 +94,7 @@ struct Zygote {
 
 impl Zygote {
     fn freeze(&mut self, runtime: &mut dyn Runtime, track: bool) -> Result<FromZygote> {
+        runtime.prepare_fork()?;
         let found = |(socket, spec): (Channel, AgentSpec)| {
             let inside = Inside::find().filter(|_| socket.is_open());
             inside.map(|inside| {
@@ -113,9 +113,15 @@ impl Zygote {
         let own = read_identity(&ProcRoot::system(), std::process::id())?;
         let areas = own.vmas.iter().filter(|vma| vma.copy_on_write() && vma.flags.write);
         let areas: PageRanges = areas.map(|vma| vma.start..vma.end).collect();
+        let regions = runtime.regions();
         let sibling = freeze_sibling()?;
-        let mut frozen =
-            Frozen { pid: sibling.pid, instrument: pairs(&sibling.instrument), tracked: Vec::new(), watched };
+        let mut frozen = Frozen {
+            pid: sibling.pid,
+            regions,
+            instrument: pairs(&sibling.instrument),
+            tracked: Vec::new(),
+            watched,
+        };
         if track {
             let areas = self.track(areas)?;
             frozen.tracked = pairs(areas);

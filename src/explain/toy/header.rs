@@ -56,12 +56,11 @@ impl Header {
     pub(super) fn field(self, offset: u64) -> Cow<'static, str> {
         match self.0 & 0xff {
             1 => "text".into(),
-            2 if offset < 8 => "count".into(),
+            2 | 9 if offset < 8 => "count".into(),
             2 => "array".into(),
             3 => "items".into(),
             4 => format!("field {}", offset / 8).into(),
             5 => format!("capture {}", offset / 8).into(),
-            9 if offset < 8 => "count".into(),
             9 if offset < 16 => "used".into(),
             9 if offset < 24 => "entries".into(),
             9 => "index".into(),

@@ -167,12 +167,11 @@ impl<'a> ToyMemory<'a> {
         read: &mut impl FnMut(u64, &mut [u8]) -> bool,
     ) -> Result<Option<(Header, u64)>, Unread> {
         let bitmap = self.regions.iter().find(|region| region.name == "allocation bitmap");
-        let start = match bitmap.filter(|_| space.name != "nursery") {
-            Some(bitmap) => object_before(bitmap, space, address, read)?,
-            None => {
-                let row = self.rows.entry(space.start).or_insert_with(|| Row::read(space, read));
-                row.object_before(address)
-            }
+        let start = if let Some(bitmap) = bitmap.filter(|_| space.name != "nursery") {
+            object_before(bitmap, space, address, read)?
+        } else {
+            let row = self.rows.entry(space.start).or_insert_with(|| Row::read(space, read));
+            row.object_before(address)
         };
         let Some(start) = start else { return Ok(None) };
         let mut header = [0; 8];

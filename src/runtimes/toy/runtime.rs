@@ -207,6 +207,11 @@ impl Runtime for ToyRuntime {
         self.vm.jit.missing().map(str::to_owned).into_iter().collect()
     }
 
+    fn prepare_fork(&mut self) -> Result<()> {
+        Self::prepare_fork(self);
+        Ok(())
+    }
+
     fn fork(&mut self) -> Result<ForkSide> {
         self.prepare_fork()?;
         self.vm.flush().map_err(|_| Error::new("cannot write the toy program's output before the fork"))?;

@@ -186,7 +186,7 @@ mod tests {
             let mut taken: BTreeMap<usize, u64> = BTreeMap::new();
             for (bytes, act) in acts {
                 if act == 0 && !taken.is_empty() {
-                    let word = *taken.keys().nth(bytes as usize % taken.len()).unwrap();
+                    let word = *taken.keys().nth(usize::try_from(bytes).unwrap() % taken.len()).unwrap();
                     space.free(word, taken.remove(&word).unwrap());
                 }
                 let mut lowest = 0;

@@ -11,7 +11,7 @@ const BOUNDS: usize = EXACT + usize::BITS as usize;
 /// Runs of free granules, none of which touches another.
 pub(super) struct Runs {
     /// First granule to the number of granules.
-    runs: BTreeMap<usize, usize>,
+    lengths: BTreeMap<usize, usize>,
     /// No run that begins before this granule is long enough for the smallest request of its class.
     lowest: [usize; BOUNDS],
     granules: usize,
@@ -19,13 +19,13 @@ pub(super) struct Runs {
 
 impl Runs {
     pub(super) fn new() -> Self {
-        Self { runs: BTreeMap::new(), lowest: [0; BOUNDS], granules: 0 }
+        Self { lengths: BTreeMap::new(), lowest: [0; BOUNDS], granules: 0 }
     }
 
     /// Runs in address order that do not touch.
     pub(super) fn from_sorted(runs: Vec<(usize, usize)>) -> Self {
         let granules = runs.iter().map(|(_, count)| count).sum();
-        Self { runs: runs.into_iter().collect(), lowest: [0; BOUNDS], granules }
+        Self { lengths: runs.into_iter().collect(), lowest: [0; BOUNDS], granules }
     }
 
     /// How many granules are free in all.
@@ -38,7 +38,7 @@ impl Runs {
         let bound = &mut self.lowest[class_of(count)];
         let smallest = smallest_of(class_of(count));
         let mut lowest = None;
-        let found = self.runs.range(*bound..).find(|(first, length)| {
+        let found = self.lengths.range(*bound..).find(|(first, length)| {
             if **length >= smallest {
                 lowest.get_or_insert(**first);
             }
@@ -46,7 +46,7 @@ impl Runs {
         });
         let found = found.map(|(first, length)| (*first, *length));
         *bound = lowest.unwrap_or(usize::MAX);
-        self.runs.remove(&found?.0);
+        self.lengths.remove(&found?.0);
         self.granules -= found?.1;
         found
     }
@@ -58,16 +58,16 @@ impl Runs {
         }
         self.granules += count;
         let (mut first, mut count) = (first, count);
-        if let Some((&before, &length)) = self.runs.range(..first).next_back()
+        if let Some((&before, &length)) = self.lengths.range(..first).next_back()
             && before + length == first
         {
-            self.runs.remove(&before);
+            self.lengths.remove(&before);
             (first, count) = (before, length + count);
         }
-        if let Some(length) = self.runs.remove(&(first + count)) {
+        if let Some(length) = self.lengths.remove(&(first + count)) {
             count += length;
         }
-        self.runs.insert(first, count);
+        self.lengths.insert(first, count);
         for bound in &mut self.lowest[..=class_of(count)] {
             *bound = first.min(*bound);
         }
@@ -75,7 +75,7 @@ impl Runs {
 
     /// First granule and number of granules of every run, in address order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
-        self.runs.iter().map(|(first, count)| (*first, *count))
+        self.lengths.iter().map(|(first, count)| (*first, *count))
     }
 }
 
