@@ -208,12 +208,11 @@ impl Runtime for ToyRuntime {
     }
 
     fn prepare_fork(&mut self) -> Result<()> {
-        Self::prepare_fork(self);
-        Ok(())
+        Self::prepare_fork(self)
     }
 
     fn fork(&mut self) -> Result<ForkSide> {
-        self.prepare_fork()?;
+        Self::prepare_fork(self)?;
         self.vm.flush().map_err(|_| Error::new("cannot write the toy program's output before the fork"))?;
         #[expect(unsafe_code, reason = "fork has no safe form")]
         // SAFETY: the runtime has no thread of its own. The caller of Runtime::fork answers for the

@@ -124,14 +124,14 @@ impl Heap {
     }
 
     /// Gives a new object the array or the bytes that it owns; zero stands for none.
-    pub(crate) fn init_owned(&mut self, owner: u64, offset: u64, owned: u64) {
-        self.initialise(owner, offset, Value(owned));
+    pub(crate) fn init_owned(&mut self, owner: u64, offset: u64, array: u64) {
+        self.initialise(owner, offset, Value(array));
     }
 
     /// Gives an object another array or other bytes of its own. What the old array held is moved to
     /// the new one already, so only the array itself is freed.
-    pub(crate) fn set_owned(&mut self, owner: u64, offset: u64, owned: u64) {
-        self.replace(owner, offset, Value(owned));
+    pub(crate) fn set_owned(&mut self, owner: u64, offset: u64, array: u64) {
+        self.replace(owner, offset, Value(array));
     }
 }
 
@@ -185,7 +185,7 @@ mod tests {
             heap.retain(last);
             heap.retain(last);
             heap.release(last);
-            assert_eq!(counts(&heap), [Some(1); 300_000]);
+            assert_eq!(counts(&heap), vec![Some(1); 300_000]);
             heap.release(last);
             assert_eq!(counts(&heap), []);
             assert_eq!(heap.allocated_bytes, 0);
