@@ -5,14 +5,15 @@
 //! [`Heap::retain`] and [`Heap::release`] for what it writes there. Other policies than those that
 //! count references pay one branch for each write.
 
+use super::barrier::Barrier;
 use super::heap::Heap;
 use super::object::{BODY, LIST_ARRAY};
 use crate::runtimes::toy::vm::value::Value;
 
 impl Heap {
-    /// Whether every write of a reference has to count, or to be told to an observer.
+    /// Whether every write of a reference has to count.
     pub(crate) fn is_counting(&self) -> bool {
-        self.tells_references
+        matches!(self.barrier(), Barrier::CountInHeader | Barrier::CountBeside)
     }
 
     /// Counts one more reference, if the value is one.
