@@ -27,7 +27,7 @@ not said is as by default. `mark-bitmap+freeze` is `forkprint run --gc mark-bitm
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct LabArgs {
-    /// A built-in program (gc_marks) or a .toy file; may be repeated [default: every built-in one]
+    /// A built-in program or a .toy file; may be repeated [default: every built-in one]
     #[arg(short, long = "program", value_name = "PROGRAM")]
     programs: Vec<String>,
     /// Policies to compare: `default`, `all`, or a list like mark-bitmap,refcount+freeze [default: default]

@@ -108,7 +108,7 @@ impl Generational {
                 self.at[ordinal].address = NOWHERE;
                 continue;
             }
-            let granules = (bytes.next_multiple_of(GRANULE) / GRANULE).div_ceil(8);
+            let granules = bytes.div_ceil(GRANULE).div_ceil(8);
             let first = if is_young { NURSERY_MARKS } else { 0 };
             marks.insert(first + address / GRANULE / 8, granules);
             if is_young {

@@ -87,7 +87,9 @@ impl Still {
             .filter(|(ordinal, _)| live.contains(*ordinal))
             .map(|(_, address)| address)
             .collect();
-        marked.iter().for_each(|address| self.written.write(HEAP, address + COLLECTOR_WORD, 8));
+        for address in marked {
+            self.written.write(HEAP, address + COLLECTOR_WORD, 8);
+        }
     }
 
     /// One bit for each live object, after the bits of the collection before were cleared.

@@ -39,8 +39,6 @@ pub(crate) struct Heap {
     quiet_bytes: u64,
     collect_every: u32,
     collections: u64,
-    /// Whether whoever writes a reference has to say so.
-    pub(super) tells_references: bool,
     /// Notes what happens, while a program is profiled.
     observer: Option<Box<Observer>>,
 }
@@ -49,7 +47,6 @@ impl Heap {
     pub(crate) fn new(options: &ToyOptions) -> Result<Self> {
         let bytes = options.heap_limit.clamp(BLOCK, ADDRESS_SPACE).next_multiple_of(BLOCK);
         let plan = plan::new(options, bytes)?;
-        let barrier = plan.barrier();
         Ok(Self {
             objects: Words::map(plan.address_space(), "object heap")?,
             barrier,
@@ -59,7 +56,6 @@ impl Heap {
             quiet_bytes: QUIET_BYTES,
             collect_every: options.collect_every,
             collections: 0,
-            tells_references: matches!(barrier, Barrier::CountInHeader | Barrier::CountBeside),
             observer: None,
         })
     }
@@ -96,9 +92,9 @@ impl Heap {
         self.collections += 1;
     }
 
-    /// Notes from now on what happens.
+    /// Notes from now on what happens. Whoever writes a reference takes it to be counted, and so tells.
     pub(crate) fn watch(&mut self) {
-        self.tells_references = true;
+        self.barrier = Barrier::CountInHeader;
         self.observer = Some(Box::new(Observer::new(self.objects.start())));
     }
 

@@ -11,9 +11,9 @@ use super::object::{BODY, LIST_ARRAY};
 use crate::runtimes::toy::vm::value::Value;
 
 impl Heap {
-    /// Whether every write of a reference has to count, or to be told to an observer.
+    /// Whether every write of a reference has to count.
     pub(crate) fn is_counting(&self) -> bool {
-        self.tells_references
+        matches!(self.barrier(), Barrier::CountInHeader | Barrier::CountBeside)
     }
 
     /// Counts one more reference, if the value is one.

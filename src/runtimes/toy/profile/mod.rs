@@ -129,17 +129,17 @@ impl Profile {
         vm.prepare_fork(AtFork::Nothing)?;
         let (heap, roots) = vm.roots_at_rest();
         let alive = heap.live_ordinals(&roots);
-        let heat = heat_of(&vm, functions.len());
+        let heat_at_fork = heat_of(&vm, functions.len());
         let mut profile = vm.heap.observed(|observer| observer.fork(alive)).unwrap_or_default();
-        profile.heat = heat;
+        profile.heat = heat_at_fork;
         for (name, function) in steps {
             vm.run(function).map_err(|why| fail("a step of the toy program failed", why.to_string()))?;
             vm.clear_above(CONTEXT_WORDS);
-            let heat = heat_of(&vm, functions.len());
+            let counted = heat_of(&vm, functions.len());
             let (heap, roots) = vm.roots_at_rest();
             let alive = heap.live_ordinals(&roots);
             if let Some(step) = heap.observed(|observer| observer.end_step(name)) {
-                profile.steps.push(StepProfile { heat, alive, ..step });
+                profile.steps.push(StepProfile { heat: counted, alive, ..step });
             }
         }
         vm.heap.observed(|observer| observer.finish(&mut profile));

@@ -59,7 +59,7 @@ impl Observer {
     fn wrote(&mut self, ordinal: usize, offset: u64, bytes: u64) {
         if ordinal < self.older {
             let words = offset / 8..(offset + bytes).div_ceil(8);
-            let places = words.map(|word| (ordinal as u32, u32::try_from(word).unwrap_or(u32::MAX)));
+            let places = words.map(|word| (to_number(ordinal as u64), to_number(word)));
             self.now.stored.extend(places);
         } else {
             let object = &mut self.objects[ordinal];
@@ -144,4 +144,9 @@ impl Observer {
         let ordinal = *self.at.get(self.granule(address))?;
         (ordinal != NOBODY).then_some(ordinal as usize)
     }
+}
+
+/// A number as profiles keep it; no program that is profiled makes so many objects.
+fn to_number(count: u64) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
