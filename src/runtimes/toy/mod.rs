@@ -7,10 +7,13 @@
 mod gc;
 mod jit;
 mod lang;
+mod library;
 mod memory;
 mod options;
 mod runtime;
+mod session;
 mod vm;
 
 pub use options::{AllocOrder, AtFork, GcPolicy, JitMode, ToyOptions};
 pub use runtime::ToyRuntime;
+pub use session::ToySession;

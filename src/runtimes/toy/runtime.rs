@@ -1,6 +1,8 @@
 //! A loaded program as a [`Runtime`], and what tests and reports want to know about its memory.
 
-use super::lang::{bytecode::Program, compiler, diagnostic::Diagnostic, parser};
+use super::lang::diagnostic::{Diagnostic, Sources};
+use super::lang::modules::Loader;
+use super::lang::module_level;
 use super::options::{JitMode, ToyOptions};
 use super::vm::Vm;
 use crate::error::{Context, Error, Result};
@@ -12,6 +14,7 @@ use std::path::Path;
 /// A toy program whose module level has run.
 pub struct ToyRuntime {
     name: String,
+    sources: Sources,
     description: String,
     options: ToyOptions,
     vm: Vm,
@@ -21,19 +24,17 @@ pub struct ToyRuntime {
 impl ToyRuntime {
     /// Reads, compiles and loads a source file. `print` writes to the standard output.
     pub fn load(path: &Path, options: ToyOptions) -> Result<Self> {
-        let bytes = std::fs::read(path).at("cannot read the toy program", path)?;
-        let source = String::from_utf8(bytes).map_err(|refused| {
-            let valid = &refused.as_bytes()[..refused.utf8_error().valid_up_to()];
-            let line = valid.split(|byte| *byte == b'\n').count();
-            Error::new("cannot read the toy program")
-                .path(path)
-                .why(format!("line {line} is not UTF-8"))
-                .fix("save the file as UTF-8")
-        })?;
-        Self::load_source(&path.display().to_string(), &source, options)
+        Self::load_file(path, options, Box::new(std::io::stdout()))
     }
 
-    /// Compiles a program and runs its module level. The name is what errors call it.
+    /// The same, with `print` writing elsewhere. The program may import files that lie around it.
+    pub fn load_file(path: &Path, options: ToyOptions, output: Box<dyn Write>) -> Result<Self> {
+        let source = read_source(path)?;
+        Self::start(&path.display().to_string(), &source, Some(path), options, output)
+    }
+
+    /// Compiles a program and runs its module level. The name is what errors call it. It may import
+    /// the library only.
     pub fn load_source(name: &str, source: &str, options: ToyOptions) -> Result<Self> {
         Self::load_with_output(name, source, options, Box::new(std::io::stdout()))
     }
@@ -45,14 +46,28 @@ impl ToyRuntime {
         options: ToyOptions,
         output: Box<dyn Write>,
     ) -> Result<Self> {
+        Self::start(name, source, None, options, output)
+    }
+
+    fn start(
+        name: &str,
+        source: &str,
+        file: Option<&Path>,
+        options: ToyOptions,
+        output: Box<dyn Write>,
+    ) -> Result<Self> {
+        let mut loader = Loader::default();
+        let compiled = loader.main(name, source, file).and_then(|()| module_level::compile(&loader.units));
+        let sources = loader.sources;
         let refuse = |what: &str, diagnostic: &Diagnostic| {
-            Error::new(what).location(format!("{name}:{}", diagnostic.at)).why(&diagnostic.message)
+            Error::new(what).location(sources.place(diagnostic.at)).why(&diagnostic.message)
         };
-        let program = compile(source).map_err(|error| refuse("the toy program is malformed", &error))?;
+        let program = compiled.map_err(|error| refuse("the toy program is malformed", &error))?;
         let mut vm = Vm::new(program, &options, output)?;
         vm.run(0).map_err(|error| refuse("the toy program failed while it was loaded", &error))?;
         Ok(Self {
             name: name.to_owned(),
+            sources,
             description: header_comment(source),
             options,
             vm,
@@ -105,12 +120,22 @@ impl ToyRuntime {
     }
 
     fn failure(&self, diagnostic: &Diagnostic) -> StepFailure {
-        StepFailure { message: format!("{}:{diagnostic}", self.name), traceback: None }
+        let message = format!("{}: {}", self.sources.place(diagnostic.at), diagnostic.message);
+        StepFailure { message, traceback: None }
     }
 }
 
-fn compile(source: &str) -> Result<Program, Diagnostic> {
-    compiler::compile(&parser::parse(source)?)
+/// Reads a source file, which must be UTF-8.
+pub(super) fn read_source(path: &Path) -> Result<String> {
+    let bytes = std::fs::read(path).at("cannot read the toy program", path)?;
+    String::from_utf8(bytes).map_err(|refused| {
+        let valid = &refused.as_bytes()[..refused.utf8_error().valid_up_to()];
+        let line = valid.split(|byte| *byte == b'\n').count();
+        Error::new("cannot read the toy program")
+            .path(path)
+            .why(format!("line {line} is not UTF-8"))
+            .fix("save the file as UTF-8")
+    })
 }
 
 fn header_comment(source: &str) -> String {
@@ -134,6 +159,10 @@ impl Runtime for ToyRuntime {
 
     fn steps(&self) -> Vec<String> {
         self.vm.program.steps.iter().map(|step| step.name.to_string()).collect()
+    }
+
+    fn runs_in_zygote(&self, index: usize) -> bool {
+        self.vm.program.steps.get(index).is_some_and(|step| step.in_zygote)
     }
 
     fn run_step(&mut self, index: usize) -> Result<(), StepFailure> {

@@ -11,8 +11,25 @@ pub(crate) struct Module {
 /// What may stand at the top of a file.
 pub(crate) enum Item {
     Function { name: Rc<str>, at: Position, function: Function },
-    Step { name: Rc<str>, at: Position, body: Block },
+    Step(Step),
+    Import(Import),
     Statement(Statement),
+}
+
+/// A block that a process runs after the fork.
+pub(crate) struct Step {
+    pub(crate) name: Rc<str>,
+    pub(crate) at: Position,
+    /// Runs once, in the zygote, and not in every worker.
+    pub(crate) in_zygote: bool,
+    pub(crate) body: Block,
+}
+
+/// `import "path" as name;`
+pub(crate) struct Import {
+    pub(crate) path: Rc<str>,
+    pub(crate) name: Rc<str>,
+    pub(crate) at: Position,
 }
 
 /// Parameters and body of a function, named or not.

@@ -206,7 +206,7 @@ pub(crate) enum Constant {
 }
 
 /// Code of one function, and all that running and explaining it takes.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Function {
     pub(crate) name: Rc<str>,
     pub(crate) parameters: u8,
@@ -219,13 +219,15 @@ pub(crate) struct Function {
 }
 
 /// The body of a `step` block.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Step {
     pub(crate) name: Rc<str>,
     pub(crate) function: u32,
+    /// Runs once, in the zygote, and not in every worker.
+    pub(crate) in_zygote: bool,
 }
 
-/// A compiled source file.
+/// A compiled program of one file or several.
 #[derive(Debug)]
 pub(crate) struct Program {
     /// The first one is the module level.
@@ -249,7 +251,7 @@ impl Shape {
 }
 
 /// Functions that every program has, by the index in the instruction.
-pub(crate) const BUILTINS: [BuiltinName; 8] = [
+pub(crate) const BUILTINS: [BuiltinName; 10] = [
     BuiltinName { name: "print", arguments: None },
     BuiltinName { name: "len", arguments: Some(1) },
     BuiltinName { name: "push", arguments: Some(2) },
@@ -258,6 +260,8 @@ pub(crate) const BUILTINS: [BuiltinName; 8] = [
     BuiltinName { name: "list", arguments: Some(2) },
     BuiltinName { name: "type", arguments: Some(1) },
     BuiltinName { name: "collect", arguments: Some(0) },
+    BuiltinName { name: "box", arguments: Some(1) },
+    BuiltinName { name: "fetch_add", arguments: Some(2) },
 ];
 
 /// What the compiler knows about a builtin.

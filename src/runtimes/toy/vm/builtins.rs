@@ -50,6 +50,8 @@ impl Vm {
                 let name = self.type_name(argument(self, 0));
                 self.new_text(name.as_bytes())
             }
+            "box" => self.new_box(argument(self, 0)),
+            "fetch_add" => self.fetch_add(argument(self, 0), argument(self, 1)),
             "collect" => {
                 self.collect(site, Reason::Asked);
                 Ok(Value::NIL)

@@ -22,6 +22,13 @@ impl Vm {
         text
     }
 
+    /// The value as a program would write it: strings in quotes.
+    pub(super) fn quoted(&self, value: Value) -> String {
+        let mut text = String::new();
+        self.write(&mut text, value, 0);
+        text
+    }
+
     fn write(&self, text: &mut String, value: Value, depth: u32) {
         if depth > SHOWN_DEPTH || text.len() > SHOWN_BYTES {
             text.push('…');
@@ -32,6 +39,12 @@ impl Vm {
             return;
         }
         let Some(address) = value.as_address() else {
+            if let Some(held) = self.unboxed(value) {
+                text.push_str("box(");
+                self.write(text, held, depth + 1);
+                text.push(')');
+                return;
+            }
             match value.as_builtin() {
                 Some(builtin) => {
                     let _ = write!(text, "<builtin {}>", BUILTINS[usize::from(builtin)].name);
@@ -98,6 +111,7 @@ impl Vm {
             Some(Kind::Closure) => "function",
             Some(Kind::Array | Kind::Cell) => "object",
             None if value.as_builtin().is_some() => "function",
+            None if value.as_shared_box().is_some() => "box",
             None if value == Value::TRUE || value == Value::FALSE => "bool",
             None => "nil",
         }

@@ -1,5 +1,6 @@
 //! The machine: registers, globals and counters around the heap, and the two ways to run code.
 
+mod boxes;
 mod builtins;
 mod display;
 pub(crate) mod interpreter;
@@ -17,11 +18,13 @@ use super::jit::Jit;
 use super::lang::bytecode::{Constant, Program};
 use super::lang::compiler::FRAME_LIMIT;
 use super::lang::diagnostic::Diagnostic;
+use super::memory::shared::SharedWords;
 use super::memory::words::Words;
 use super::options::{AtFork, ToyOptions};
 use crate::error::{Error, Result};
 use crate::runtimes::Region;
 use std::io::Write;
+use std::ops::Range;
 use value::Value;
 
 /// Calls that may be running at once.
@@ -75,6 +78,8 @@ pub(crate) struct Vm {
     pub(crate) globals: Words,
     /// Calls of every function, rounds of every function's loops, misses of every patched site.
     pub(crate) counters: Words,
+    /// How many boxes there are, then what they hold.
+    boxes: SharedWords,
     pub(crate) jit: Jit,
     /// The error on its way through compiled code, which only says that there is one.
     pub(crate) failure: Option<Diagnostic>,
@@ -96,6 +101,7 @@ impl Vm {
             stack: Words::map((CALL_DEPTH_LIMIT + 4) * (FRAME_LIMIT as u64 + 6) * 8, "stack")?,
             globals: Words::map((program.globals.len() + program.constants.len()) as u64 * 8 + 8, "globals")?,
             counters: Words::map(functions as u64 * 16 + super::jit::SITE_LIMIT as u64 * 8, "counters")?,
+            boxes: boxes::map()?,
             jit: Jit::new(options.jit, functions)?,
             failure: None,
             nesting: 0,
@@ -119,7 +125,12 @@ impl Vm {
         for index in 0..variables {
             self.globals.set(index, Value::UNSET.0);
         }
-        for index in 0..self.program.constants.len() {
+        self.set_up_constants(0..self.program.constants.len())
+    }
+
+    fn set_up_constants(&mut self, which: Range<usize>) -> Result<(), Trap> {
+        let variables = self.program.globals.len();
+        for index in which {
             let value = match self.program.constants[index].clone() {
                 Constant::Text(text) => self.new_text(text.as_bytes())?,
                 Constant::Int(value) => self.new_int(value)?,
@@ -139,6 +150,20 @@ impl Vm {
         let written = self.flush();
         finished?;
         written.map_err(|trap| self.diagnostic(Frame { function, pc: 0, base: 0 }, trap))
+    }
+
+    /// Runs a function as [`Vm::run`] does; tells what it returned, unless that is nil.
+    pub(crate) fn evaluate(&mut self, function: u32) -> Result<Option<String>, Diagnostic> {
+        self.run(function)?;
+        let value = Value(self.stack.get(CONTEXT_WORDS));
+        Ok((value != Value::NIL).then(|| self.quoted(value)))
+    }
+
+    /// Takes a later version of the program, whose tables are as large and whose new constants are these.
+    /// False when these do not fit into the heap.
+    pub(crate) fn extend(&mut self, program: Program, constants: Range<usize>) -> bool {
+        self.program = program;
+        self.set_up_constants(constants).is_ok()
     }
 
     pub(crate) fn register(&self, frame: Frame, register: u8) -> Value {
@@ -235,6 +260,7 @@ impl Vm {
         ];
         let mut regions = self.heap.regions();
         regions.extend(named.map(|(words, name)| words.region(name)));
+        regions.push(self.boxes.region("shared boxes"));
         regions.extend(self.jit.region());
         regions
     }
