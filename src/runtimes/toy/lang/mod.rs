@@ -11,6 +11,7 @@ pub(crate) mod lexer;
 pub(crate) mod module_level;
 pub(crate) mod modules;
 pub(crate) mod parser;
+pub(crate) mod printer;
 mod scope;
 pub(crate) mod session;
 mod statements;
