@@ -12,8 +12,10 @@ mod memory;
 mod options;
 mod runtime;
 mod session;
+mod source;
 mod vm;
 
 pub use options::{AllocOrder, AtFork, GcPolicy, JitMode, ToyOptions};
 pub use runtime::ToyRuntime;
 pub use session::ToySession;
+pub use source::{disassemble_file, format_source, read_source};

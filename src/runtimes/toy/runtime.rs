@@ -4,6 +4,7 @@ use super::lang::diagnostic::{Diagnostic, Sources};
 use super::lang::modules::Loader;
 use super::lang::module_level;
 use super::options::{JitMode, ToyOptions};
+use super::source::{malformed, read_source};
 use super::vm::Vm;
 use crate::error::{Context, Error, Result};
 use crate::runtimes::{ForkSide, Region, Runtime, StepFailure};
@@ -18,7 +19,6 @@ pub struct ToyRuntime {
     description: String,
     options: ToyOptions,
     vm: Vm,
-    has_forked: bool,
 }
 
 impl ToyRuntime {
@@ -59,19 +59,18 @@ impl ToyRuntime {
         let mut loader = Loader::default();
         let compiled = loader.main(name, source, file).and_then(|()| module_level::compile(&loader.units));
         let sources = loader.sources;
-        let refuse = |what: &str, diagnostic: &Diagnostic| {
-            Error::new(what).location(sources.place(diagnostic.at)).why(&diagnostic.message)
-        };
-        let program = compiled.map_err(|error| refuse("the toy program is malformed", &error))?;
+        let program = compiled.map_err(|why| malformed(&sources, &why))?;
         let mut vm = Vm::new(program, &options, output)?;
-        vm.run(0).map_err(|error| refuse("the toy program failed while it was loaded", &error))?;
+        vm.run(0).map_err(|why| {
+            let failed = Error::new("the toy program failed while it was loaded");
+            failed.location(sources.place(why.at)).why(&why.message)
+        })?;
         Ok(Self {
             name: name.to_owned(),
             sources,
             description: header_comment(source),
             options,
             vm,
-            has_forked: false,
         })
     }
 
@@ -125,19 +124,6 @@ impl ToyRuntime {
     }
 }
 
-/// Reads a source file, which must be UTF-8.
-pub(super) fn read_source(path: &Path) -> Result<String> {
-    let bytes = std::fs::read(path).at("cannot read the toy program", path)?;
-    String::from_utf8(bytes).map_err(|refused| {
-        let valid = &refused.as_bytes()[..refused.utf8_error().valid_up_to()];
-        let line = valid.split(|byte| *byte == b'\n').count();
-        Error::new("cannot read the toy program")
-            .path(path)
-            .why(format!("line {line} is not UTF-8"))
-            .fix("save the file as UTF-8")
-    })
-}
-
 fn header_comment(source: &str) -> String {
     let lines = source.lines().map_while(|line| line.strip_prefix("//"));
     lines.map(str::trim).collect::<Vec<_>>().join("\n")
@@ -186,8 +172,8 @@ impl Runtime for ToyRuntime {
     }
 
     fn fork(&mut self) -> Result<ForkSide> {
-        if !self.has_forked {
-            self.has_forked = true;
+        if !self.vm.has_forked {
+            self.vm.has_forked = true;
             self.vm.prepare_fork(self.options.at_fork);
         }
         self.vm.flush().map_err(|_| Error::new("cannot write the toy program's output before the fork"))?;

@@ -251,7 +251,7 @@ impl Shape {
 }
 
 /// Functions that every program has, by the index in the instruction.
-pub(crate) const BUILTINS: [BuiltinName; 10] = [
+pub(crate) const BUILTINS: [BuiltinName; 11] = [
     BuiltinName { name: "print", arguments: None },
     BuiltinName { name: "len", arguments: Some(1) },
     BuiltinName { name: "push", arguments: Some(2) },
@@ -262,6 +262,7 @@ pub(crate) const BUILTINS: [BuiltinName; 10] = [
     BuiltinName { name: "collect", arguments: Some(0) },
     BuiltinName { name: "box", arguments: Some(1) },
     BuiltinName { name: "fetch_add", arguments: Some(2) },
+    BuiltinName { name: "has_forked", arguments: Some(0) },
 ];
 
 /// What the compiler knows about a builtin.

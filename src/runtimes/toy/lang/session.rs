@@ -44,8 +44,7 @@ pub(crate) struct Increment {
 impl Session {
     /// An empty program, and the session that makes it grow.
     pub(crate) fn new() -> (Self, Program) {
-        let mut compiler = Compiler::for_session();
-        compiler.reserve_function();
+        let compiler = Compiler::for_session();
         let mut loader = Loader::default();
         // The unit of what is typed, so that units and scopes have the same numbers.
         loader.units.push(Unit { module: Module { items: Vec::new() }, imports: Vec::new() });

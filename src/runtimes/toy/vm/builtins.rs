@@ -52,6 +52,7 @@ impl Vm {
             }
             "box" => self.new_box(argument(self, 0)),
             "fetch_add" => self.fetch_add(argument(self, 0), argument(self, 1)),
+            "has_forked" => Ok(Value::boolean(self.has_forked)),
             "collect" => {
                 self.collect(site, Reason::Asked);
                 Ok(Value::NIL)

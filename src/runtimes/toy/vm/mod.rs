@@ -81,6 +81,8 @@ pub(crate) struct Vm {
     /// How many boxes there are, then what they hold.
     boxes: SharedWords,
     pub(crate) jit: Jit,
+    /// Whether the zygote has forked, this process being it or one of its workers.
+    pub(crate) has_forked: bool,
     /// The error on its way through compiled code, which only says that there is one.
     pub(crate) failure: Option<Diagnostic>,
     /// How many times compiled and interpreted code alternate on the native stack.
@@ -103,6 +105,7 @@ impl Vm {
             counters: Words::map(functions as u64 * 16 + super::jit::SITE_LIMIT as u64 * 8, "counters")?,
             boxes: boxes::map()?,
             jit: Jit::new(options.jit, functions)?,
+            has_forked: false,
             failure: None,
             nesting: 0,
             hot_calls: options.hot_calls.max(1),
