@@ -55,7 +55,7 @@ fn run(path: &Path, options: ToyOptions) -> String {
 
 #[test]
 fn workloads_print_the_same_in_every_way() {
-    assert!(workloads().len() >= 5);
+    assert!(workloads().len() >= 11);
     for path in workloads() {
         let expected = run(&path, ToyOptions::default());
         for jit in [JitMode::Patch, JitMode::Off] {
