@@ -7,6 +7,7 @@ use crate::units::Bytes;
 use rustyline::DefaultEditor;
 use rustyline::error::ReadlineError;
 use std::io::{BufRead, IsTerminal, StdinLock};
+use std::path::PathBuf;
 
 const HELP: &str = "Type statements and expressions of the toy language; docs/toy.md describes it.
 An entry goes on over the next lines until its brackets are closed.
@@ -26,7 +27,8 @@ enum Input {
 
 /// Talks until the input ends. Without a terminal, the exit code tells whether every entry ran.
 pub fn run(options: &ToyOptions) -> Result<i32> {
-    let folder = std::env::current_dir().ok();
+    // Imports are looked for in the current folder.
+    let folder = Some(PathBuf::new());
     let mut session = ToySession::new(options, folder, Box::new(std::io::stdout()))?;
     let mut input = Input::open()?;
     if input.is_terminal() {

@@ -40,7 +40,8 @@ impl Loader {
     /// it may import its neighbours.
     pub(crate) fn main(&mut self, name: &str, source: &str, file: Option<&Path>) -> Result<(), Diagnostic> {
         let origin = file.and_then(|file| file.canonicalize().ok()).map(Origin::File);
-        self.read(name.to_owned(), source, origin, Position::start_of(0)).map(drop)
+        let folder = file.and_then(Path::parent).map(Path::to_owned);
+        self.read(name.to_owned(), source, (origin, folder), Position::start_of(0)).map(drop)
     }
 
     /// Reads what the imports lead to; gives the unit of each.
@@ -63,20 +64,17 @@ impl Loader {
         self.chain.clear();
     }
 
+    /// Reads one file; says where it came from, and where its own imports are looked for.
     fn read(
         &mut self,
         name: String,
         source: &str,
-        origin: Option<Origin>,
+        (origin, folder): (Option<Origin>, Option<PathBuf>),
         at: Position,
     ) -> Result<usize, Diagnostic> {
         let number = self.sources.add(&name);
         let number = number.ok_or_else(|| Diagnostic::new(at, "the program has too many files"))?;
         let module = parse_file(source, number)?;
-        let folder = match &origin {
-            Some(Origin::File(path)) => path.parent().map(Path::to_owned),
-            _ => None,
-        };
         self.chain.push((origin.clone(), name));
         let imports = self.imports(&module, folder.as_deref())?;
         self.chain.pop();
@@ -99,12 +97,15 @@ impl Loader {
         if self.chain.len() >= CHAIN_LIMIT {
             return Err(refuse(format!("more than {CHAIN_LIMIT} files import each other in a row")));
         }
-        let source = match &origin {
-            Origin::Library(name) => library::source(name).unwrap_or_default().to_owned(),
-            Origin::File(path) => std::fs::read_to_string(path)
-                .map_err(|why| refuse(format!("cannot read '{}': {why}", import.path)))?,
+        let (source, folder) = match &origin {
+            Origin::Library(name) => (library::source(name).unwrap_or_default().to_owned(), None),
+            Origin::File(path) => {
+                let read = std::fs::read_to_string(path);
+                let source = read.map_err(|why| refuse(format!("cannot read '{name}': {why}")))?;
+                (source, Path::new(&name).parent().map(Path::to_owned))
+            }
         };
-        self.read(name, &source, Some(origin), import.at)
+        self.read(name, &source, (Some(origin), folder), import.at)
     }
 }
 

@@ -191,10 +191,10 @@ fn mistakes_are_errors_with_a_place() {
 #[test]
 fn a_box_holds_what_every_process_understands() {
     check(
-        "let b = box(1); b.value = b.value + 1; print(b, b.value, type(b), b == b, b == box(2), fetch_add(b, 40), b);
+        "let b = box(1); b.value = b.value + 1; print(b, b.value, type(b), b == b, b == box(2), fetch_add(b, 40)); print(b);
          for v in [nil, true, false, -5] { b.value = v; assert b.value == v; }
          fn up(x) { x.value = x.value + 1; return x.value; } let c = box(0); for i in 0..200 { up(c); } print(up(c));",
-        "box(2) 2 box true false 2 box(42)\n201\n",
+        "box(42) 2 box true false 2\nbox(42)\n201\n",
     );
     for (source, expected) in [
         ("box([]);", "t:1:4 a box holds an int, a float, a bool or nil, not a list"),

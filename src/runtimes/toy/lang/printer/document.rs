@@ -118,7 +118,8 @@ impl Page {
         (self.column, self.pending_indent) = (indent, indent);
     }
 
-    /// Whether the piece, and what follows up to the next new line, fits into the rest of the line.
+    /// Whether the piece, and what follows up to where the line may be broken next, fits into the rest of
+    /// the line.
     fn has_room_for(&self, piece: Piece<'_>, after: &[Piece<'_>]) -> bool {
         let mut room = WIDTH.saturating_sub(self.column);
         let mut waiting = vec![piece];
@@ -142,7 +143,9 @@ impl Page {
                     0
                 }
                 Doc::Group { inner, is_broken } => {
-                    waiting.push(Piece { is_broken: *is_broken, ..put(inner) });
+                    // A group that follows may break for itself.
+                    let is_broken = *is_broken || piece.is_broken;
+                    waiting.push(Piece { is_broken, ..put(inner) });
                     0
                 }
             };
