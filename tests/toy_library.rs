@@ -77,7 +77,9 @@ fn a_map_holds_what_a_btreemap_holds() {
                 }
             }
         }
-        source.push_str("print(pm.fold(m, 0, fn(sum, key, value) { return sum * 31 % 1000003 + key + value; }));\n");
+        source.push_str(
+            "print(pm.fold(m, 0, fn(sum, key, value) { return sum * 31 % 1000003 + key + value; }));\n",
+        );
         let fold = model.iter().fold(0, |sum, (key, value)| sum * 31 % 1_000_003 + key.cast_signed() + value);
         let _ = writeln!(expected, "{fold}");
         for options in every_way() {
@@ -90,7 +92,8 @@ fn a_map_holds_what_a_btreemap_holds() {
 fn a_vector_holds_what_a_vec_holds() {
     for seed in 0..4 {
         let mut below = random(seed + 100);
-        let mut source = String::from("import \"persistent_vector\" as pv;\nlet v = pv.empty;\nlet old = v;\n");
+        let mut source =
+            String::from("import \"persistent_vector\" as pv;\nlet v = pv.empty;\nlet old = v;\n");
         let (mut model, mut expected) = (Vec::new(), String::new());
         let mut old: Vec<u64> = Vec::new();
         for operation in 0..400 {
@@ -103,7 +106,8 @@ fn a_vector_holds_what_a_vec_holds() {
                 }
                 4..=7 if !model.is_empty() => {
                     let index = below(model.len() as u64);
-                    let _ = writeln!(source, "v = pv.set(v, {index}, {operation}); print(pv.get(v, {index}));");
+                    let _ =
+                        writeln!(source, "v = pv.set(v, {index}, {operation}); print(pv.get(v, {index}));");
                     let _ = writeln!(expected, "{operation}");
                     model[usize::try_from(index).unwrap()] = operation;
                 }

@@ -46,7 +46,8 @@ fn tokens(source: &str) -> Vec<String> {
 /// Every shipped program, with its header comments and all.
 fn programs() -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let folders = ["workloads/toy", "src/runtimes/toy/library"].map(|folder| std::fs::read_dir(root.join(folder)));
+    let folders =
+        ["workloads/toy", "src/runtimes/toy/library"].map(|folder| std::fs::read_dir(root.join(folder)));
     let files = folders.into_iter().flat_map(|folder| folder.unwrap().map(|entry| entry.unwrap().path()));
     let files = files.filter(|path| path.extension().is_some_and(|ending| ending == "toy"));
     files.map(|path| std::fs::read_to_string(path).unwrap()).collect()
@@ -78,14 +79,16 @@ fn any_layout_is_printed_alike_and_no_comment_is_lost() {
             let printed = format_source("t", &source).unwrap_or_else(|error| panic!("{error}\n{source}"));
             let again = format_source("t", &printed).unwrap_or_else(|error| panic!("{error}\n{printed}"));
             assert_eq!(again, printed, "printing twice is printing once");
-            let commas = |tokens: Vec<String>| tokens.into_iter().filter(|token| token != ",").collect::<Vec<_>>();
+            let commas =
+                |tokens: Vec<String>| tokens.into_iter().filter(|token| token != ",").collect::<Vec<_>>();
             assert_eq!(commas(self::tokens(&printed)), commas(tokens.clone()));
             let mut found: Vec<&str> =
                 printed.lines().filter_map(|line| line.find("// c").map(|at| &line[at..])).collect();
             found.sort_unstable();
             comments.sort_unstable();
             assert_eq!(found, comments);
-            let crowded = |line: &str| line.chars().count() > 100 && !line.contains('"') && !line.contains("//");
+            let crowded =
+                |line: &str| line.chars().count() > 100 && !line.contains('"') && !line.contains("//");
             assert!(!printed.lines().any(crowded), "{printed}");
             assert!(printed.lines().all(|line| line == line.trim_end()));
         }

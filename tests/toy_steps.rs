@@ -37,14 +37,19 @@ fn a_box_is_shared_by_the_whole_family_and_breaks_no_page() {
     for name in names {
         assert_eq!(broken(&report, name, "shared boxes"), 0, "{name}");
     }
-    assert_eq!(broken(&report, "look_in_workers", "object heap"), 3, "the page of the variable, in each worker");
+    assert_eq!(
+        broken(&report, "look_in_workers", "object heap"),
+        3,
+        "the page of the variable, in each worker"
+    );
 }
 
 #[test]
 fn a_failing_step_in_the_zygote_is_a_finding_and_the_others_still_run() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("bad.toy");
-    std::fs::write(&path, "step a {}\nstep b in zygote { nil[0]; }\nstep c { assert has_forked(); }").unwrap();
+    std::fs::write(&path, "step a {}\nstep b in zygote { nil[0]; }\nstep c { assert has_forked(); }")
+        .unwrap();
     let (report, code) = run(&path, "1");
     assert_eq!(code, Some(2));
     let finding = &report["findings"][0];

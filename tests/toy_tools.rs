@@ -30,7 +30,12 @@ fn run(folder: &TempDir, file: &str) -> assert_cmd::assert::Assert {
 #[test]
 fn expressions_are_answered_and_statements_run() {
     let typed = "let x = 5\nx * 2\nfn f(a) {\n  return {a: a, s: \"t\"};\n}\nf(3)\nlet x = x + 1\nx\nnil\n// no\n\n\"q\"\n";
-    toy(&[]).write_stdin(typed).assert().success().stdout("10\n{a: 3, s: \"t\"}\n6\n\"q\"\n").stderr(is_empty());
+    toy(&[])
+        .write_stdin(typed)
+        .assert()
+        .success()
+        .stdout("10\n{a: 3, s: \"t\"}\n6\n\"q\"\n")
+        .stderr(is_empty());
 }
 
 #[test]
@@ -62,7 +67,11 @@ fn commands_look_into_the_machine() {
         assert!(String::from_utf8_lossy(&shown.get_output().stdout).contains(word), "{word}");
     }
     shown.stdout(contains("\n1\n").not());
-    toy(&[]).write_stdin(":what\n:disassemble g\n").assert().code(2).stderr(contains("':what'").and(contains("'g'")));
+    toy(&[])
+        .write_stdin(":what\n:disassemble g\n")
+        .assert()
+        .code(2)
+        .stderr(contains("':what'").and(contains("'g'")));
 }
 
 #[test]
@@ -89,8 +98,14 @@ fn a_file_runs_with_its_steps_in_order() {
 #[test]
 fn modules_run_once_and_imports_first() {
     let folder = folder(&[
-        ("main.toy", "import \"lib/a.toy\" as a;\nimport \"lib/b.toy\" as b;\nprint(\"main\", a.total(2), b.base.n);\na.count = a.count + 5;\nprint(a.seen(), a.of_b());\nstep s { let b = {base: 3}; print(b.base, a.count); }"),
-        ("lib/a.toy", "import \"b.toy\" as other;\nprint(\"a\");\nlet count = 1;\nfn total(n) { return n + other.base.n; }\nfn seen() { return count; }\nfn of_b() { return other.twice(count); }"),
+        (
+            "main.toy",
+            "import \"lib/a.toy\" as a;\nimport \"lib/b.toy\" as b;\nprint(\"main\", a.total(2), b.base.n);\na.count = a.count + 5;\nprint(a.seen(), a.of_b());\nstep s { let b = {base: 3}; print(b.base, a.count); }",
+        ),
+        (
+            "lib/a.toy",
+            "import \"b.toy\" as other;\nprint(\"a\");\nlet count = 1;\nfn total(n) { return n + other.base.n; }\nfn seen() { return count; }\nfn of_b() { return other.twice(count); }",
+        ),
         ("lib/b.toy", "print(\"b\");\nlet base = {n: 40};\nfn twice(n) { return 2 * n; }"),
     ]);
     run(&folder, "main.toy").success().stdout("b\na\nmain 42 40\n6 12\n3 6\n");
@@ -99,18 +114,42 @@ fn modules_run_once_and_imports_first() {
 #[test]
 fn errors_name_the_file_they_are_in() {
     for (main, library, told) in [
-        ("import \"l.toy\" as l;\nl.f();", "fn f() {\n  return 1 / 0;\n}", "where: l.toy:2:12\n  why:   division by zero"),
+        (
+            "import \"l.toy\" as l;\nl.f();",
+            "fn f() {\n  return 1 / 0;\n}",
+            "where: l.toy:2:12\n  why:   division by zero",
+        ),
         ("import \"l.toy\" as l;\nl.f();", "fn f() {\n  return x;\n}", "where: l.toy:2:10\n"),
-        ("import \"l.toy\" as l;\nl.g();", "fn f() {}", "where: m.toy:2:2\n  why:   the module 'l' has no 'g'"),
+        (
+            "import \"l.toy\" as l;\nl.g();",
+            "fn f() {}",
+            "where: m.toy:2:2\n  why:   the module 'l' has no 'g'",
+        ),
         ("import \"l.toy\" as l;\nl;", "fn f() {}", "where: m.toy:2:1\n  why:   'l' is a module"),
-        ("import \"l.toy\" as l;\nl.f(1);", "fn f() {}", "where: m.toy:2:4\n  why:   the function takes 0 arguments"),
+        (
+            "import \"l.toy\" as l;\nl.f(1);",
+            "fn f() {}",
+            "where: m.toy:2:4\n  why:   the function takes 0 arguments",
+        ),
         ("import \"l.toy\" as l;\nl.f = 1;", "fn f() {}", "'f' is a function and cannot be assigned to"),
         ("import \"l.toy\" as l;\nlet l = 1;", "", "where: m.toy:2:1\n  why:   'l' is defined already"),
-        ("import \"l.toy\" as l;", "step s {}", "where: l.toy:1:1\n  why:   a step stands in the file that is run"),
+        (
+            "import \"l.toy\" as l;",
+            "step s {}",
+            "where: l.toy:1:1\n  why:   a step stands in the file that is run",
+        ),
         ("\nimport \"x.toy\" as l;", "", "where: m.toy:2:1\n  why:   cannot read"),
-        ("import \"balanced_tree\" as l;", "", "the library has no 'balanced_tree', only persistent_map, persistent_vector"),
+        (
+            "import \"balanced_tree\" as l;",
+            "",
+            "the library has no 'balanced_tree', only persistent_map, persistent_vector",
+        ),
         ("import \"l.toy\" as l;", "let a = ;", "where: l.toy:1:9\n"),
-        ("import \"l.toy\" as l;", "import \"m.toy\" as m;", "where: l.toy:1:1\n  why:   the imports go in a circle: m.toy imports l.toy imports m.toy"),
+        (
+            "import \"l.toy\" as l;",
+            "import \"m.toy\" as m;",
+            "where: l.toy:1:1\n  why:   the imports go in a circle: m.toy imports l.toy imports m.toy",
+        ),
     ] {
         let folder = folder(&[("m.toy", main), ("l.toy", library)]);
         let shown = run(&folder, "m.toy").code(2);
@@ -141,9 +180,11 @@ fn formatting_rewrites_checks_and_prints() {
 
 #[test]
 fn bytecode_is_shown_readably() {
-    let folder = folder(&[("a.toy", "let a = \"text\";\nfn f(n) { while n > 0 { n = n - 1; } return [a, {x: n}]; }")]);
+    let folder =
+        folder(&[("a.toy", "let a = \"text\";\nfn f(n) { while n > 0 { n = n - 1; } return [a, {x: n}]; }")]);
     let shown = toy(&["--disassemble", "a.toy"]).current_dir(folder.path()).assert().success();
-    let wanted = ["global a = ", "\"text\"", "f: 1 parameters", "unless r", "loop to 0", "new record {x}", "  2:"];
+    let wanted =
+        ["global a = ", "\"text\"", "f: 1 parameters", "unless r", "loop to 0", "new record {x}", "  2:"];
     for word in wanted {
         assert!(String::from_utf8_lossy(&shown.get_output().stdout).contains(word), "{word}");
     }

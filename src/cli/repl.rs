@@ -67,7 +67,13 @@ fn obey(session: &mut ToySession, command: &str) -> Result<Option<String>> {
         ("regions", "") => {
             let lines = session.regions().into_iter().map(|region| {
                 let size = Bytes(region.end - region.start);
-                format!("{:#014x}–{:#014x}  {:>9}  {}", region.start, region.end, size.to_string(), region.name)
+                format!(
+                    "{:#014x}–{:#014x}  {:>9}  {}",
+                    region.start,
+                    region.end,
+                    size.to_string(),
+                    region.name
+                )
             });
             Ok(Some(lines.collect::<Vec<_>>().join("\n")))
         }

@@ -83,7 +83,11 @@ fn format(args: &ToyCommandArgs) -> Result<i32> {
             let mut source = String::new();
             std::io::stdin().read_to_string(&mut source).doing("cannot read the standard input")?;
             let formatted = format_source("standard input", &source)?;
-            if args.check { differ |= formatted != source } else { print(&formatted)? }
+            if args.check {
+                differ |= formatted != source
+            } else {
+                print(&formatted)?
+            }
             continue;
         }
         let source = read_source(file)?;

@@ -1,8 +1,8 @@
 //! A loaded program as a [`Runtime`], and what tests and reports want to know about its memory.
 
 use super::lang::diagnostic::{Diagnostic, Sources};
-use super::lang::modules::Loader;
 use super::lang::module_level;
+use super::lang::modules::Loader;
 use super::options::{JitMode, ToyOptions};
 use super::source::{malformed, read_source};
 use super::vm::Vm;
@@ -65,13 +65,7 @@ impl ToyRuntime {
             let failed = Error::new("the toy program failed while it was loaded");
             failed.location(sources.place(why.at)).why(&why.message)
         })?;
-        Ok(Self {
-            name: name.to_owned(),
-            sources,
-            description: header_comment(source),
-            options,
-            vm,
-        })
+        Ok(Self { name: name.to_owned(), sources, description: header_comment(source), options, vm })
     }
 
     /// What the runtime was loaded with.

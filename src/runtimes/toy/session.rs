@@ -34,7 +34,9 @@ impl ToySession {
         let Increment { program, start, has_value, constants } =
             extended.map_err(|why| self.error("this is malformed", &why))?;
         if !self.vm.extend(program, constants) {
-            return Err(Error::new("the constants do not fit into the heap").fix("choose a larger heap limit"));
+            return Err(
+                Error::new("the constants do not fit into the heap").fix("choose a larger heap limit")
+            );
         }
         let value = self.vm.evaluate(start).map_err(|why| self.error("this failed", &why))?;
         Ok(value.filter(|_| has_value))

@@ -32,8 +32,8 @@ pub fn format_source(name: &str, source: &str) -> Result<String> {
 pub fn disassemble_file(path: &Path) -> Result<Vec<String>> {
     let source = read_source(path)?;
     let mut loader = Loader::default();
-    let loaded = loader.main(&path.display().to_string(), &source, Some(path));
-    let program = loaded.and_then(|()| module_level::compile(&loader.units));
+    let read = loader.main(&path.display().to_string(), &source, Some(path));
+    let program = read.and_then(|()| module_level::compile(&loader.units));
     let program = program.map_err(|why| malformed(&loader.sources, &why))?;
     Ok(disassembler::disassemble(&program, None))
 }

@@ -264,12 +264,7 @@ impl Compiler {
     }
 
     /// A variable or function of an imported module; nothing if the object is none.
-    fn member(
-        &self,
-        object: &Expression,
-        name: &Rc<str>,
-        at: Position,
-    ) -> Result<Option<Place>, Diagnostic> {
+    fn member(&self, object: &Expression, name: &Rc<str>, at: Position) -> Result<Option<Place>, Diagnostic> {
         let ExpressionKind::Name(module) = &object.kind else { return Ok(None) };
         let Some(Global::Module(scope)) = self.scopes[self.scope].get(module).copied() else {
             return Ok(None);

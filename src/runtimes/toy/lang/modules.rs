@@ -111,15 +111,18 @@ impl Loader {
 
 /// Where the path of an import leads, and how to call it.
 fn find(path: &str, folder: Option<&Path>) -> Result<(Origin, String), String> {
-    if !path.contains('/') && !Path::new(path).extension().is_some_and(|ending| ending == "toy") {
+    let is_file = path.contains('/') || Path::new(path).extension().is_some_and(|ending| ending == "toy");
+    if !is_file {
         let known = library::NAMES.iter().find(|(name, _)| *name == path);
-        return known.map(|(name, _)| (Origin::Library(name), format!("library/{name}.toy"))).ok_or_else(|| {
-            let names: Vec<&str> = library::NAMES.iter().map(|(name, _)| *name).collect();
-            format!(
-                "the library has no '{path}', only {}; the name of a file ends in .toy",
-                names.join(", ")
-            )
-        });
+        return known.map(|(name, _)| (Origin::Library(name), format!("library/{name}.toy"))).ok_or_else(
+            || {
+                let names: Vec<&str> = library::NAMES.iter().map(|(name, _)| *name).collect();
+                format!(
+                    "the library has no '{path}', only {}; the name of a file ends in .toy",
+                    names.join(", ")
+                )
+            },
+        );
     }
     let Some(folder) = folder else {
         return Err(format!("'{path}' cannot be found: this program is not in a folder"));

@@ -372,7 +372,10 @@ mod tests {
             ("for x of y {}", "1:7: expected 'in', found 'of'"),
             ("import x as y;", "1:8: expected the module's name in quotes, found 'x'"),
             ("import \"x\" to y;", "1:12: expected 'as', found 'to'"),
-            ("let a = 1; import \"x\" as y;", "1:12: imports stand at the top of the file, before everything else"),
+            (
+                "let a = 1; import \"x\" as y;",
+                "1:12: imports stand at the top of the file, before everything else",
+            ),
             ("step x in worker {}", "1:11: expected 'zygote', found 'worker'"),
             ("print(1;", "1:8: expected ',', found ';'"),
         ] {

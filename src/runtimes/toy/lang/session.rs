@@ -73,12 +73,7 @@ impl Session {
         extended
     }
 
-    fn compile(
-        &mut self,
-        source: &str,
-        number: u16,
-        folder: Option<&Path>,
-    ) -> Result<Increment, Diagnostic> {
+    fn compile(&mut self, source: &str, number: u16, folder: Option<&Path>) -> Result<Increment, Diagnostic> {
         let at = Position::start_of(number);
         let mut module = parse_file(source, number)?;
         check_items(&module)?;
@@ -114,9 +109,11 @@ impl Session {
         compiler.scope = TYPED;
         compiler.bodies(&unit.module)?;
         let sizes = compiler.sizes();
-        for (size, limit, what) in
-            [(sizes.0, FUNCTIONS, "functions"), (sizes.1, GLOBALS, "variables"), (sizes.2, CONSTANTS, "constants")]
-        {
+        for (size, limit, what) in [
+            (sizes.0, FUNCTIONS, "functions"),
+            (sizes.1, GLOBALS, "variables"),
+            (sizes.2, CONSTANTS, "constants"),
+        ] {
             if size > limit {
                 return Err(full(at, what));
             }

@@ -106,7 +106,8 @@ impl Vm {
                 self.heap.set_slot(object.0, position, value);
                 Ok(())
             }
-            None => match object.as_shared_box().filter(|_| &*self.program.names[name as usize] == BOX_FIELD) {
+            None => match object.as_shared_box().filter(|_| &*self.program.names[name as usize] == BOX_FIELD)
+            {
                 Some(index) => self.set_box(index, value),
                 None => Err(self.no_field(object, name)),
             },

@@ -198,7 +198,10 @@ fn a_box_holds_what_every_process_understands() {
     );
     for (source, expected) in [
         ("box([]);", "t:1:4 a box holds an int, a float, a bool or nil, not a list"),
-        ("let b = box(0);\nb.value = \"x\";", "t:2:2 a box holds an int, a float, a bool or nil, not a string"),
+        (
+            "let b = box(0);\nb.value = \"x\";",
+            "t:2:2 a box holds an int, a float, a bool or nil, not a string",
+        ),
         ("box(4611686018427387904);", "t:1:4 a box holds ints between -(2^62) and 2^62 - 1"),
         ("box(1).size;", "t:1:7 cannot take the field 'size' of a box"),
         ("fetch_add(1, 1);", "t:1:10 'fetch_add' takes a box, not an int"),

@@ -241,9 +241,14 @@ fn group(kind: Kind, open: &Lexeme<'_>, items: &[Vec<Node<'_>>], close: &Lexeme<
     if inner.is_empty() {
         return Doc::Concat(vec![open_text, close_text]);
     }
-    let begins_line = items.first().and_then(|item| item.first()).is_some_and(|node| node.first().begins_line);
+    let begins_line =
+        items.first().and_then(|item| item.first()).is_some_and(|node| node.first().begins_line);
     let doc = Doc::Concat(vec![open_text, Doc::nest(Doc::Concat(inner)), Doc::Soft, close_text]);
-    if has_comments || (kind == Kind::Record && begins_line) { Doc::broken_group(doc) } else { Doc::group(doc) }
+    if has_comments || (kind == Kind::Record && begins_line) {
+        Doc::broken_group(doc)
+    } else {
+        Doc::group(doc)
+    }
 }
 
 /// Whether the arguments stay on the line of their call because only the last one, a function, is long.

@@ -25,7 +25,10 @@ fn spaces_stand_where_they_belong() {
 
 #[test]
 fn blocks_take_lines_and_short_functions_do_not() {
-    check("if a {b();} else if c {d();} else {e();}", "if a {\n    b();\n} else if c {\n    d();\n} else {\n    e();\n}\n");
+    check(
+        "if a {b();} else if c {d();} else {e();}",
+        "if a {\n    b();\n} else if c {\n    d();\n} else {\n    e();\n}\n",
+    );
     check("fn f(a, b) { return a + b; }", "fn f(a, b) { return a + b; }\n");
     check("fn f(a, b) {\n return a + b; }", "fn f(a, b) {\n    return a + b;\n}\n");
     check("fn f() { if a { b(); } }", "fn f() {\n    if a {\n        b();\n    }\n}\n");

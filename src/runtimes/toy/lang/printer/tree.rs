@@ -141,8 +141,13 @@ impl<'a> Reader<'a> {
     }
 
     fn next(&mut self) -> Lexeme<'a> {
-        let end =
-            Lexeme { token: Token::End, text: "", comments: Vec::new(), blank_before: false, begins_line: false };
+        let end = Lexeme {
+            token: Token::End,
+            text: "",
+            comments: Vec::new(),
+            blank_before: false,
+            begins_line: false,
+        };
         self.rest.pop().unwrap_or(end)
     }
 
