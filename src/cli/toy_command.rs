@@ -84,9 +84,9 @@ fn format(args: &ToyCommandArgs) -> Result<i32> {
             std::io::stdin().read_to_string(&mut source).doing("cannot read the standard input")?;
             let formatted = format_source("standard input", &source)?;
             if args.check {
-                differ |= formatted != source
+                differ |= formatted != source;
             } else {
-                print(&formatted)?
+                print(&formatted)?;
             }
             continue;
         }
