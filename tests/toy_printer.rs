@@ -1,5 +1,7 @@
 //! Programs laid out at random are printed in one form, whatever they looked like before.
 
+mod toy_generator;
+
 use forkprint::runtimes::toy::format_source;
 use std::path::Path;
 
@@ -99,4 +101,13 @@ fn any_layout_is_printed_alike_and_no_comment_is_lost() {
 fn what_does_not_parse_is_not_printed() {
     let error = format_source("a.toy", "let a = 1;\nlet = 2;").err().unwrap().to_string();
     assert!(error.contains("a.toy:2:5"), "{error}");
+}
+
+#[test]
+fn generated_programs_are_printed_and_stay_the_same() {
+    for seed in 0..300 {
+        let source = toy_generator::Generator::new(seed).program();
+        let printed = format_source("t", &source).unwrap_or_else(|error| panic!("{error}\n{source}"));
+        assert_eq!(format_source("t", &printed).unwrap(), printed, "seed {seed}");
+    }
 }

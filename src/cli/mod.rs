@@ -6,6 +6,7 @@ mod doctor;
 mod evidence;
 mod export;
 mod interpreter;
+mod lab;
 pub mod output;
 mod pages;
 mod record;
@@ -53,6 +54,7 @@ const EXAMPLES: &str = "Examples:
   forkprint analyze gunicorn.conf.py -o shop.html   a real gunicorn under load
   forkprint record -- python server.py              any program that forks
   forkprint toy                                     try the toy language
+  forkprint lab                                     toy programs under every policy of their runtime
   forkprint doctor                                  what this machine lets us see
 
 Exit codes: 0 fine, 2 it could not be measured or the usage was wrong.";
@@ -63,6 +65,7 @@ enum Verb {
     Run(run::RunArgs),
     Analyze(analyze::AnalyzeArgs),
     Record(record::RecordArgs),
+    Lab(lab::LabArgs),
     Report(report::ReportArgs),
     Export(export::ExportArgs),
     Toy(toy_command::ToyCommandArgs),
@@ -130,6 +133,7 @@ fn dispatch(verb: Verb, invocation: &Invocation) -> Result<i32> {
         Verb::Run(args) => run::run(args, invocation),
         Verb::Analyze(args) => analyze::run(args, invocation),
         Verb::Record(args) => record::run(args, invocation),
+        Verb::Lab(args) => lab::run(args, invocation),
         Verb::Report(args) => report::run(args, invocation.quiet),
         Verb::Export(args) => export::run(args, invocation.quiet),
         Verb::Toy(args) => toy_command::run(&args),

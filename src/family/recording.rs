@@ -119,6 +119,10 @@ pub struct ZygoteSummary {
     pub private_pages: u64,
     /// Resident set, in bytes.
     pub rss_bytes: u64,
+    /// Of `private_pages`, those in each region that the runtime itself can name; zero where it holds
+    /// none yet.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub runtime_regions: BTreeMap<String, u64>,
 }
 
 /// One worker and how it ended.
@@ -180,6 +184,12 @@ pub struct Step {
     pub workers: Vec<WorkerStep>,
     /// Broken pages by region, summed over the workers.
     pub regions: BTreeMap<String, u64>,
+    /// Fresh pages by region of the runtime, summed over the workers.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub fresh_regions: BTreeMap<String, u64>,
+    /// Bytes that differ from the fork-time bytes by region, summed over the workers.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub changed_regions: BTreeMap<String, u64>,
     /// Broken pages by cause, summed over the workers.
     pub causes: BTreeMap<String, u64>,
     /// Who pays for the private memory of zygote and workers.
@@ -220,6 +230,14 @@ pub struct WorkerStep {
     pub gone: u64,
     /// Bytes that differ from the fork-time bytes, in all broken pages together.
     pub bytes_changed: u64,
+    /// Nanoseconds that this step alone took by the worker's clock; zero where nobody measured it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub nanoseconds: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl WorkerStep {

@@ -7,10 +7,12 @@ use super::trace::Trace;
 use super::watch::Watch;
 use crate::cpython::offsets::Offsets;
 use crate::error::{Error, Result};
+use crate::explain::toy::Collector;
 use crate::family::recording::{About, Fate, Finding, Recording};
 use crate::family::{Rung, Witness};
 use crate::kernel::caps::{self, Caps, kernel_release, machine};
 use crate::kernel::remote::SharedMemory;
+use crate::runtimes::toy::GcPolicy;
 use crate::runtimes::{StepFailure, Workload};
 use crate::supervisor::Family;
 use crate::supervisor::family::{StepOutcome, tell};
@@ -48,6 +50,16 @@ pub struct RunOutcome {
     pub error: Option<Error>,
 }
 
+/// What a memory policy of the toy runtime does to objects that are there already.
+const fn collector(policy: GcPolicy) -> Collector {
+    match policy {
+        GcPolicy::MarkHeader => Collector::Marks,
+        GcPolicy::Refcount => Collector::Counts,
+        GcPolicy::Copying | GcPolicy::Compacting | GcPolicy::Generational => Collector::Moves,
+        GcPolicy::MarkBitmap | GcPolicy::RefcountSide | GcPolicy::None => Collector::Beside,
+    }
+}
+
 /// Runs a workload to its end.
 ///
 /// Errors: it could not be loaded or forked, so that nothing was measured. What happens later ends
@@ -74,6 +86,7 @@ pub fn run(options: &RunOptions, progress: &Progress) -> Result<RunOutcome> {
         zygote_pid: family.zygote_pid(),
         reference_pid: Some(frozen.pid),
         regions: loaded.regions.clone(),
+        collector: collector(options.workload.toy.gc),
         instrument: ranges(&frozen.instrument),
         tracked: ranges(&frozen.tracked),
         python: loaded.python,
@@ -198,7 +211,10 @@ fn note_outcome(
     step: &str,
 ) -> Option<Error> {
     let (fate, detail) = match outcome {
-        StepOutcome::Done => return None,
+        StepOutcome::Done { nanoseconds } => {
+            measurement.note_time(worker, nanoseconds);
+            return None;
+        }
         StepOutcome::Ended(fate) => (fate.clone(), tell(&fate)),
         StepOutcome::Failed(failure) => {
             let fate = Fate::Failed { message: failure.message.clone(), step: step.into() };

@@ -39,7 +39,10 @@ struct Worker {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StepOutcome {
     /// It ended well.
-    Done,
+    Done {
+        /// How long it took by the worker's clock.
+        nanoseconds: u64,
+    },
     /// It raised; the worker lives.
     Failed(StepFailure),
     /// The worker ended, or was killed because it hung.
@@ -152,7 +155,7 @@ impl Family {
 
     fn outcome(&mut self, index: usize, deadline: Instant, step: &str) -> Result<StepOutcome> {
         match self.workers[index].channel.receive_by(deadline) {
-            Ok(FromWorker::Done) => Ok(StepOutcome::Done),
+            Ok(FromWorker::Done { nanoseconds }) => Ok(StepOutcome::Done { nanoseconds }),
             Ok(FromWorker::Failed(failure)) => Ok(StepOutcome::Failed(failure)),
             Ok(FromWorker::Ready { .. }) => {
                 Err(Error::new("a worker spoke out of turn").pid(self.workers[index].pid))

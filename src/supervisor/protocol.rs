@@ -158,7 +158,10 @@ pub enum FromWorker {
         untracked: Option<String>,
     },
     /// The step ended well.
-    Done,
+    Done {
+        /// How long it took by the worker's clock.
+        nanoseconds: u64,
+    },
     /// The step raised.
     Failed(StepFailure),
 }

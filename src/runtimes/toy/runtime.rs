@@ -1,10 +1,9 @@
 //! A loaded program as a [`Runtime`], and what tests and reports want to know about its memory.
 
+use super::jit::CodeStats;
 use super::lang::diagnostic::{Diagnostic, Sources};
-use super::lang::module_level;
-use super::lang::modules::Loader;
 use super::options::{JitMode, ToyOptions};
-use super::source::{malformed, read_source};
+use super::source::{compile, read_source};
 use super::vm::Vm;
 use crate::error::{Context, Error, Result};
 use crate::runtimes::{ForkSide, Region, Runtime, StepFailure};
@@ -19,6 +18,8 @@ pub struct ToyRuntime {
     description: String,
     options: ToyOptions,
     vm: Vm,
+    /// Whether what is done once before the first fork is done.
+    is_prepared: bool,
 }
 
 impl ToyRuntime {
@@ -56,21 +57,32 @@ impl ToyRuntime {
         options: ToyOptions,
         output: Box<dyn Write>,
     ) -> Result<Self> {
-        let mut loader = Loader::default();
-        let compiled = loader.main(name, source, file).and_then(|()| module_level::compile(&loader.units));
-        let sources = loader.sources;
-        let program = compiled.map_err(|why| malformed(&sources, &why))?;
+        let (sources, program) = compile(name, source, file)?;
         let mut vm = Vm::new(program, &options, output)?;
         vm.run(0).map_err(|why| {
             let failed = Error::new("the toy program failed while it was loaded");
             failed.location(sources.place(why.at)).why(&why.message)
         })?;
-        Ok(Self { name: name.to_owned(), sources, description: header_comment(source), options, vm })
+        let description = header_comment(source);
+        Ok(Self { name: name.to_owned(), sources, description, options, vm, is_prepared: false })
+    }
+
+    /// Finds what is wrong with a program without running any of it.
+    pub fn check(name: &str, source: &str) -> Result<()> {
+        compile(name, source, None).map(drop)
     }
 
     /// What the runtime was loaded with.
     pub fn options(&self) -> &ToyOptions {
         &self.options
+    }
+
+    /// Does what is done once before the first fork. Forking does it as well.
+    pub fn prepare_fork(&mut self) {
+        if !self.is_prepared {
+            self.is_prepared = true;
+            self.vm.prepare_fork(self.options.at_fork);
+        }
     }
 
     /// Addresses of every patch made to compiled code since the program was loaded, or since the
@@ -79,9 +91,23 @@ impl ToyRuntime {
         self.vm.jit.patched_sites()
     }
 
+    /// Addresses of every word of the inline-cache data that changed since the program was loaded, or
+    /// since the fork in a worker: what compiled code keeps outside of itself. The counters of how hot
+    /// functions are, which stand on pages of their own, are not among them.
+    pub fn written_slots(&self) -> Vec<u64> {
+        let start = self.vm.counters.start();
+        self.vm.jit.written_slots().iter().map(|index| start + *index as u64 * 8).collect()
+    }
+
+    /// Compiled code in numbers.
+    pub fn code_stats(&self) -> CodeStats {
+        self.vm.jit.stats()
+    }
+
     /// Bytes of compiled code, padding included.
     pub fn code_bytes_used(&self) -> u64 {
-        self.vm.jit.code_bytes_used()
+        let stats = self.code_stats();
+        stats.hot_bytes + stats.cold_bytes
     }
 
     /// How many functions are compiled.
@@ -110,6 +136,12 @@ impl ToyRuntime {
     /// How many collections ran since the program was loaded.
     pub fn collections(&self) -> u64 {
         self.vm.heap.collections()
+    }
+
+    /// How many objects have a reference count other than the number of references to them that a walk
+    /// through everything finds. None have while no step runs, whatever happened before.
+    pub fn miscounted_objects(&mut self) -> usize {
+        self.vm.miscounted()
     }
 
     fn failure(&self, diagnostic: &Diagnostic) -> StepFailure {
@@ -166,10 +198,8 @@ impl Runtime for ToyRuntime {
     }
 
     fn fork(&mut self) -> Result<ForkSide> {
-        if !self.vm.has_forked {
-            self.vm.has_forked = true;
-            self.vm.prepare_fork(self.options.at_fork);
-        }
+        self.prepare_fork();
+        self.vm.has_forked = true;
         self.vm.flush().map_err(|_| Error::new("cannot write the toy program's output before the fork"))?;
         #[expect(unsafe_code, reason = "fork has no safe form")]
         // SAFETY: the runtime has no thread of its own. The caller of Runtime::fork answers for the

@@ -1,10 +1,9 @@
 //! What can be done with a source file without running it.
 
+use super::lang::bytecode::Program;
 use super::lang::diagnostic::{Diagnostic, Sources};
-use super::lang::disassembler;
-use super::lang::module_level;
 use super::lang::modules::Loader;
-use super::lang::printer;
+use super::lang::{disassembler, module_level, printer, verifier};
 use crate::error::{Context, Error, Result};
 use std::path::Path;
 
@@ -30,15 +29,28 @@ pub fn format_source(name: &str, source: &str) -> Result<String> {
 
 /// The bytecode of a program and all that it imports, one listing a function.
 pub fn disassemble_file(path: &Path) -> Result<Vec<String>> {
-    let source = read_source(path)?;
-    let mut loader = Loader::default();
-    let read = loader.main(&path.display().to_string(), &source, Some(path));
-    let program = read.and_then(|()| module_level::compile(&loader.units));
-    let program = program.map_err(|why| malformed(&loader.sources, &why))?;
+    let (_, program) = compile_file(path)?;
     Ok(disassembler::disassemble(&program, None))
 }
 
-/// A program that cannot be compiled, as an error of the user's.
-pub(super) fn malformed(sources: &Sources, why: &Diagnostic) -> Error {
-    Error::new("the toy program is malformed").location(sources.place(why.at)).why(&why.message)
+/// Reads and compiles a source file and all that it imports.
+pub(super) fn compile_file(path: &Path) -> Result<(Sources, Program)> {
+    compile(&path.display().to_string(), &read_source(path)?, Some(path))
+}
+
+/// Compiles a program and all that it imports. `file` says where it lies, if it lies anywhere.
+pub(super) fn compile(name: &str, source: &str, file: Option<&Path>) -> Result<(Sources, Program)> {
+    let mut loader = Loader::default();
+    let read = loader.main(name, source, file);
+    let compiled = read.and_then(|()| {
+        let program = module_level::compile(&loader.units)?;
+        verifier::verify(&program)?;
+        Ok(program)
+    });
+    match compiled {
+        Ok(program) => Ok((loader.sources, program)),
+        Err(why) => Err(Error::new("the toy program is malformed")
+            .location(loader.sources.place(why.at))
+            .why(&why.message)),
+    }
 }

@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::runtimes::Region;
 use crate::runtimes::toy::memory::words::Words;
 use crate::runtimes::toy::options::{AtFork, ToyOptions};
+use crate::runtimes::toy::profile::{Observer, Ordinals};
 use crate::runtimes::toy::vm::value::Value;
 
 /// The heap is a whole number of these, in bytes.
@@ -25,25 +26,36 @@ pub(crate) struct HeapFull;
 
 pub(crate) struct Heap {
     pub(super) objects: Words,
-    plan: Box<dyn Plan>,
-    allocated_bytes: u64,
+    pub(super) plan: Box<dyn Plan>,
+    barrier: Barrier,
+    /// Bytes allocated since the last collection, less those that were given back at once.
+    pub(super) allocated_bytes: u64,
     allocations: u32,
     quiet_bytes: u64,
     collect_every: u32,
     collections: u64,
+    /// Whether whoever writes a reference has to say so.
+    pub(super) tells_references: bool,
+    /// Notes what happens, while a program is profiled.
+    observer: Option<Box<Observer>>,
 }
 
 impl Heap {
     pub(crate) fn new(options: &ToyOptions) -> Result<Self> {
         let bytes = options.heap_limit.clamp(BLOCK, ADDRESS_SPACE).next_multiple_of(BLOCK);
+        let plan = plan::new(options, bytes)?;
+        let barrier = plan.barrier();
         Ok(Self {
             objects: Words::map(bytes, "object heap")?,
-            plan: plan::new(options, bytes)?,
+            barrier,
+            plan,
             allocated_bytes: 0,
             allocations: 0,
             quiet_bytes: QUIET_BYTES,
             collect_every: options.collect_every,
             collections: 0,
+            tells_references: matches!(barrier, Barrier::CountInHeader | Barrier::CountBeside),
+            observer: None,
         })
     }
 
@@ -53,7 +65,9 @@ impl Heap {
         let word = self.plan.allocate(&mut self.objects, header).ok_or(HeapFull)?;
         self.allocated_bytes += size;
         self.allocations = self.allocations.saturating_add(1);
-        Ok(self.objects.start() + word as u64 * 8)
+        let address = self.objects.start() + word as u64 * 8;
+        self.observed(|observer| observer.made(address, header));
+        Ok(address)
     }
 
     /// Whether it is time to collect, before the next allocation.
@@ -64,11 +78,32 @@ impl Heap {
 
     /// Frees what the roots do not lead to, and starts counting anew.
     pub(crate) fn collect(&mut self, roots: &mut Roots<'_>, reason: Reason) {
+        if self.observer.is_some() {
+            let live = self.live_addresses(roots);
+            self.observed(|observer| observer.collected(live.into_iter(), reason == Reason::Asked));
+        }
         let live_bytes = self.plan.collect(&mut self.objects, roots, reason);
         self.allocated_bytes = 0;
         self.allocations = 0;
         self.quiet_bytes = live_bytes.max(QUIET_BYTES);
         self.collections += 1;
+    }
+
+    /// Notes from now on what happens.
+    pub(crate) fn watch(&mut self) {
+        self.tells_references = true;
+        self.observer = Some(Box::new(Observer::new(self.objects.start())));
+    }
+
+    /// Tells the observer, if there is one.
+    pub(crate) fn observed<T>(&mut self, tell: impl FnOnce(&mut Observer) -> T) -> Option<T> {
+        self.observer.as_deref_mut().map(tell)
+    }
+
+    /// What the roots lead to, as the observer knows it.
+    pub(crate) fn live_ordinals(&mut self, roots: &Roots<'_>) -> Ordinals {
+        let live = self.live_addresses(roots);
+        self.observed(|observer| observer.ordinals(live.into_iter())).unwrap_or_default()
     }
 
     /// Gets the heap ready for the first fork.
@@ -83,7 +118,7 @@ impl Heap {
 
     /// What everybody who writes a reference has to do.
     pub(crate) fn barrier(&self) -> Barrier {
-        self.plan.barrier()
+        self.barrier
     }
 
     /// How many collections ran since the program was loaded.
@@ -91,7 +126,7 @@ impl Heap {
         self.collections
     }
 
-    fn word(&self, address: u64, offset: u64) -> usize {
+    pub(super) fn word(&self, address: u64, offset: u64) -> usize {
         usize::try_from(address.wrapping_add(offset).wrapping_sub(self.objects.start()) / 8)
             .unwrap_or(usize::MAX)
     }
@@ -102,6 +137,7 @@ impl Heap {
 
     pub(crate) fn store(&mut self, address: u64, offset: u64, word: u64) {
         let index = self.word(address, offset);
+        self.observed(|observer| observer.stores(address, offset, word));
         self.objects.set(index, word);
     }
 
@@ -124,10 +160,6 @@ impl Heap {
         Value(self.load(address, BODY + 8 * index))
     }
 
-    pub(crate) fn set_slot(&mut self, address: u64, index: u64, value: Value) {
-        self.store(address, BODY + 8 * index, value.0);
-    }
-
     /// Bytes of a string.
     pub(crate) fn text(&self, address: u64) -> &[u8] {
         let length = self.header(address).upper() as usize;
@@ -138,6 +170,7 @@ impl Heap {
     pub(crate) fn write_text(&mut self, address: u64, bytes: &[u8]) {
         let index = self.word(address, BODY);
         self.objects.write_bytes(index, bytes);
+        self.observed(|observer| observer.filled(address, BODY, bytes.len() as u64));
     }
 
     /// Fills a new string with two others.
@@ -146,6 +179,7 @@ impl Heap {
         let to = self.word(address, BODY);
         self.objects.copy_within(self.word(left, BODY), (to, 0), left_bytes);
         self.objects.copy_within(self.word(right, BODY), (to, left_bytes), right_bytes);
+        self.observed(|observer| observer.filled(address, BODY, (left_bytes + right_bytes) as u64));
     }
 
     pub(crate) fn list_len(&self, list: u64) -> u64 {
@@ -156,16 +190,12 @@ impl Heap {
         Value(self.load(self.load(list, LIST_ARRAY), BODY + 8 * index))
     }
 
-    pub(crate) fn set_list_item(&mut self, list: u64, index: u64, value: Value) {
-        let array = self.load(list, LIST_ARRAY);
-        self.store(array, BODY + 8 * index, value.0);
-    }
-
-    /// Copies so many items from one array to another, new one.
-    pub(crate) fn copy_items(&mut self, from: u64, to: u64, count: u64) {
+    /// Moves so many items from one array to another, new one.
+    pub(crate) fn move_items(&mut self, from: u64, to: u64, count: u64) {
         let target = (self.word(to, BODY), 0);
         let bytes = usize::try_from(count * 8).unwrap_or(usize::MAX);
         self.objects.copy_within(self.word(from, BODY), target, bytes);
+        self.observed(|observer| observer.filled(to, BODY, count * 8));
     }
 
     /// The heap's own memory, by name.

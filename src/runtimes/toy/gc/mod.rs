@@ -6,11 +6,16 @@
 mod barrier;
 mod bits;
 mod census;
+mod counting;
 pub(crate) mod heap;
 mod mark_bitmap;
 mod mark_header;
 pub(crate) mod object;
 pub(crate) mod plan;
+mod recount;
+mod refcount;
+mod refcount_side;
+mod references;
 mod roots;
 mod space;
 #[cfg(test)]

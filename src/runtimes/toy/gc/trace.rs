@@ -14,9 +14,15 @@ pub(super) trait Marks {
 /// Marks everything that the roots lead to. What waits to be looked into stands outside the heap.
 pub(super) fn trace(objects: &mut Words, marks: &mut impl Marks, roots: &Roots<'_>) {
     let start = objects.start();
+    trace_from(objects, marks, roots.iter().filter_map(|root| word_of(root, start)));
+}
+
+/// Marks everything that the objects lead to, and the objects.
+pub(super) fn trace_from(objects: &mut Words, marks: &mut impl Marks, from: impl Iterator<Item = usize>) {
+    let start = objects.start();
     let mut waiting = Vec::new();
-    for root in roots.iter().filter_map(|root| word_of(root, start)) {
-        reach(objects, marks, root, &mut waiting);
+    for word in from {
+        reach(objects, marks, word, &mut waiting);
     }
     while let Some(word) = waiting.pop() {
         visit_slots(objects, word, &mut |objects, slot| {

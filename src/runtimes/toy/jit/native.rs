@@ -4,12 +4,11 @@
 //! it through the helper addresses that stand there.
 #![allow(unsafe_code, reason = "calls compiled code and is called by it")]
 
-use super::{PATCH_LIMIT, Site, back_end};
-use crate::runtimes::toy::gc::object::{BODY, FUNCTION_TAG, SHAPE_TAG};
-use crate::runtimes::toy::lang::bytecode::Op;
+use super::plan::Plan;
+use super::{Layout, SITE_LIMIT, back_end};
 use crate::runtimes::toy::lang::diagnostic::Diagnostic;
-use crate::runtimes::toy::vm::interpreter::Callee;
-use crate::runtimes::toy::vm::{Frame, Vm};
+use crate::runtimes::toy::vm::value::Value;
+use crate::runtimes::toy::vm::{DEPTH_WORD, Frame, Vm};
 
 /// Context word: the address of the machine, while compiled code runs.
 const MACHINE_WORD: usize = 1;
@@ -21,6 +20,18 @@ pub(super) const CALL_WORD: usize = 3;
 pub(super) const FIELD_WORD: usize = 4;
 /// Context word: the address of the first global variable.
 pub(super) const GLOBALS_WORD: usize = 5;
+/// Context word: [`leave`].
+pub(super) const DEOPT_WORD: usize = 8;
+/// Context word: how many guards hold until compiled code is left all the same.
+pub(super) const DEOPT_COUNT_WORD: usize = 9;
+/// Context word: the value 0.0.
+pub(super) const FLOAT_ZERO_WORD: usize = 10;
+/// Context word: where to go on in the middle of a function.
+pub(super) const RESUME_WORD: usize = 11;
+/// Context word: where the count of an object at address zero would stand beside the heap.
+pub(super) const COUNTS_WORD: usize = 14;
+/// Context word: [`free`].
+pub(super) const FREE_WORD: usize = 15;
 
 /// What a helper or a compiled function answers: zero, or one with an error in [`Vm::failure`].
 type Status = u64;
@@ -30,10 +41,13 @@ type Trampoline = extern "C" fn(context: *mut u64, base: u64, entry: u64) -> Sta
 impl Vm {
     /// Runs a compiled function to its end.
     pub(crate) fn run_compiled(&mut self, entry: u64, base: usize) -> Result<(), Diagnostic> {
+        let address = self.jit.compiled.as_ref().map_or(0, |code| code.trampoline) as *const ();
+        if address.is_null() {
+            return Err(self.lost("the toy compiler has no code"));
+        }
         let outer = self.stack.get(MACHINE_WORD);
         let context = self.stack.start() as *mut u64;
         let registers = self.stack.start() + base as u64 * 8;
-        let address = self.jit.trampoline as *const ();
         // SAFETY: the address is that of the trampoline the back end made for this signature, which
         // stays mapped and executable as long as self lives.
         let trampoline = unsafe { std::mem::transmute::<*const (), Trampoline>(address) };
@@ -44,8 +58,11 @@ impl Vm {
         if status == 0 {
             return Ok(());
         }
-        let lost = || Diagnostic::new(self.program.functions[0].positions[0], "compiled code lost its error");
-        Err(self.failure.take().unwrap_or_else(lost))
+        Err(self.failure.take().unwrap_or_else(|| self.lost("compiled code lost its error")))
+    }
+
+    pub(super) fn lost(&self, message: &str) -> Diagnostic {
+        Diagnostic::new(self.program.functions[0].positions[0], message)
     }
 
     fn set_up_context(&mut self, machine: *mut Self) {
@@ -54,28 +71,66 @@ impl Vm {
             self.stack.set(OPERATE_WORD, operate as *const () as u64);
             self.stack.set(CALL_WORD, call as *const () as u64);
             self.stack.set(FIELD_WORD, access_field as *const () as u64);
+            self.stack.set(DEOPT_WORD, leave as *const () as u64);
+            self.stack.set(DEOPT_COUNT_WORD, u64::from(self.jit.deopt_every));
+            self.stack.set(FLOAT_ZERO_WORD, Value::FLOAT_ZERO.0);
+            self.stack.set(COUNTS_WORD, self.heap.count_origin().unwrap_or_default());
+            self.stack.set(FREE_WORD, free as *const () as u64);
             self.stack.set(GLOBALS_WORD, self.globals.start());
         }
     }
 
-    /// Compiles a function; nothing when there is no room left.
-    pub(crate) fn compile(&mut self, function: u32) -> Option<u64> {
-        let arena = self.jit.arena.as_mut()?;
-        let code = &self.program.functions[function as usize];
-        let first_global_constant = self.program.globals.len();
-        let address = arena.next_address();
-        let assembled =
-            back_end::compile(function, code, first_global_constant, address, self.jit.sites.len())?;
-        if self.jit.sites.len() + assembled.sites.len() > super::SITE_LIMIT {
+    /// Runs the rest of a call, from code on that [`Vm::loop_code`] made.
+    pub(crate) fn enter_code(&mut self, code: u64, base: usize) -> Result<(), Diagnostic> {
+        let resumption = self.jit.compiled.as_ref().map_or(0, |code| code.resumption);
+        self.stack.set(RESUME_WORD, code);
+        self.run_compiled(resumption, base)
+    }
+
+    /// Makes code as the plan says; nothing when there is no room left.
+    pub(super) fn assemble(&mut self, function: u32, plan: Plan) -> Option<u64> {
+        let compiled = self.jit.compiled.as_mut()?;
+        let (hot, cold) = compiled.arena.next_addresses();
+        let layout = Layout {
+            policy: compiled.policy,
+            hot,
+            cold,
+            first_site: compiled.sites.len(),
+            first_exit: compiled.exits.len(),
+            first_slot: compiled.slots.next(),
+            table: self.counters.start(),
+            leaves_at_random: self.jit.deopt_every != 0,
+        };
+        let assembled = back_end::compile(&self.program, function, plan, self.heap.barrier(), layout)?;
+        if compiled.sites.len() + assembled.sites.len() > SITE_LIMIT
+            || !compiled.slots.add(&mut self.counters, &assembled.words)
+        {
             return None;
         }
-        let entry = arena.emit(&assembled.code)?;
-        self.jit.sites.extend(assembled.sites);
-        self.jit.entries[function as usize] = entry;
+        let entry = compiled.arena.emit(&assembled.hot, &assembled.cold)?;
+        compiled.sites.extend(assembled.sites);
+        compiled.exits.extend(assembled.exits);
+        if !assembled.instructions.is_empty() {
+            self.jit.experience[function as usize].set_plain(entry, &assembled.instructions);
+        }
         Some(entry)
     }
 
-    fn frame_of(&self, registers: u64, function: u32, pc: u32) -> Frame {
+    /// Whether the exit was taken although its guess held; counts anew.
+    pub(super) fn was_told_to_leave(&mut self) -> bool {
+        let told = self.jit.deopt_every != 0 && self.stack.get(DEOPT_COUNT_WORD) == 0;
+        if told {
+            self.stack.set(DEOPT_COUNT_WORD, u64::from(self.jit.deopt_every));
+        }
+        told
+    }
+
+    /// Ends a call that fails before it could go on.
+    pub(super) fn abandon_call(&mut self) {
+        self.stack.set(DEPTH_WORD, self.stack.get(DEPTH_WORD) - 1);
+    }
+
+    pub(super) fn frame_of(&self, registers: u64, function: u32, pc: u32) -> Frame {
         let offset = registers.wrapping_sub(self.stack.start()) / 8;
         Frame { function, pc, base: usize::try_from(offset).unwrap_or(usize::MAX) }
     }
@@ -88,69 +143,6 @@ impl Vm {
                 1
             }
         }
-    }
-
-    /// Whether the place may be patched once more; counts the patch.
-    fn may_patch(&mut self, site: usize) -> bool {
-        let index = 2 * self.program.functions.len() + site;
-        let patches = self.counters.get(index);
-        if patches >= PATCH_LIMIT {
-            return false;
-        }
-        self.counters.set(index, patches + 1);
-        true
-    }
-
-    /// Makes the call, unless the callee is compiled: then returns where the caller has to go, so
-    /// that compiled code calling compiled code never takes room for the machine on the native stack.
-    fn call_at(&mut self, index: usize, callee_registers: u64) -> Result<Option<u64>, Diagnostic> {
-        let site = self.jit.sites[index];
-        let op = self.program.functions[site.function as usize].code[site.pc as usize];
-        let (Op::Call { slot, .. } | Op::CallFunction { slot, .. }) = op else { return Ok(None) };
-        let registers = callee_registers - 8 * (u64::from(slot) + 1);
-        let frame = self.frame_of(registers, site.function, site.pc);
-        match self.callee(frame, op)? {
-            Callee::Builtin { builtin, slot, arguments } => {
-                self.operate_as(frame, Op::CallBuiltin { slot, arguments, builtin })?;
-                Ok(None)
-            }
-            Callee::Function { function, base } => {
-                let entry = self.compiled(function);
-                match entry {
-                    Some(entry) => self.patch_call(index, site, function, entry),
-                    None => self.interpret(function, base)?,
-                }
-                Ok(entry)
-            }
-        }
-    }
-
-    fn patch_call(&mut self, index: usize, site: Site, function: u32, entry: u64) {
-        let next_instruction = site.operand as u64 + 4;
-        let distance = entry.wrapping_sub(next_instruction).cast_signed();
-        if let Ok(distance) = i32::try_from(distance)
-            && self.may_patch(index)
-        {
-            self.jit.patch(site, distance.cast_unsigned(), FUNCTION_TAG | function);
-        }
-    }
-
-    fn access_field_at(&mut self, index: usize, registers: u64) -> Result<(), Diagnostic> {
-        let site = self.jit.sites[index];
-        let frame = self.frame_of(registers, site.function, site.pc);
-        let op = self.program.functions[site.function as usize].code[site.pc as usize];
-        let (Op::GetField { object, name, .. } | Op::SetField { object, name, .. }) = op else {
-            return Ok(());
-        };
-        let found = self.find_field(self.register(frame, object), name);
-        self.operate_as(frame, op)?;
-        if let Some((shape, position)) = found
-            && let Ok(offset) = u32::try_from(BODY + 8 * position)
-            && self.may_patch(index)
-        {
-            self.jit.patch(site, offset, SHAPE_TAG | shape);
-        }
-        Ok(())
     }
 }
 
@@ -178,23 +170,44 @@ extern "C" fn operate(context: *mut u64, registers: u64, pc: u32, function: u32)
     vm.status(result)
 }
 
-/// Makes a call for compiled code, and patches the place so that it can make the next one itself.
+/// Makes a call for compiled code at a place that missed so many times, which learns to make the next
+/// one itself.
 ///
 /// Answers a status, or the address of the callee's code, which the caller enters in its place.
-extern "C" fn call(context: *mut u64, callee_registers: u64, site: u32) -> u64 {
+extern "C" fn call(context: *mut u64, callee_registers: u64, site: u32, misses: u32) -> u64 {
     // SAFETY: only compiled code calls this, with its own context.
     let vm = unsafe { machine(context) };
-    match vm.call_at(site as usize, callee_registers) {
+    match vm.call_at(site as usize, callee_registers, misses as usize) {
         Ok(Some(entry)) => entry,
         Ok(None) => vm.status(Ok(())),
         Err(diagnostic) => vm.status(Err(diagnostic)),
     }
 }
 
-/// Reads or writes a field for compiled code, and patches the place for records of this shape.
-extern "C" fn access_field(context: *mut u64, registers: u64, site: u32) -> Status {
+/// Reads or writes a field for compiled code at a place that missed so many times, which learns what
+/// to do with records of this shape.
+extern "C" fn access_field(context: *mut u64, registers: u64, site: u32, misses: u32) -> Status {
     // SAFETY: only compiled code calls this, with its own context.
     let vm = unsafe { machine(context) };
-    let result = vm.access_field_at(site as usize, registers);
+    let result = vm.access_field_at(site as usize, registers, misses as usize);
     vm.status(result)
+}
+
+/// Goes on where compiled code left at an exit: answers the status of the whole call, or the address of
+/// code to go on with.
+extern "C" fn leave(context: *mut u64, registers: u64, exit: u32) -> u64 {
+    // SAFETY: only compiled code calls this, with its own context.
+    let vm = unsafe { machine(context) };
+    match vm.leave(registers, exit) {
+        Ok(Some(code)) => code,
+        Ok(None) => vm.status(Ok(())),
+        Err(diagnostic) => vm.status(Err(diagnostic)),
+    }
+}
+
+/// Frees an object whose last reference compiled code gave up.
+extern "C" fn free(context: *mut u64, object: u64) {
+    // SAFETY: only compiled code calls this, with its own context.
+    let vm = unsafe { machine(context) };
+    vm.heap.free(object);
 }

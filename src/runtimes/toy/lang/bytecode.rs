@@ -121,6 +121,11 @@ pub(crate) enum Op {
         to: Register,
         room: u32,
     },
+    /// An empty map with room for so many entries.
+    NewMap {
+        to: Register,
+        room: u32,
+    },
     Append {
         list: Register,
         from: Register,
@@ -201,6 +206,8 @@ pub(crate) enum Comparison {
 pub(crate) enum Constant {
     Text(Rc<str>),
     Int(i64),
+    /// The bits of a float.
+    Float(u64),
     /// A function of the file, which captures nothing.
     Function(u32),
 }
@@ -251,7 +258,7 @@ impl Shape {
 }
 
 /// Functions that every program has, by the index in the instruction.
-pub(crate) const BUILTINS: [BuiltinName; 11] = [
+pub(crate) const BUILTINS: [BuiltinName; 18] = [
     BuiltinName { name: "print", arguments: None },
     BuiltinName { name: "len", arguments: Some(1) },
     BuiltinName { name: "push", arguments: Some(2) },
@@ -259,6 +266,13 @@ pub(crate) const BUILTINS: [BuiltinName; 11] = [
     BuiltinName { name: "str", arguments: Some(1) },
     BuiltinName { name: "list", arguments: Some(2) },
     BuiltinName { name: "type", arguments: Some(1) },
+    BuiltinName { name: "has", arguments: Some(2) },
+    BuiltinName { name: "get", arguments: Some(3) },
+    BuiltinName { name: "remove", arguments: Some(2) },
+    BuiltinName { name: "keys", arguments: Some(1) },
+    BuiltinName { name: "int", arguments: Some(1) },
+    BuiltinName { name: "float", arguments: Some(1) },
+    BuiltinName { name: "sqrt", arguments: Some(1) },
     BuiltinName { name: "collect", arguments: Some(0) },
     BuiltinName { name: "box", arguments: Some(1) },
     BuiltinName { name: "fetch_add", arguments: Some(2) },

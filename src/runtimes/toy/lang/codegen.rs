@@ -38,11 +38,16 @@ impl Compiler {
             ExpressionKind::Nil => self.emit_nil(at, to),
             ExpressionKind::Bool(value) => self.emit_value(at, to, Value::boolean(*value)),
             ExpressionKind::Int(value) => self.emit_int(at, to, *value),
+            ExpressionKind::Float(value) => {
+                let index = self.constant(Constant::Float(value.to_bits()));
+                self.emit(at, Op::Constant { to, index });
+            }
             ExpressionKind::Text(text) => {
                 let index = self.text_constant(text);
                 self.emit(at, Op::Constant { to, index });
             }
             ExpressionKind::List(items) => self.list(items, at, to)?,
+            ExpressionKind::Map(entries) => self.map(entries, at, to)?,
             ExpressionKind::Record(fields) => self.record(fields, at, to)?,
             ExpressionKind::Function(function) => {
                 self.closure(format!("fn at {at}").into(), function, at, to)?;
@@ -118,6 +123,26 @@ impl Compiler {
             self.frame().next = mark;
         }
         self.emit(at, Op::Move { to, from: list });
+        Ok(())
+    }
+
+    fn map(
+        &mut self,
+        entries: &[(Expression, Expression)],
+        at: Position,
+        to: Register,
+    ) -> Result<(), Diagnostic> {
+        let object = self.take(at)?;
+        let room = u32::try_from(entries.len()).unwrap_or(u32::MAX);
+        self.emit(at, Op::NewMap { to: object, room });
+        for (key, value) in entries {
+            let mark = self.frame().next;
+            let index = self.operand(key)?;
+            let from = self.operand(value)?;
+            self.emit(key.at, Op::SetIndex { object, index, from });
+            self.frame().next = mark;
+        }
+        self.emit(at, Op::Move { to, from: object });
         Ok(())
     }
 

@@ -66,6 +66,7 @@ fn instruction(program: &Program, op: Op) -> String {
         }
         Op::Return { from } => format!("return r{from}"),
         Op::NewList { to, room } => format!("r{to} = new list with room for {room}"),
+        Op::NewMap { to, room } => format!("r{to} = new map with room for {room}"),
         Op::Append { list, from } => format!("append r{from} to r{list}"),
         Op::NewRecord { to, first, shape } => {
             let fields = program.shapes.get(shape as usize).map(|shape| shape.0.as_slice());
@@ -119,6 +120,7 @@ fn shown(program: &Program, constant: &Constant) -> String {
     match constant {
         Constant::Text(text) => format!("{text:?}"),
         Constant::Int(int) => int.to_string(),
+        Constant::Float(bits) => format!("{:?}", f64::from_bits(*bits)),
         Constant::Function(function) => {
             let name = program.functions.get(*function as usize).map_or("?", |function| &function.name);
             format!("fn {name}")

@@ -96,8 +96,9 @@ impl Parser<'_> {
         loop {
             let at = self.at;
             if self.accept_symbol("(")? {
-                let (arguments, depth) = self.expressions_until(")")?;
-                let depth = depth.max(object.depth);
+                let mut arguments = Vec::new();
+                self.expressions_until(")", &mut arguments)?;
+                let depth = deepest(&arguments).max(object.depth);
                 object = node(at, depth, ExpressionKind::Call { callee: Box::new(object), arguments })?;
             } else if self.accept_symbol("[")? {
                 let index = self.expression()?;
@@ -125,8 +126,7 @@ impl Parser<'_> {
             }
             Token::Symbol("[") => {
                 self.advance()?;
-                let (items, depth) = self.expressions_until("]")?;
-                return node(at, depth, ExpressionKind::List(items));
+                return self.list_or_map(at);
             }
             Token::Symbol("{") => return self.record(),
             Token::Keyword(Keyword::Fn) => {
@@ -141,12 +141,52 @@ impl Parser<'_> {
             Token::Keyword(Keyword::True) => ExpressionKind::Bool(true),
             Token::Keyword(Keyword::False) => ExpressionKind::Bool(false),
             Token::Int(value) => ExpressionKind::Int(*value),
+            Token::Float(value) => ExpressionKind::Float(*value),
             Token::Text(text) => ExpressionKind::Text(text.clone()),
             Token::Name(name) => ExpressionKind::Name(name.clone()),
             _ => return Err(self.unexpected("an expression")),
         };
         self.advance()?;
         node(at, 0, kind)
+    }
+
+    /// What follows an opening bracket: the first colon makes it a map.
+    fn list_or_map(&mut self, at: Position) -> Result<Expression, Diagnostic> {
+        if self.accept_symbol(":")? {
+            self.expect_symbol("]")?;
+            return node(at, 0, ExpressionKind::Map(Vec::new()));
+        }
+        if self.accept_symbol("]")? {
+            return node(at, 0, ExpressionKind::List(Vec::new()));
+        }
+        let first = self.expression()?;
+        if self.at_symbol(":") {
+            return self.map(at, first);
+        }
+        let mut items = vec![first];
+        if !self.at_symbol("]") {
+            self.expect_symbol(",")?;
+        }
+        self.expressions_until("]", &mut items)?;
+        node(at, deepest(&items), ExpressionKind::List(items))
+    }
+
+    /// A map from the colon after its first key on.
+    fn map(&mut self, at: Position, first: Expression) -> Result<Expression, Diagnostic> {
+        let (mut entries, mut key) = (Vec::new(), first);
+        loop {
+            self.expect_symbol(":")?;
+            entries.push((key, self.expression()?));
+            if !self.at_symbol("]") {
+                self.expect_symbol(",")?;
+            }
+            if self.accept_symbol("]")? {
+                break;
+            }
+            key = self.expression()?;
+        }
+        let depth = entries.iter().map(|(key, value)| key.depth.max(value.depth)).max().unwrap_or(0);
+        node(at, depth, ExpressionKind::Map(entries))
     }
 
     fn record(&mut self) -> Result<Expression, Diagnostic> {
@@ -172,17 +212,19 @@ impl Parser<'_> {
         node(at, depth, ExpressionKind::Record(fields))
     }
 
-    fn expressions_until(&mut self, closing: &str) -> Result<(Vec<Expression>, u32), Diagnostic> {
-        let mut all = Vec::new();
+    fn expressions_until(&mut self, closing: &str, all: &mut Vec<Expression>) -> Result<(), Diagnostic> {
         while !self.accept_symbol(closing)? {
             all.push(self.expression()?);
             if !self.at_symbol(closing) {
                 self.expect_symbol(",")?;
             }
         }
-        let depth = all.iter().map(|expression| expression.depth).max().unwrap_or(0);
-        Ok((all, depth))
+        Ok(())
     }
+}
+
+fn deepest(all: &[Expression]) -> u32 {
+    all.iter().map(|expression| expression.depth).max().unwrap_or(0)
 }
 
 fn node(at: Position, inner: u32, kind: ExpressionKind) -> Result<Expression, Diagnostic> {

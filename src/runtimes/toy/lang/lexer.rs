@@ -5,10 +5,11 @@ use std::fmt;
 use std::rc::Rc;
 
 /// What one token is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Token {
     Name(Rc<str>),
     Int(i64),
+    Float(f64),
     Text(Rc<str>),
     Keyword(Keyword),
     Symbol(&'static str),
@@ -72,6 +73,7 @@ impl fmt::Display for Token {
         match self {
             Self::Name(name) => write!(f, "'{name}'"),
             Self::Int(value) => write!(f, "{value}"),
+            Self::Float(value) => write!(f, "{value:?}"),
             Self::Text(_) => f.write_str("a string"),
             Self::Keyword(word) => {
                 let spelled = KEYWORDS.iter().find(|(_, known)| known == word).map_or("", |(text, _)| text);
@@ -153,16 +155,48 @@ impl<'a> Lexer<'a> {
     }
 
     fn number(&mut self) -> Result<Token, Diagnostic> {
-        let at = self.at;
-        let digits = self.take_while(|c| c.is_ascii_alphanumeric() || c == '_');
-        let plain = digits.replace('_', "");
-        if plain.chars().any(|c| !c.is_ascii_digit()) {
-            return Err(Diagnostic::new(at, "a number has only digits and '_'"));
+        let (at, start) = (self.at, self.rest);
+        self.digits();
+        let is_float = self.accept_fraction() | self.accept_exponent();
+        let plain = start[..start.len() - self.rest.len()].replace('_', "");
+        if self.rest.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+            return Err(Diagnostic::new(at, "a number is written as 12, 1_000, 1.5 or 1e-9"));
         }
-        plain
-            .parse()
-            .map(Token::Int)
-            .map_err(|_| Diagnostic::new(at, format!("the number is too large; the largest is {}", i64::MAX)))
+        let too_large = |largest: String| {
+            Diagnostic::new(at, format!("the number is too large; the largest is {largest}"))
+        };
+        if !is_float {
+            return plain.parse().map(Token::Int).map_err(|_| too_large(i64::MAX.to_string()));
+        }
+        match plain.parse::<f64>() {
+            Ok(value) if value.is_finite() => Ok(Token::Float(value)),
+            _ => Err(too_large(format!("{:?}", f64::MAX))),
+        }
+    }
+
+    fn digits(&mut self) {
+        self.take_while(|c| c.is_ascii_digit() || c == '_');
+    }
+
+    /// A point and digits after it: `1..2` is a range, and `1.x` a field.
+    fn accept_fraction(&mut self) -> bool {
+        let found = self.rest.strip_prefix('.').is_some_and(begins_with_digit);
+        if found {
+            self.advance();
+            self.digits();
+        }
+        found
+    }
+
+    fn accept_exponent(&mut self) -> bool {
+        let Some(power) = self.rest.strip_prefix(['e', 'E']) else { return false };
+        let found = begins_with_digit(power.strip_prefix(['+', '-']).unwrap_or(power));
+        if found {
+            self.advance();
+            self.advance();
+            self.digits();
+        }
+        found
     }
 
     fn text(&mut self) -> Result<Token, Diagnostic> {
@@ -191,6 +225,9 @@ impl<'a> Lexer<'a> {
     }
 
     fn symbol(&mut self, first: char) -> Result<Token, Diagnostic> {
+        if self.rest.strip_prefix('.').is_some_and(begins_with_digit) {
+            return Err(Diagnostic::new(self.at, "a number begins with a digit, as in 0.5"));
+        }
         let Some(symbol) = SYMBOLS.into_iter().find(|symbol| self.rest.starts_with(symbol)) else {
             return Err(Diagnostic::new(self.at, format!("unexpected character {first:?}")));
         };
@@ -199,6 +236,10 @@ impl<'a> Lexer<'a> {
         }
         Ok(Token::Symbol(symbol))
     }
+}
+
+fn begins_with_digit(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_digit())
 }
 
 #[cfg(test)]
@@ -231,12 +272,24 @@ mod tests {
     }
 
     #[test]
+    fn floats_have_a_fraction_or_an_exponent_and_ranges_have_neither() {
+        for (source, value) in [("1.5", 1.5), ("1e9", 1e9), ("1_0.2_5E-2", 0.1025), ("0.0", 0.0)] {
+            assert_eq!(tokens(source).unwrap(), [Token::Float(value)]);
+        }
+        assert_eq!(tokens("1..2").unwrap(), [Token::Int(1), Token::Symbol(".."), Token::Int(2)]);
+        assert_eq!(tokens("1.5.x").unwrap().len(), 3);
+    }
+
+    #[test]
     fn errors_point_at_the_character() {
         for (source, at, message) in [
             ("ab\n  ?", "2:3", "unexpected character '?'"),
             ("  \"abc", "1:3", "the string has no closing '\"'"),
             ("\"a\\q\"", "1:3", "unknown escape; the known ones are \\n, \\t, \\\" and \\\\"),
-            ("12ab", "1:1", "a number has only digits and '_'"),
+            ("12ab", "1:1", "a number is written as 12, 1_000, 1.5 or 1e-9"),
+            ("1e", "1:1", "a number is written as 12, 1_000, 1.5 or 1e-9"),
+            ("1e400", "1:1", "the number is too large; the largest is 1.7976931348623157e308"),
+            ("a + .5", "1:5", "a number begins with a digit, as in 0.5"),
             ("9223372036854775808", "1:1", "the number is too large; the largest is 9223372036854775807"),
         ] {
             assert_eq!(tokens(source).unwrap_err().to_string(), format!("{at}: {message}"));

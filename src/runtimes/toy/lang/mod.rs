@@ -15,3 +15,4 @@ pub(crate) mod printer;
 mod scope;
 pub(crate) mod session;
 mod statements;
+pub(crate) mod verifier;

@@ -385,9 +385,22 @@ mod tests {
 
     #[test]
     fn no_nesting_runs_out_of_stack() {
-        for pattern in
-            ["(", "[", "{", "-", "not ", "f(", "if a {", "x.y[", "fn() {", "a+", "{a:", "if a {} else "]
-        {
+        for pattern in [
+            "(",
+            "[",
+            "{",
+            "-",
+            "not ",
+            "f(",
+            "if a {",
+            "x.y[",
+            "fn() {",
+            "a+",
+            "{a:",
+            "[a:",
+            "[a:[",
+            "if a {} else ",
+        ] {
             let source = pattern.repeat(200_000);
             assert!(!refused(&source).is_empty(), "{pattern}");
         }

@@ -107,6 +107,7 @@ impl Walk {
             ExpressionKind::Nil
             | ExpressionKind::Bool(_)
             | ExpressionKind::Int(_)
+            | ExpressionKind::Float(_)
             | ExpressionKind::Text(_) => {}
             ExpressionKind::Name(name) => {
                 if self.inside {
@@ -114,6 +115,12 @@ impl Walk {
                 }
             }
             ExpressionKind::List(items) => items.iter().for_each(|item| self.expression(item)),
+            ExpressionKind::Map(entries) => {
+                for (key, value) in entries {
+                    self.expression(key);
+                    self.expression(value);
+                }
+            }
             ExpressionKind::Record(fields) => fields.iter().for_each(|(_, value)| self.expression(value)),
             ExpressionKind::Function(function) => self.function(function),
             ExpressionKind::Negate(operand) | ExpressionKind::Not(operand) => self.expression(operand),

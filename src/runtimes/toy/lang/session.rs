@@ -10,6 +10,7 @@ use super::compiler::{Compiler, Frame};
 use super::diagnostic::{Diagnostic, Position, Sources};
 use super::modules::{Loader, Unit};
 use super::parser::parse_file;
+use super::verifier;
 use crate::runtimes::toy::vm::value::Value;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -120,7 +121,9 @@ impl Session {
         }
         let constants = self.constants..sizes.2;
         self.constants = sizes.2;
-        Ok(Increment { program: self.program(), start, has_value: value.is_some(), constants })
+        let program = self.program();
+        verifier::verify(&program)?;
+        Ok(Increment { program, start, has_value: value.is_some(), constants })
     }
 
     /// The program so far, its tables filled up to their full size.

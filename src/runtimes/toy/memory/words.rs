@@ -26,6 +26,12 @@ impl Words {
         unsafe { self.mapping.pointer().cast::<u64>().add(index) }
     }
 
+    /// The first of so many words, all of which exist. They stay where they are as long as self lives.
+    pub(crate) fn range(&self, index: usize, count: usize) -> NonNull<u64> {
+        assert!(count <= self.len && index <= self.len - count, "{count} words from {index} of {}", self.len);
+        self.word(index)
+    }
+
     pub(crate) fn get(&self, index: usize) -> u64 {
         assert!(index < self.len, "word {index} of {}", self.len);
         // SAFETY: the index is inside the mapping, which is readable and lives as long as self.

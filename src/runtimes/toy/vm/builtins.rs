@@ -53,6 +53,26 @@ impl Vm {
             "box" => self.new_box(argument(self, 0)),
             "fetch_add" => self.fetch_add(argument(self, 0), argument(self, 1)),
             "has_forked" => Ok(Value::boolean(self.has_forked)),
+            "has" => {
+                let map = self.map_argument("has", argument(self, 0))?;
+                Ok(Value::boolean(self.map_get(map, argument(self, 1))?.is_some()))
+            }
+            "get" => {
+                let map = self.map_argument("get", argument(self, 0))?;
+                let found = self.map_get(map, argument(self, 1))?;
+                Ok(found.unwrap_or(argument(self, 2)))
+            }
+            "remove" => {
+                let map = self.map_argument("remove", argument(self, 0))?;
+                Ok(Value::boolean(self.map_remove(map, argument(self, 1))?))
+            }
+            "keys" => {
+                let map = self.map_argument("keys", argument(self, 0))?;
+                self.map_keys(map)
+            }
+            "int" => self.cut_to_int(argument(self, 0)),
+            "float" => self.nearest_float(argument(self, 0)),
+            "sqrt" => self.square_root(argument(self, 0)),
             "collect" => {
                 self.collect(site, Reason::Asked);
                 Ok(Value::NIL)
@@ -64,6 +84,7 @@ impl Vm {
     fn length(&mut self, value: Value) -> Result<Value, Trap> {
         let length = match self.heap.kind(value) {
             Some(Kind::List) => self.heap.list_len(value.0),
+            Some(Kind::Map) => self.map_len(value.0),
             Some(Kind::Text) => self.heap.text(value.0).len() as u64,
             _ => return Err(Trap::error(format!("{} has no length", self.a_type(value)))),
         };
@@ -76,7 +97,14 @@ impl Vm {
         };
         let item = self.heap.list_item(list, rest);
         self.heap.store(list, LIST_COUNT, rest);
+        self.heap.carry(item);
         Ok(item)
+    }
+
+    fn map_argument(&self, builtin: &str, value: Value) -> Result<u64, Trap> {
+        self.heap
+            .address_of(value, Kind::Map)
+            .ok_or_else(|| Trap::error(format!("'{builtin}' takes a map, not {}", self.a_type(value))))
     }
 
     fn list_argument(&self, builtin: &str, value: Value) -> Result<u64, Trap> {

@@ -1,6 +1,7 @@
 //! Values as people read them.
 
 use super::Vm;
+use super::numbers::spelled;
 use super::value::Value;
 use crate::runtimes::toy::gc::object::Kind;
 use crate::runtimes::toy::lang::bytecode::BUILTINS;
@@ -38,6 +39,10 @@ impl Vm {
             let _ = write!(text, "{int}");
             return;
         }
+        if let Some(float) = self.float(value) {
+            text.push_str(&spelled(float));
+            return;
+        }
         let Some(address) = value.as_address() else {
             if let Some(held) = self.unboxed(value) {
                 text.push_str("box(");
@@ -62,12 +67,13 @@ impl Vm {
                 let _ = write!(text, "{:?}", String::from_utf8_lossy(self.heap.text(address)));
             }
             Kind::List => self.write_list(text, address, depth),
+            Kind::Map => self.write_map(text, address, depth),
             Kind::Record => self.write_record(text, address, depth),
             Kind::Closure => {
                 let function = self.heap.header(address).function();
                 let _ = write!(text, "<fn {}>", self.program.functions[function as usize].name);
             }
-            Kind::Array | Kind::Cell | Kind::Int | Kind::Float | Kind::Map => text.push('?'),
+            Kind::Array | Kind::Cell | Kind::Int | Kind::Float => text.push('?'),
         }
     }
 
@@ -85,6 +91,22 @@ impl Vm {
         text.push(']');
     }
 
+    fn write_map(&self, text: &mut String, map: u64, depth: u32) {
+        text.push('[');
+        for (index, (key, value)) in self.map_entries(map).enumerate() {
+            if index > 0 {
+                text.push_str(", ");
+            }
+            self.write(text, key, depth + 1);
+            text.push_str(": ");
+            self.write(text, value, depth + 1);
+            if text.len() > SHOWN_BYTES {
+                break;
+            }
+        }
+        text.push_str(if self.map_len(map) == 0 { ":]" } else { "]" });
+    }
+
     fn write_record(&self, text: &mut String, record: u64, depth: u32) {
         let shape = self.heap.header(record).shape();
         text.push('{');
@@ -100,6 +122,9 @@ impl Vm {
     pub(super) fn type_name(&self, value: Value) -> &'static str {
         if value.as_small_int().is_some() {
             return "int";
+        }
+        if value.as_small_float().is_some() {
+            return "float";
         }
         match self.heap.kind(value) {
             Some(Kind::Int) => "int",

@@ -1,67 +1,36 @@
-//! The interpreter loop, calls, and the choice between interpreting and compiled code.
+//! The interpreter loop.
+//!
+//! It does itself what programs do most and leaves the rest to [`operations`](super::operations).
 
+use super::calls::{Callee, NESTING_LIMIT, too_deep};
+use super::cursor::Cursor;
+use super::quick;
 use super::value::Value;
-use super::{CALL_DEPTH_LIMIT, DEPTH_WORD, Frame, Trap, Vm};
-use crate::runtimes::toy::gc::object::{Kind, LIST_COUNT};
-use crate::runtimes::toy::lang::bytecode::{BUILTINS, Op};
+use super::{DEPTH_WORD, Frame, Vm};
+use crate::runtimes::toy::gc::object::LIST_COUNT;
+use crate::runtimes::toy::lang::bytecode::Op;
 use crate::runtimes::toy::lang::diagnostic::Diagnostic;
 
-/// Rounds of a loop that make a function as hot as one call does.
-const ROUNDS_PER_CALL: u64 = 100;
-/// How deep compiled and interpreted code may alternate before callees are compiled at once: the
-/// native stack holds this many interpreter loops.
-const NESTING_LIMIT: u32 = 48;
-
-/// What a call leads to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Callee {
-    /// Runs with its registers from this stack index on.
-    Function {
-        function: u32,
-        base: usize,
-    },
-    Builtin {
-        builtin: u8,
-        slot: u8,
-        arguments: u8,
-    },
-}
-
 impl Vm {
-    /// Runs a function to its end, compiled if it is hot. Its arguments stand on the stack.
-    pub(crate) fn invoke(&mut self, function: u32, base: usize) -> Result<(), Diagnostic> {
-        match self.compiled(function) {
-            Some(entry) => self.run_compiled(entry, base),
-            None => self.interpret(function, base),
-        }
-    }
-
-    /// The entry of the function's compiled code; counts the call and compiles what got hot.
-    pub(crate) fn compiled(&mut self, function: u32) -> Option<u64> {
-        if let Some(entry) = self.jit.entry(function) {
-            return Some(entry);
-        }
-        if !self.jit.can_compile() {
-            return None;
-        }
-        let calls = self.counters.get(function as usize) + 1;
-        let rounds = self.counters.get(self.program.functions.len() + function as usize);
-        let heat = calls + rounds / ROUNDS_PER_CALL;
-        if heat >= u64::from(self.hot_calls) || self.nesting >= NESTING_LIMIT {
-            return self.compile(function);
-        }
-        self.counters.set(function as usize, calls);
-        None
-    }
-
+    /// Runs a function from its start to its end.
     pub(crate) fn interpret(&mut self, function: u32, base: usize) -> Result<(), Diagnostic> {
         let start = Frame { function, pc: 0, base };
-        if self.nesting > NESTING_LIMIT {
-            return Err(self.diagnostic(start, too_deep()));
-        }
-        let (floor, depth) = (self.frames.len(), self.stack.get(DEPTH_WORD));
+        self.raise(start);
+        self.stack.set(DEPTH_WORD, self.stack.get(DEPTH_WORD) + 1);
+        self.resume(start)
+    }
+
+    /// Runs a call that has begun to its end.
+    pub(crate) fn resume(&mut self, start: Frame) -> Result<(), Diagnostic> {
+        let (floor, depth) = (self.frames.len(), self.stack.get(DEPTH_WORD) - 1);
         self.nesting += 1;
-        let result = self.run_frames(start, floor);
+        let result = if self.nesting > NESTING_LIMIT + 1 {
+            Err(self.diagnostic(start, too_deep()))
+        } else if self.heap.is_counting() {
+            self.run_frames::<true>(start, floor)
+        } else {
+            self.run_frames::<false>(start, floor)
+        };
         self.nesting -= 1;
         if result.is_err() {
             self.frames.truncate(floor);
@@ -70,150 +39,236 @@ impl Vm {
         result
     }
 
-    fn run_frames(&mut self, start: Frame, floor: usize) -> Result<(), Diagnostic> {
-        let mut frame = start;
-        self.raise(frame);
-        self.stack.set(DEPTH_WORD, self.stack.get(DEPTH_WORD) + 1);
+    fn run_frames<const COUNTED: bool>(&mut self, start: Frame, floor: usize) -> Result<(), Diagnostic> {
+        let mut at = self.cursor(start);
         loop {
-            let site = frame;
-            let op = self.program.functions[site.function as usize].code[site.pc as usize];
-            frame.pc += 1;
+            let op = at.fetch();
             match op {
-                Op::Immediate { to, bits } => self.set_register(site, to, Value::from_short_bits(bits)),
-                Op::Move { to, from } => self.set_register(site, to, self.register(site, from)),
-                Op::Jump { target } => frame.pc = target,
+                Op::Immediate { to, bits } => self.put::<COUNTED>(&at, to, Value::from_short_bits(bits)),
+                Op::Move { to, from } => self.put::<COUNTED>(&at, to, at.get(from)),
+                Op::Constant { to, index } => {
+                    let value = Value(self.globals.get(self.constant_word(index)));
+                    self.put::<COUNTED>(&at, to, value);
+                }
+                Op::GetGlobal { to, index } => match Value(self.globals.get(index as usize)) {
+                    Value::UNSET => self.operate_as(at.site(), op)?,
+                    value => self.put::<COUNTED>(&at, to, value),
+                },
+                Op::GetCapture { to, index } => {
+                    let value = self.heap.slot(self.captured_cell(at.site(), index), 0);
+                    self.put::<COUNTED>(&at, to, value);
+                }
+                Op::Arithmetic { operator, to, left, right } => {
+                    match quick::int_arithmetic(operator, at.get(left), at.get(right)) {
+                        Some(value) => self.put::<COUNTED>(&at, to, value),
+                        None => self.other_arithmetic::<COUNTED>(&at, op)?,
+                    }
+                }
+                Op::Compare { operator, to, left, right } => {
+                    match quick::compare_ints(operator, at.get(left), at.get(right)) {
+                        Some(holds) => {
+                            self.put::<COUNTED>(&at, to, Value::boolean(holds));
+                            branch_at_once(&mut at, to, holds);
+                        }
+                        None => self.other_comparison::<COUNTED>(&at, op)?,
+                    }
+                }
+                Op::Negate { from, .. } => {
+                    let (site, value) = (at.site(), at.get(from));
+                    if value.as_small_int().is_none() {
+                        self.jit.note(site.function, site.pc, [value; 2]);
+                    }
+                    self.operate_as(site, op)?;
+                }
+                Op::Jump { target } => at.jump(target),
                 Op::Loop { target } => {
-                    self.count_round(site.function);
-                    frame.pc = target;
+                    at.jump(target);
+                    if let Some(code) = self.round(&at, target) {
+                        self.enter_code(code, at.site().base)?;
+                        match self.caller(floor) {
+                            Some(caller) => at = caller,
+                            None => return Ok(()),
+                        }
+                    }
                 }
                 Op::JumpIfFalse { condition, target } => {
-                    if !self.register(site, condition).is_truthy() {
-                        frame.pc = target;
+                    if !at.get(condition).is_truthy() {
+                        at.jump(target);
                     }
                 }
                 Op::JumpIfTrue { condition, target } => {
-                    if self.register(site, condition).is_truthy() {
-                        frame.pc = target;
+                    if at.get(condition).is_truthy() {
+                        at.jump(target);
                     }
                 }
-                Op::NextItem { to, state, exit } => {
-                    if !self.next_item(site, to, state) {
-                        frame.pc = exit;
+                Op::NextItem { to, state, exit } => match self.next_item(&at, state) {
+                    Some(item) => self.put::<COUNTED>(&at, to, item),
+                    None => at.jump(exit),
+                },
+                Op::NextNumber { to, state, exit } => match next_number(&at, state) {
+                    Some(number) => self.put::<COUNTED>(&at, to, number),
+                    None => at.jump(exit),
+                },
+                Op::GetIndex { to, object, index } => match self.quick_item(at.get(object), at.get(index)) {
+                    Some(item) => self.put::<COUNTED>(&at, to, item),
+                    None => self.other_access(&at, op)?,
+                },
+                Op::SetIndex { object, index, from } => {
+                    if !self.quick_set_item(at.get(object), at.get(index), at.get(from)) {
+                        self.other_access(&at, op)?;
                     }
                 }
-                Op::NextNumber { to, state, exit } => {
-                    if !self.next_number(site, to, state) {
-                        frame.pc = exit;
+                Op::GetField { to, object, name } => match self.find_field(at.get(object), name) {
+                    Some((_, position)) => {
+                        self.notice::<COUNTED>(&at);
+                        let value = self.heap.slot(at.get(object).0, position);
+                        self.put::<COUNTED>(&at, to, value);
                     }
-                }
+                    None => self.operate_as(at.site(), op)?,
+                },
+                Op::SetField { object, from, name } => match self.find_field(at.get(object), name) {
+                    Some((_, position)) => {
+                        self.notice::<COUNTED>(&at);
+                        self.heap.set_slot(at.get(object).0, position, at.get(from));
+                    }
+                    None => self.operate_as(at.site(), op)?,
+                },
                 Op::Call { .. } | Op::CallFunction { .. } => {
-                    if let Some(callee) = self.begin_call(site, op)? {
-                        self.frames.push(frame);
-                        frame = callee;
-                        self.raise(frame);
-                    }
+                    self.notice::<COUNTED>(&at);
+                    self.call(&mut at, op)?;
                 }
                 Op::Return { from } => {
-                    self.stack.set(site.base - 1, self.register(site, from).0);
+                    self.end_registers::<COUNTED>(at.site(), at.get(from));
                     self.stack.set(DEPTH_WORD, self.stack.get(DEPTH_WORD) - 1);
-                    if self.frames.len() == floor {
-                        return Ok(());
+                    match self.caller(floor) {
+                        Some(caller) => at = caller,
+                        None => return Ok(()),
                     }
-                    frame = self.frames.pop().unwrap_or(start);
                 }
-                _ => self.operate_as(site, op)?,
+                _ => self.operate_as(at.site(), op)?,
             }
         }
     }
 
-    /// Makes the call, or returns the frame in which to interpret it.
-    fn begin_call(&mut self, site: Frame, op: Op) -> Result<Option<Frame>, Diagnostic> {
+    /// Writes a register. A policy that counts references counts here.
+    #[inline]
+    fn put<const COUNTED: bool>(&mut self, at: &Cursor, to: u8, value: Value) {
+        if COUNTED {
+            self.set_register(at.site(), to, value);
+        } else {
+            at.set(to, value);
+        }
+    }
+
+    /// Tells an observer of a place that compiled code would change.
+    #[inline]
+    fn notice<const COUNTED: bool>(&mut self, at: &Cursor) {
+        if COUNTED {
+            let Frame { function, pc, .. } = at.site();
+            self.heap.observed(|observer| observer.runs((function, pc)));
+        }
+    }
+
+    /// Makes the call, or goes where it is interpreted.
+    fn call(&mut self, at: &mut Cursor, op: Op) -> Result<(), Diagnostic> {
+        let site = at.site();
         match self.callee(site, op)? {
             Callee::Builtin { builtin, slot, arguments } => {
-                self.operate_as(site, Op::CallBuiltin { slot, arguments, builtin })?;
-                Ok(None)
+                self.operate_as(site, Op::CallBuiltin { slot, arguments, builtin })
             }
             Callee::Function { function, base } => {
-                if let Some(entry) = self.compiled(function) {
-                    self.run_compiled(entry, base)?;
-                    return Ok(None);
+                if let Some(entry) = self.compiled(function, base) {
+                    return self.run_compiled(entry, base);
                 }
                 self.stack.set(DEPTH_WORD, self.stack.get(DEPTH_WORD) + 1);
-                Ok(Some(Frame { function, pc: 0, base }))
+                let callee = Frame { function, pc: 0, base };
+                self.raise(callee);
+                self.frames.push(*at);
+                *at = self.cursor(callee);
+                Ok(())
             }
         }
     }
 
-    /// What the call at the site leads to, once everything about it is right.
-    pub(crate) fn callee(&mut self, site: Frame, op: Op) -> Result<Callee, Diagnostic> {
-        self.find_callee(site, op).map_err(|trap| self.diagnostic(site, trap))
-    }
-
-    fn find_callee(&self, site: Frame, op: Op) -> Result<Callee, Trap> {
-        let (slot, function) = match op {
-            Op::CallFunction { slot, function } => (slot, function),
-            Op::Call { slot, arguments } => {
-                let value = self.register(site, slot);
-                if let Some(builtin) = value.as_builtin() {
-                    if let Some(wanted) = BUILTINS[usize::from(builtin)].arguments {
-                        check_count(arguments, wanted)?;
-                    }
-                    return Ok(Callee::Builtin { builtin, slot, arguments });
-                }
-                let Some(closure) = self.heap.address_of(value, Kind::Closure) else {
-                    return Err(Trap::error(format!("cannot call {}", self.a_type(value))));
-                };
-                let function = self.heap.header(closure).function();
-                check_count(arguments, self.program.functions[function as usize].parameters)?;
-                (slot, function)
-            }
-            _ => return Err(Trap::error("no call")),
-        };
-        if self.stack.get(DEPTH_WORD) >= CALL_DEPTH_LIMIT {
-            return Err(too_deep());
+    /// Arithmetic of anything but small integers, which the compiler wants to know.
+    fn other_arithmetic<const COUNTED: bool>(&mut self, at: &Cursor, op: Op) -> Result<(), Diagnostic> {
+        let Op::Arithmetic { operator, to, left, right } = op else { return Ok(()) };
+        let site = at.site();
+        self.jit.note(site.function, site.pc, [at.get(left), at.get(right)]);
+        match quick::float_arithmetic(operator, at.get(left), at.get(right)) {
+            Some(value) => self.put::<COUNTED>(at, to, value),
+            None => self.operate_as(site, op)?,
         }
-        Ok(Callee::Function { function, base: site.base + usize::from(slot) + 1 })
+        Ok(())
     }
 
-    fn count_round(&mut self, function: u32) {
-        if self.jit.can_compile() {
-            let index = self.program.functions.len() + function as usize;
-            self.counters.set(index, self.counters.get(index) + 1);
+    fn other_comparison<const COUNTED: bool>(&mut self, at: &Cursor, op: Op) -> Result<(), Diagnostic> {
+        let Op::Compare { operator, to, left, right } = op else { return Ok(()) };
+        let site = at.site();
+        self.jit.note(site.function, site.pc, [at.get(left), at.get(right)]);
+        match quick::compare_others(operator, at.get(left), at.get(right)) {
+            Some(holds) => self.put::<COUNTED>(at, to, Value::boolean(holds)),
+            None => self.operate_as(site, op)?,
         }
+        Ok(())
     }
 
-    fn next_item(&mut self, site: Frame, to: u8, state: u8) -> bool {
-        let list = self.register(site, state).0;
-        let index = self.register(site, state + 1).as_small_int().unwrap_or(i64::MAX).cast_unsigned();
+    fn other_access(&mut self, at: &Cursor, op: Op) -> Result<(), Diagnostic> {
+        let site = at.site();
+        self.jit.note_other(site.function, site.pc);
+        self.operate_as(site, op)
+    }
+
+    /// Where the call that has ended came from; nothing if it was the first one.
+    fn caller(&mut self, floor: usize) -> Option<Cursor> {
+        if self.frames.len() == floor { None } else { self.frames.pop() }
+    }
+
+    /// Counts a round of a loop; code for the rest of the call once the function is hot.
+    fn round(&mut self, at: &Cursor, head: u32) -> Option<u64> {
+        if !self.jit.can_compile() {
+            return None;
+        }
+        let index = self.program.functions.len() + at.function as usize;
+        let rounds = self.counters.get(index) + 1;
+        self.counters.set(index, rounds);
+        if !self.is_loop_hot(at.function, rounds) {
+            return None;
+        }
+        self.loop_code(at.function, head, at.site().base)
+    }
+
+    fn next_item(&self, at: &Cursor, state: u8) -> Option<Value> {
+        let (list, counter) = (at.get(state).0, at.get(state + 1));
+        let index = counter.as_small_int()?.cast_unsigned();
         if index >= self.heap.load(list, LIST_COUNT) {
-            return false;
+            return None;
         }
-        let item = self.heap.list_item(list, index);
-        self.set_register(site, to, item);
         // Tagged integers count by two.
-        self.set_register(site, state + 1, Value(self.register(site, state + 1).0 + 2));
-        true
-    }
-
-    fn next_number(&mut self, site: Frame, to: u8, state: u8) -> bool {
-        let number = self.register(site, state);
-        // Tagging keeps the order of integers.
-        if number.0.cast_signed() >= self.register(site, state + 1).0.cast_signed() {
-            return false;
-        }
-        self.set_register(site, to, number);
-        self.set_register(site, state, Value(number.0.wrapping_add(2)));
-        true
+        at.set(state + 1, Value(counter.0 + 2));
+        Some(self.heap.list_item(list, index))
     }
 }
 
-fn too_deep() -> Trap {
-    Trap::error(format!("the calls are nested deeper than {CALL_DEPTH_LIMIT}; is this an endless recursion?"))
+fn next_number(at: &Cursor, state: u8) -> Option<Value> {
+    let number = at.get(state);
+    // Tagging keeps the order of integers.
+    if number.0.cast_signed() >= at.get(state + 1).0.cast_signed() {
+        return None;
+    }
+    at.set(state, Value(number.0.wrapping_add(2)));
+    Some(number)
 }
 
-fn check_count(given: u8, wanted: u8) -> Result<(), Trap> {
-    if given == wanted {
-        return Ok(());
+/// Most comparisons are made to jump, so the jump is made without a round of the interpreter.
+#[inline]
+fn branch_at_once(at: &mut Cursor, flag: u8, holds: bool) {
+    let (condition, target, jumps) = match at.peek() {
+        Op::JumpIfFalse { condition, target } => (condition, target, !holds),
+        Op::JumpIfTrue { condition, target } => (condition, target, holds),
+        _ => return,
+    };
+    if condition == flag {
+        if jumps { at.jump(target) } else { at.skip() }
     }
-    Err(Trap::error(format!("the function takes {wanted} arguments, not {given}")))
 }

@@ -2,10 +2,16 @@
 
 mod boxes;
 mod builtins;
+pub(crate) mod calls;
+mod cursor;
 mod display;
-pub(crate) mod interpreter;
+mod interpreter;
+mod maps;
+pub(crate) mod numbers;
 mod objects;
 mod operations;
+mod quick;
+mod registers;
 #[cfg(test)]
 mod tests;
 pub(crate) mod value;
@@ -76,7 +82,8 @@ pub(crate) struct Vm {
     pub(crate) stack: Words,
     /// Global variables, then constants.
     pub(crate) globals: Words,
-    /// Calls of every function, rounds of every function's loops, misses of every patched site.
+    /// Calls of every function, rounds of every function's loops, and what compiled code keeps outside
+    /// of itself; see [`super::jit`].
     pub(crate) counters: Words,
     /// How many boxes there are, then what they hold.
     boxes: SharedWords,
@@ -88,7 +95,7 @@ pub(crate) struct Vm {
     /// How many times compiled and interpreted code alternate on the native stack.
     pub(crate) nesting: u32,
     hot_calls: u32,
-    frames: Vec<Frame>,
+    frames: Vec<cursor::Cursor>,
     heap_limit: u64,
     output: Box<dyn Write>,
     held_output: Vec<u8>,
@@ -97,14 +104,20 @@ pub(crate) struct Vm {
 impl Vm {
     /// Sets up memory and constants; runs nothing yet.
     pub(crate) fn new(program: Program, options: &ToyOptions, output: Box<dyn Write>) -> Result<Self> {
+        let mut vm = Self::set_up(program, options, output)?;
+        vm.fill_globals(options)?;
+        Ok(vm)
+    }
+
+    fn set_up(program: Program, options: &ToyOptions, output: Box<dyn Write>) -> Result<Self> {
         let functions = program.functions.len();
-        let mut vm = Self {
+        Ok(Self {
             heap: Heap::new(options)?,
             stack: Words::map((CALL_DEPTH_LIMIT + 4) * (FRAME_LIMIT as u64 + 6) * 8, "stack")?,
             globals: Words::map((program.globals.len() + program.constants.len()) as u64 * 8 + 8, "globals")?,
-            counters: Words::map(functions as u64 * 16 + super::jit::SITE_LIMIT as u64 * 8, "counters")?,
+            counters: Words::map(super::jit::table_bytes(functions), "counters")?,
             boxes: boxes::map()?,
-            jit: Jit::new(options.jit, functions)?,
+            jit: Jit::new(options, functions)?,
             has_forked: false,
             failure: None,
             nesting: 0,
@@ -114,12 +127,26 @@ impl Vm {
             output,
             held_output: Vec::new(),
             program,
-        };
-        vm.set_up_globals().map_err(|_| {
+        })
+    }
+
+    fn fill_globals(&mut self, options: &ToyOptions) -> Result<()> {
+        self.set_up_globals().map_err(|_| {
             Error::new("the program's constants do not fit into the heap")
                 .why(format!("the heap limit is {}", crate::units::Bytes(options.heap_limit)))
                 .fix("choose a larger heap limit")
-        })?;
+        })
+    }
+
+    /// The same, with a heap that notes what happens.
+    pub(crate) fn new_watched(
+        program: Program,
+        options: &ToyOptions,
+        output: Box<dyn Write>,
+    ) -> Result<Self> {
+        let mut vm = Self::set_up(program, options, output)?;
+        vm.heap.watch();
+        vm.fill_globals(options)?;
         Ok(vm)
     }
 
@@ -137,11 +164,12 @@ impl Vm {
             let value = match self.program.constants[index].clone() {
                 Constant::Text(text) => self.new_text(text.as_bytes())?,
                 Constant::Int(value) => self.new_int(value)?,
+                Constant::Float(bits) => self.new_float(f64::from_bits(bits))?,
                 Constant::Function(function) => {
                     Value(self.heap.allocate(Header::new(Kind::Closure, 0, FUNCTION_TAG | function))?)
                 }
             };
-            self.globals.set(variables + index, value.0);
+            self.set_global(variables + index, value);
         }
         Ok(())
     }
@@ -150,6 +178,9 @@ impl Vm {
     pub(crate) fn run(&mut self, function: u32) -> Result<(), Diagnostic> {
         self.stack.set(DEPTH_WORD, 0);
         let finished = self.invoke(function, CONTEXT_WORDS + 1);
+        if finished.is_err() {
+            self.clear_above(CONTEXT_WORDS);
+        }
         let written = self.flush();
         finished?;
         written.map_err(|trap| self.diagnostic(Frame { function, pc: 0, base: 0 }, trap))
@@ -169,14 +200,6 @@ impl Vm {
         self.set_up_constants(constants).is_ok()
     }
 
-    pub(crate) fn register(&self, frame: Frame, register: u8) -> Value {
-        Value(self.stack.get(frame.base + usize::from(register)))
-    }
-
-    pub(crate) fn set_register(&mut self, frame: Frame, register: u8, value: Value) {
-        self.stack.set(frame.base + usize::from(register), value.0);
-    }
-
     /// Index of a constant among the globals.
     pub(crate) fn constant_word(&self, index: u32) -> usize {
         self.program.globals.len() + index as usize
@@ -191,35 +214,35 @@ impl Vm {
         self.heap.collect(&mut roots, reason);
     }
 
-    /// Clears what ended calls left above the running ones. So every word of the stack is zero, alive at
-    /// the last collection, or written since: never the address of what was freed or moved.
-    fn clear_above(&mut self, top: usize) {
-        let high = self.stack.get(HIGH_WORD).saturating_sub(self.stack.start()) / 8;
-        for index in top..usize::try_from(high).unwrap_or(top) {
-            self.stack.update(index, 0);
-        }
-        self.stack.set(HIGH_WORD, self.stack.start() + top as u64 * 8);
-    }
-
-    /// Notes that a call may write registers up to here.
-    pub(crate) fn raise(&mut self, frame: Frame) {
-        let top = self.stack.start() + self.top(frame) as u64 * 8;
-        if top > self.stack.get(HIGH_WORD) {
-            self.stack.set(HIGH_WORD, top);
-        }
-    }
-
     /// Gets ready for the first fork, with nothing running.
     pub(crate) fn prepare_fork(&mut self, at_fork: AtFork) {
+        self.freeze_code();
         self.clear_above(CONTEXT_WORDS);
         let mut roots = Roots { stack: &mut self.stack, registers: 0..0, globals: &mut self.globals };
         self.heap.prepare_fork(at_fork, &mut roots);
     }
 
+    /// The roots when nothing runs.
+    pub(crate) fn roots_at_rest(&mut self) -> (&mut Heap, Roots<'_>) {
+        let roots = Roots { stack: &mut self.stack, registers: 0..0, globals: &mut self.globals };
+        (&mut self.heap, roots)
+    }
+
     /// What is alive when nothing runs.
     pub(crate) fn census(&mut self) -> Result<super::gc::Census> {
-        let roots = Roots { stack: &mut self.stack, registers: 0..0, globals: &mut self.globals };
-        self.heap.census(&roots)
+        let (heap, roots) = self.roots_at_rest();
+        heap.census(&roots)
+    }
+
+    /// How many objects have a count that is wrong, when nothing runs and references are counted. The
+    /// stack holds one value then, the result of what ran last.
+    pub(crate) fn miscounted(&mut self) -> usize {
+        if !self.heap.is_counting() {
+            return 0;
+        }
+        let registers = CONTEXT_WORDS..CONTEXT_WORDS + 1;
+        let roots = Roots { stack: &mut self.stack, registers, globals: &mut self.globals };
+        self.heap.miscounted(&roots).len()
     }
 
     fn top(&self, frame: Frame) -> usize {
@@ -264,7 +287,7 @@ impl Vm {
         let mut regions = self.heap.regions();
         regions.extend(named.map(|(words, name)| words.region(name)));
         regions.push(self.boxes.region("shared boxes"));
-        regions.extend(self.jit.region());
+        regions.extend(self.jit.regions());
         regions
     }
 }

@@ -28,7 +28,7 @@ impl Vm {
         let array = if room == 0 { 0 } else { self.new_array(room)? };
         let list = self.heap.allocate(Header::new(Kind::List, 0, 0))?;
         self.heap.store(list, LIST_COUNT, 0);
-        self.heap.store(list, LIST_ARRAY, array);
+        self.heap.init_owned(list, LIST_ARRAY, array);
         Ok(Value(list))
     }
 
@@ -43,11 +43,11 @@ impl Vm {
         if count == room {
             let larger = self.new_array((2 * room).max(FIRST_ROOM))?;
             if array != 0 {
-                self.heap.copy_items(array, larger, count);
+                self.heap.move_items(array, larger, count);
             }
-            self.heap.store(list, LIST_ARRAY, larger);
+            self.heap.set_owned(list, LIST_ARRAY, larger);
         }
-        self.heap.set_list_item(list, count, item);
+        self.heap.init_list_item(list, count, item);
         self.heap.store(list, LIST_COUNT, count + 1);
         Ok(())
     }
@@ -59,7 +59,7 @@ impl Vm {
         };
         let list = self.new_list(count)?;
         for index in 0..count {
-            self.heap.set_list_item(list.0, index, item);
+            self.heap.init_list_item(list.0, index, item);
         }
         self.heap.store(list.0, LIST_COUNT, count);
         Ok(list)
@@ -70,7 +70,7 @@ impl Vm {
         let header = Header::new(Kind::Record, u16::from(fields), SHAPE_TAG | shape);
         let record = self.heap.allocate(header)?;
         for index in 0..fields {
-            self.heap.set_slot(record, u64::from(index), self.register(site, first + index));
+            self.heap.init_slot(record, u64::from(index), self.register(site, first + index));
         }
         Ok(Value(record))
     }
@@ -80,7 +80,7 @@ impl Vm {
         let header = Header::new(Kind::Closure, u16::from(captures), FUNCTION_TAG | function);
         let closure = self.heap.allocate(header)?;
         for index in 0..captures {
-            self.heap.set_slot(closure, u64::from(index), self.register(site, first + index));
+            self.heap.init_slot(closure, u64::from(index), self.register(site, first + index));
         }
         Ok(Value(closure))
     }
@@ -138,11 +138,18 @@ impl Vm {
                 let byte = usize::try_from(index).ok().and_then(|index| bytes.get(index)).copied();
                 self.new_int(i64::from(byte.unwrap_or_default()))
             }
+            Some(Kind::Map) => match self.map_get(object.0, index)? {
+                Some(value) => Ok(value),
+                None => Err(Trap::error(format!("the map has no key {}", self.quoted(index)))),
+            },
             _ => Err(Trap::error(format!("cannot index {}", self.a_type(object)))),
         }
     }
 
     pub(super) fn set_index(&mut self, object: Value, index: Value, value: Value) -> Result<(), Trap> {
+        if let Some(map) = self.heap.address_of(object, Kind::Map) {
+            return self.map_set(map, index, value);
+        }
         let Some(list) = self.heap.address_of(object, Kind::List) else {
             return Err(Trap::error(format!("cannot assign to an item of {}", self.a_type(object))));
         };

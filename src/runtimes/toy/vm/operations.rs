@@ -36,12 +36,12 @@ impl Vm {
             Op::Constant { to, index } => (to, Value(self.globals.get(self.constant_word(index)))),
             Op::GetGlobal { to, index } => (to, self.global(index)?),
             Op::SetGlobal { from, index } => {
-                self.globals.set(index as usize, self.register(site, from).0);
+                self.set_global(index as usize, self.register(site, from));
                 return Ok(());
             }
             Op::NewCell { to, from } => {
                 let cell = self.heap.allocate(Header::new(Kind::Cell, 0, 0))?;
-                self.heap.set_slot(cell, 0, self.register(site, from));
+                self.heap.init_slot(cell, 0, self.register(site, from));
                 (to, Value(cell))
             }
             Op::GetCell { to, cell } => (to, self.heap.slot(self.register(site, cell).0, 0)),
@@ -66,6 +66,7 @@ impl Vm {
             Op::Negate { to, from } => (to, self.negate(self.register(site, from))?),
             Op::Not { to, from } => (to, Value::boolean(!self.register(site, from).is_truthy())),
             Op::NewList { to, room } => (to, self.new_list(u64::from(room))?),
+            Op::NewMap { to, room } => (to, self.new_map(u64::from(room))?),
             Op::Append { list, from } => {
                 return self.append(self.register(site, list).0, self.register(site, from));
             }
@@ -117,7 +118,7 @@ impl Vm {
         Ok(value)
     }
 
-    fn captured_cell(&self, site: Frame, index: u8) -> u64 {
+    pub(super) fn captured_cell(&self, site: Frame, index: u8) -> u64 {
         let closure = self.stack.get(site.base - 1);
         self.heap.slot(closure, u64::from(index)).0
     }
@@ -129,26 +130,9 @@ impl Vm {
         Trap::error(format!("assertion failed: {}", self.display(message)))
     }
 
-    /// The integer, wherever it stands.
-    pub(super) fn int(&self, value: Value) -> Option<i64> {
-        value.as_small_int().or_else(|| {
-            let address = self.heap.address_of(value, Kind::Int)?;
-            Some(self.heap.slot(address, 0).0.cast_signed())
-        })
-    }
-
-    pub(super) fn new_int(&mut self, value: i64) -> Result<Value, Trap> {
-        if let Some(small) = Value::small_int(value) {
-            return Ok(small);
-        }
-        let address = self.heap.allocate(Header::new(Kind::Int, 0, 0))?;
-        self.heap.set_slot(address, 0, Value(value.cast_unsigned()));
-        Ok(Value(address))
-    }
-
     fn arithmetic(&mut self, operator: Arithmetic, left: Value, right: Value) -> Result<Value, Trap> {
-        if let (Some(left), Some(right)) = (self.int(left), self.int(right)) {
-            return self.new_int(int_arithmetic(operator, left, right)?);
+        if let (Some(left), Some(right)) = (self.number(left), self.number(right)) {
+            return self.calculate(operator, left, right);
         }
         let texts = (self.heap.address_of(left, Kind::Text), self.heap.address_of(right, Kind::Text));
         if let (Arithmetic::Add, (Some(left), Some(right))) = (operator, texts) {
@@ -164,49 +148,44 @@ impl Vm {
         Err(Trap::error(format!("cannot {verb} {} and {}", self.a_type(left), self.a_type(right))))
     }
 
-    fn negate(&mut self, value: Value) -> Result<Value, Trap> {
-        match self.int(value) {
-            Some(int) => {
-                let negated = int.checked_neg().ok_or_else(overflow)?;
-                self.new_int(negated)
-            }
-            None => Err(Trap::error(format!("cannot negate {}", self.a_type(value)))),
-        }
-    }
-
     fn compare(&self, operator: Comparison, left: Value, right: Value) -> Result<Value, Trap> {
         let result = match operator {
             Comparison::Eq => self.equal(left, right),
             Comparison::Ne => !self.equal(left, right),
-            Comparison::Lt => self.order(left, right)?.is_lt(),
-            Comparison::Le => self.order(left, right)?.is_le(),
-            Comparison::Gt => self.order(left, right)?.is_gt(),
-            Comparison::Ge => self.order(left, right)?.is_ge(),
+            Comparison::Lt => self.order(left, right)?.is_some_and(Ordering::is_lt),
+            Comparison::Le => self.order(left, right)?.is_some_and(Ordering::is_le),
+            Comparison::Gt => self.order(left, right)?.is_some_and(Ordering::is_gt),
+            Comparison::Ge => self.order(left, right)?.is_some_and(Ordering::is_ge),
         };
         Ok(Value::boolean(result))
     }
 
-    /// Integers and strings are equal by value, everything else only to itself.
-    fn equal(&self, left: Value, right: Value) -> bool {
-        if left == right {
-            return true;
+    /// Numbers and strings are equal by value, everything else only to itself.
+    pub(super) fn equal(&self, left: Value, right: Value) -> bool {
+        if let (Some(left), Some(right)) = (self.number(left), self.number(right)) {
+            return left.order(right) == Some(Ordering::Equal);
         }
-        match (self.heap.kind(left), self.heap.kind(right)) {
-            (Some(Kind::Text), Some(Kind::Text)) => self.heap.text(left.0) == self.heap.text(right.0),
-            (Some(Kind::Int), Some(Kind::Int)) => self.int(left) == self.int(right),
-            _ => false,
+        left == right || self.texts(left, right).is_some_and(|(left, right)| left == right)
+    }
+
+    /// Which of two comes first; none where one of them is the float that is no number.
+    fn order(&self, left: Value, right: Value) -> Result<Option<Ordering>, Trap> {
+        if let (Some(left), Some(right)) = (self.number(left), self.number(right)) {
+            return Ok(left.order(right));
+        }
+        match self.texts(left, right) {
+            Some((left, right)) => Ok(Some(left.cmp(right))),
+            None => {
+                Err(Trap::error(format!("cannot order {} and {}", self.a_type(left), self.a_type(right))))
+            }
         }
     }
 
-    fn order(&self, left: Value, right: Value) -> Result<Ordering, Trap> {
-        if let (Some(left), Some(right)) = (self.int(left), self.int(right)) {
-            return Ok(left.cmp(&right));
-        }
-        let texts = (self.heap.address_of(left, Kind::Text), self.heap.address_of(right, Kind::Text));
-        if let (Some(left), Some(right)) = texts {
-            return Ok(self.heap.text(left).cmp(self.heap.text(right)));
-        }
-        Err(Trap::error(format!("cannot order {} and {}", self.a_type(left), self.a_type(right))))
+    /// The bytes of both, if both are strings.
+    fn texts(&self, left: Value, right: Value) -> Option<(&[u8], &[u8])> {
+        let left = self.heap.address_of(left, Kind::Text)?;
+        let right = self.heap.address_of(right, Kind::Text)?;
+        Some((self.heap.text(left), self.heap.text(right)))
     }
 
     fn check_list(&self, value: Value) -> Result<(), Trap> {
@@ -227,22 +206,4 @@ impl Vm {
         }
         Ok(())
     }
-}
-
-fn int_arithmetic(operator: Arithmetic, left: i64, right: i64) -> Result<i64, Trap> {
-    if right == 0 && matches!(operator, Arithmetic::Div | Arithmetic::Rem) {
-        return Err(Trap::error("division by zero"));
-    }
-    match operator {
-        Arithmetic::Add => left.checked_add(right),
-        Arithmetic::Sub => left.checked_sub(right),
-        Arithmetic::Mul => left.checked_mul(right),
-        Arithmetic::Div => left.checked_div(right),
-        Arithmetic::Rem => left.checked_rem(right),
-    }
-    .ok_or_else(overflow)
-}
-
-fn overflow() -> Trap {
-    Trap::error("the result does not fit into 64 bits")
 }

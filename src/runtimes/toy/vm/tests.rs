@@ -3,6 +3,7 @@
 use crate::runtimes::Runtime;
 use crate::runtimes::toy::{GcPolicy, JitMode, ToyOptions, ToyRuntime};
 use std::cell::RefCell;
+use std::fmt::Write as _;
 use std::io::Write;
 use std::rc::Rc;
 
@@ -32,10 +33,12 @@ fn run(source: &str, options: ToyOptions) -> String {
             .map(|line| line.trim_start()[7..].to_owned())
             .collect::<Vec<_>>()
             .join(" "),
-        Ok(mut runtime) => (0..runtime.steps().len())
-            .find_map(|step| runtime.run_step(step).err())
-            .map(|failure| failure.message)
-            .unwrap_or_default(),
+        Ok(mut runtime) => {
+            runtime.prepare_fork();
+            let failure = (0..runtime.steps().len()).find_map(|step| runtime.run_step(step).err());
+            assert_eq!(runtime.miscounted_objects(), 0, "{source}");
+            failure.map(|failure| failure.message).unwrap_or_default()
+        }
     };
     let output = String::from_utf8(captured.0.borrow().clone()).unwrap();
     output + &failure
@@ -43,16 +46,24 @@ fn run(source: &str, options: ToyOptions) -> String {
 
 fn every_way() -> impl Iterator<Item = ToyOptions> {
     let small = ToyOptions { heap_limit: 16 << 20, ..ToyOptions::default() };
-    let compiled = ToyOptions { hot_calls: 1, ..small.clone() };
-    [
+    let interpreted = [
         ToyOptions { jit: JitMode::Off, ..small.clone() },
         ToyOptions { jit: JitMode::Off, gc: GcPolicy::MarkHeader, collect_every: 1, ..small.clone() },
-        ToyOptions { hot_calls: 3, ..small },
-        ToyOptions { gc: GcPolicy::MarkHeader, collect_every: 3, ..compiled.clone() },
-        ToyOptions { collect_every: 1, ..compiled.clone() },
-        compiled,
-    ]
-    .into_iter()
+        ToyOptions { jit: JitMode::Off, gc: GcPolicy::Refcount, ..small.clone() },
+        ToyOptions { jit: JitMode::Off, gc: GcPolicy::RefcountSide, collect_every: 1, ..small.clone() },
+    ];
+    let compiled = JitMode::ALL.iter().filter(|jit| **jit != JitMode::Off).flat_map(move |jit| {
+        let early = ToyOptions { jit: *jit, hot_calls: 1, ..small.clone() };
+        [
+            ToyOptions { hot_calls: 3, ..early.clone() },
+            ToyOptions { gc: GcPolicy::MarkHeader, collect_every: 3, ..early.clone() },
+            ToyOptions { collect_every: 1, ..early.clone() },
+            ToyOptions { gc: GcPolicy::Refcount, collect_every: 3, ..early.clone() },
+            ToyOptions { gc: GcPolicy::RefcountSide, ..early.clone() },
+            early,
+        ]
+    });
+    interpreted.into_iter().chain(compiled)
 }
 
 fn check(source: &str, expected: &str) {
@@ -79,6 +90,88 @@ fn integers_are_64_bits_and_checked() {
     );
     check("print((-9223372036854775807 - 1) / -1);", "t:1:34 the result does not fit into 64 bits");
     check("print(1 / 0);", "t:1:9 division by zero");
+}
+
+#[test]
+fn floats_are_those_of_the_processor() {
+    check(
+        "print(1.5 + 1, 7 / 2, 7 / 2.0, 7.5 % 2, -7.5 % 2.0, 2.0 * 3, -(1.5));",
+        "2.5 3 3.5 1.5 -1.5 6.0 -1.5\n",
+    );
+    check(
+        "print(1 / 0.0, -1 / 0.0, 0.0 / 0.0, -0.0, 1e100, 1e16, 0.1 + 0.2);",
+        "inf -inf nan -0.0 1e100 1e16 0.30000000000000004\n",
+    );
+    check(
+        "print(1e200 * 1e100, 1e-200 * 1e-100, 1e-300 / 1e300, [1e300, 5e-324]);",
+        "1e300 1e-300 0.0 [1e300, 5e-324]\n",
+    );
+    check(
+        "print(type(1.0), type(1e300), int(-3.99), int(7), float(3), sqrt(2), sqrt(-1.0));",
+        "float float -3 7 3.0 1.4142135623730951 nan\n",
+    );
+    check(
+        "print(int(1e18), int(-9223372036854775808.0), 1.0 or 2);",
+        "1000000000000000000 -9223372036854775808 1.0\n",
+    );
+}
+
+#[test]
+fn integers_and_floats_compare_exactly() {
+    check(
+        "print(1 == 1.0, 1.0 == 1, 0.0 == -0.0, 1 < 1.5, 2 > 1.5, 1e300 == 1e300, 1e300 > 1);",
+        "true true true true true true true\n",
+    );
+    check(
+        "let n = 0.0 / 0.0; print(n == n, n != n, n < n, n >= 1, 1 <= n, [n] == [n]);",
+        "false true false false false false\n",
+    );
+    check(
+        "print(9007199254740993 == 9007199254740992.0, 9007199254740993 > 9007199254740992.0);
+         print(9223372036854775807 < 9223372036854775808.0, 9223372036854775807 == 9223372036854775808.0);",
+        "false true\ntrue false\n",
+    );
+}
+
+#[test]
+fn maps_keep_the_order_of_insertion() {
+    check(
+        r#"let m = ["a": 1, 2: "b", true: nil,]; m["a"] = 3; m[false] = [:]; m[9223372036854775807] = 1.5;
+         print(m, len(m), keys(m), [:], type(m));
+         print(remove(m, 2), remove(m, 2), has(m, 2), has(m, "a"), get(m, true, 7), get(m, 2, 7), len(m));
+         m[2] = 0; print(m, m["a" + ""], m[9223372036854775806 + 1], m == m, [1: 2] == [1: 2], m[2]);"#,
+        r#"["a": 3, 2: "b", true: nil, false: [:], 9223372036854775807: 1.5] 5 ["a", 2, true, false, 9223372036854775807] [:] map
+true false false true nil 7 4
+["a": 3, true: nil, false: [:], 9223372036854775807: 1.5, 2: 0] 3 1.5 true false 0
+"#,
+    );
+    check("let m = [:]; m[0] = m; print(len(str(m)) < 100); print([1: 1, 1: 2]);", "true\n[1: 2]\n");
+}
+
+/// The oracle is a plain list of pairs, searched from its start.
+#[test]
+fn maps_are_what_a_list_of_pairs_is() {
+    let (mut source, mut pairs) = ("let m = [:];\n".to_owned(), Vec::<(String, u32)>::new());
+    for number in 0..2_000_u32 {
+        let random = number.wrapping_mul(0x9e37_79b9).rotate_left(7).wrapping_mul(0x85eb_ca6b) >> 16;
+        let key = if random & 1 == 0 { format!("{}", random % 120) } else { format!("\"k{}\"", random % 90) };
+        let place = pairs.iter().position(|(known, _)| *known == key);
+        if random % 5 < 3 - number / 1_000 {
+            let _ = writeln!(source, "m[{key}] = {number};");
+            match place {
+                Some(place) => pairs[place].1 = number,
+                None => pairs.push((key, number)),
+            }
+        } else {
+            let _ = writeln!(source, "assert remove(m, {key}) == {};", place.is_some());
+            place.map(|place| pairs.remove(place));
+        }
+    }
+    let keys: Vec<&str> = pairs.iter().map(|(key, _)| &**key).collect();
+    let entries: Vec<String> = pairs.iter().map(|(key, value)| format!("{key}: {value}")).collect();
+    assert!(keys.len() > 20);
+    source += "print(len(m), keys(m), m);";
+    check(&source, &format!("{} [{}] [{}]\n", keys.len(), keys.join(", "), entries.join(", ")));
 }
 
 #[test]
@@ -169,6 +262,20 @@ fn mistakes_are_errors_with_a_place() {
         ("-nil;", "t:1:1 cannot negate nil"),
         ("for x in 5 {}", "t:1:10 'for' goes over a list, not an int"),
         ("for x in 1..nil {}", "t:1:10 a range goes from int to int, not nil"),
+        ("[\"a\": 1][\"b\"];", "t:1:9 the map has no key \"b\""),
+        ("[1.0: 1];", "t:1:2 a key is an int, a string or a bool, not a float"),
+        ("has([:], nil);", "t:1:4 a key is an int, a string or a bool, not nil"),
+        ("get([], 0, 0);", "t:1:4 'get' takes a map, not a list"),
+        ("for k in [:] {}", "t:1:10 'for' goes over a list, not a map"),
+        ("[1, 2: 3];", "t:1:6 expected ',', found ':'"),
+        ("[1: 2, 3];", "t:1:9 expected ':', found ']'"),
+        ("[:, 1];", "t:1:3 expected ']', found ','"),
+        ("for x in 1..2.0 {}", "t:1:10 a range goes from int to int, not a float"),
+        ("[1][0.0];", "t:1:4 an index is an int, not a float"),
+        ("int(1e19);", "t:1:4 1e19 does not fit into an int"),
+        ("int(0.0 / 0.0);", "t:1:4 nan does not fit into an int"),
+        ("float(nil);", "t:1:6 'float' takes a number, not nil"),
+        ("1.5 + \"a\";", "t:1:5 cannot add a float and a string"),
         ("assert 1 == 2;", "t:1:1 assertion failed"),
         ("assert nil, \"why \" + str(3);", "t:1:1 assertion failed: why 3"),
         ("pop([]);", "t:1:4 cannot pop from an empty list"),
@@ -254,4 +361,39 @@ fn garbage_is_collected_while_a_program_runs() {
          let at = keep; while at { sum = sum + at.n + len(at.name); at = at.next; } print(sum);",
         "5240\n",
     );
+}
+
+#[test]
+fn counted_garbage_is_freed_at_once_and_cycles_when_the_heap_is_full() {
+    for gc in [GcPolicy::Refcount, GcPolicy::RefcountSide] {
+        for hot_calls in [1, 1_000_000] {
+            let options = ToyOptions { gc, hot_calls, heap_limit: 1 << 20, ..ToyOptions::default() };
+            let acyclic = "fn make(n) { return {id: n, name: \"n\" + str(n), list: [n, [n]]}; }
+                let kept = nil; for n in 0..30000 { kept = make(n); } assert kept.list[1][0] == 29999;";
+            let mut runtime = ToyRuntime::load_source("t", acyclic, options.clone()).unwrap();
+            assert_eq!((runtime.collections(), runtime.miscounted_objects()), (0, 0));
+            let cyclic = "fn make(n) { let a = {id: n, self: nil}; a.self = a; return a; }
+                for n in 0..60000 { let a = make(n); assert a.self.id == n; }
+                let list = [[1], [2], [[3]]]; let last = pop(list);
+                assert last[0][0] == 3 and pop(list)[0] == 2; last = nil;";
+            let mut runtime = ToyRuntime::load_source("t", cyclic, options.clone()).unwrap();
+            assert!((1..5).contains(&runtime.collections()), "{}", runtime.collections());
+            assert_eq!(runtime.miscounted_objects(), 0);
+            let failing = "fn f(a) { let b = [a]; return b[a]; } step s { let a = [[1]]; f([a]); }";
+            let mut runtime = ToyRuntime::load_source("t", failing, options).unwrap();
+            assert!(runtime.run_step(0).is_err());
+            assert_eq!(runtime.miscounted_objects(), 0);
+        }
+    }
+}
+
+/// The callee has fewer registers than the caller fills after the collection.
+#[test]
+fn registers_filled_after_a_collection_in_a_callee_are_cleared_too() {
+    let source = "fn f() { collect(); } step s { f(); print([1], [2], [3], [4], [5], [6], nil.x); }";
+    for options in every_way().filter(|options| options.collect_every == 0) {
+        let mut runtime = ToyRuntime::load_source("t", source, options.clone()).unwrap();
+        assert!(runtime.run_step(0).is_err());
+        assert_eq!(runtime.miscounted_objects(), 0, "{options:?}");
+    }
 }

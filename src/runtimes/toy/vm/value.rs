@@ -18,7 +18,7 @@ const BUILTIN_TAG: u64 = 0x34;
 const BOX_TAG: u64 = 0x54;
 const FLOAT_TAG: u64 = 2;
 /// The word for `0.0`.
-const FLOAT_ZERO: u64 = 0x8000_0000_0000_0002;
+const FLOAT_ZERO: u64 = Value::FLOAT_ZERO.0;
 /// The float whose word would be that of zero: 2^-255 exactly.
 const FLOAT_CLASH: u64 = 0x3000_0000_0000_0000;
 
@@ -26,6 +26,7 @@ impl Value {
     pub(crate) const NIL: Self = Self(0x04);
     pub(crate) const FALSE: Self = Self(0x14);
     pub(crate) const TRUE: Self = Self(0x24);
+    pub(crate) const FLOAT_ZERO: Self = Self(0x8000_0000_0000_0002);
     /// A global variable whose `let` has not run yet. Programs never see it.
     pub(crate) const UNSET: Self = Self(0x44);
 
@@ -91,6 +92,11 @@ impl Value {
     /// The address, if the word is one.
     pub(crate) const fn as_address(self) -> Option<u64> {
         if self.0.trailing_zeros() >= 3 && self.0 != 0 { Some(self.0) } else { None }
+    }
+
+    /// Whether it is nil, a boolean or a builtin: equal to nothing but itself.
+    pub(crate) const fn is_special(self) -> bool {
+        self.0 & 15 == Self::NIL.0
     }
 
     /// Everything but nil and false counts as true.

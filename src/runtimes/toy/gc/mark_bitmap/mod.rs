@@ -43,8 +43,8 @@ impl Plan for MarkBitmap {
     fn collect(&mut self, objects: &mut Words, roots: &mut Roots<'_>, _reason: Reason) -> u64 {
         self.marks.0.clear(self.space.used_words());
         trace(objects, &mut self.marks, roots);
-        let marks = &self.marks.0;
-        self.space.sweep(&|word| marks.is_set(word))
+        let marks = &self.marks.0.words;
+        self.space.sweep_words(&|index, _| marks.get(index))
     }
 
     fn compact(&mut self, _objects: &mut Words, _roots: &mut Roots<'_>) {}
