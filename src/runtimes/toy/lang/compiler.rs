@@ -77,9 +77,11 @@ pub(super) struct LoopJumps {
 }
 
 impl Compiler {
-    /// A compiler for a program that grows, with one scope for what is typed.
-    pub(super) fn for_session() -> Self {
-        Self { scopes: vec![HashMap::new()], may_redefine: true, ..Self::default() }
+    /// A compiler for a program that grows, with one scope for what is typed. The function stands where
+    /// other programs have their module level.
+    pub(super) fn for_session(first: Function) -> Self {
+        let functions = vec![Some(first)];
+        Self { functions, scopes: vec![HashMap::new()], may_redefine: true, ..Self::default() }
     }
 
     /// How many functions, variables and constants there are.

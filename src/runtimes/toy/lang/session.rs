@@ -45,7 +45,7 @@ pub(crate) struct Increment {
 impl Session {
     /// An empty program, and the session that makes it grow.
     pub(crate) fn new() -> (Self, Program) {
-        let compiler = Compiler::for_session();
+        let compiler = Compiler::for_session(spare());
         let mut loader = Loader::default();
         // The unit of what is typed, so that units and scopes have the same numbers.
         loader.units.push(Unit { module: Module { items: Vec::new() }, imports: Vec::new() });
