@@ -10,10 +10,12 @@ mod lab;
 pub mod output;
 mod pages;
 mod record;
+mod repl;
 mod report;
 mod run;
 mod spelling;
 mod toy;
+mod toy_command;
 
 use self::output::OutputArgs;
 use crate::error::{EXIT_FAILED, EXIT_OK, Error, Result};
@@ -51,6 +53,7 @@ const EXAMPLES: &str = "Examples:
   forkprint run workloads/python/gc_collect.py      one workload, two workers, text on the terminal
   forkprint analyze gunicorn.conf.py -o shop.html   a real gunicorn under load
   forkprint record -- python server.py              any program that forks
+  forkprint toy                                     try the toy language
   forkprint lab                                     toy programs under every policy of their runtime
   forkprint doctor                                  what this machine lets us see
 
@@ -65,6 +68,7 @@ enum Verb {
     Lab(lab::LabArgs),
     Report(report::ReportArgs),
     Export(export::ExportArgs),
+    Toy(toy_command::ToyCommandArgs),
     Doctor(doctor::DoctorArgs),
     Completions(pages::CompletionsArgs),
     Man(pages::ManArgs),
@@ -132,6 +136,7 @@ fn dispatch(verb: Verb, invocation: &Invocation) -> Result<i32> {
         Verb::Lab(args) => lab::run(args, invocation),
         Verb::Report(args) => report::run(args, invocation.quiet),
         Verb::Export(args) => export::run(args, invocation.quiet),
+        Verb::Toy(args) => toy_command::run(&args),
         Verb::Doctor(args) => Ok(doctor::run(&args)),
         Verb::Completions(args) => Ok(pages::completions(&args)),
         Verb::Man(args) => pages::man(&args),

@@ -12,8 +12,8 @@ use crate::family::recording::{About, Fate, Finding, Recording};
 use crate::family::{Rung, Witness};
 use crate::kernel::caps::{self, Caps, kernel_release, machine};
 use crate::kernel::remote::SharedMemory;
-use crate::runtimes::Workload;
 use crate::runtimes::toy::GcPolicy;
+use crate::runtimes::{StepFailure, Workload};
 use crate::supervisor::Family;
 use crate::supervisor::family::{StepOutcome, tell};
 use crate::supervisor::protocol::{Loaded, Watching, ranges};
@@ -97,7 +97,7 @@ pub fn run(options: &RunOptions, progress: &Progress) -> Result<RunOutcome> {
     for _ in 0..options.workers {
         measurement.add_still_worker(family.fork()?)?;
     }
-    let measured = measure_steps(&mut family, &mut measurement, &loaded.steps, progress);
+    let measured = measure_steps(&mut family, &mut measurement, &loaded, progress);
     let error = measured.unwrap_or_else(|error| {
         measurement.add_finding(cut_short(&error));
         Some(error)
@@ -148,13 +148,20 @@ fn offsets(zygote: u32, version: (u8, u8), runtime: Option<u64>) -> Result<Offse
 fn measure_steps(
     family: &mut Family,
     measurement: &mut Measurement,
-    steps: &[String],
+    loaded: &Loaded,
     progress: &Progress,
 ) -> Result<Option<Error>> {
     measurement.snapshot("fork", None)?;
     let mut first_failure = None;
-    for (index, name) in steps.iter().enumerate() {
-        progress.now(format!("step {name} ({} of {})", index + 1, steps.len()));
+    for (index, name) in loaded.steps.iter().enumerate() {
+        progress.now(format!("step {name} ({} of {})", index + 1, loaded.steps.len()));
+        if loaded.zygote_steps.contains(&index) {
+            if let Err(failure) = family.run_in_zygote(index)? {
+                first_failure.get_or_insert(zygote_failed(measurement, failure, name));
+            }
+            measurement.snapshot(name, None)?;
+            continue;
+        }
         for (worker, outcome) in family.run_step(index, name)? {
             if let Some(error) = note_outcome(measurement, worker, outcome, name) {
                 first_failure.get_or_insert(error);
@@ -172,6 +179,20 @@ fn measure_steps(
         measurement.snapshot(name, None)?;
     }
     Ok(first_failure)
+}
+
+/// Notes that a step in the zygote did not finish. The family lives on.
+fn zygote_failed(measurement: &mut Measurement, failure: StepFailure, step: &str) -> Error {
+    let title = format!("step '{step}' raised in the zygote");
+    let detail = failure.traceback.unwrap_or(failure.message);
+    let fix = "run the step by itself in a plain interpreter first";
+    measurement.add_finding(Finding {
+        code: "FP900".into(),
+        title: title.clone(),
+        evidence: detail.clone(),
+        fix: fix.into(),
+    });
+    Error::new(title).why(detail).fix(fix)
 }
 
 fn cut_short(error: &Error) -> Finding {

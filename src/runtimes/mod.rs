@@ -86,6 +86,11 @@ pub trait Runtime {
     /// The names of the workload's steps, in the order they run.
     fn steps(&self) -> Vec<String>;
 
+    /// Whether a step runs once, in the zygote and between those of the workers, and not in every worker.
+    fn runs_in_zygote(&self, _index: usize) -> bool {
+        false
+    }
+
     /// Runs one step to its end in the calling process.
     fn run_step(&mut self, index: usize) -> Result<(), StepFailure>;
 

@@ -145,6 +145,14 @@ impl Family {
         alive.into_iter().map(|index| Ok((index, self.outcome(index, deadline, name)?))).collect()
     }
 
+    /// Runs one step in the zygote, while the workers stand still.
+    pub fn run_in_zygote(&mut self, step: usize) -> Result<Result<(), StepFailure>> {
+        match self.command(&ToZygote::Run { step }, "running a step")? {
+            FromZygote::Ran(outcome) => Ok(outcome),
+            other => Err(unexpected(&other)),
+        }
+    }
+
     fn outcome(&mut self, index: usize, deadline: Instant, step: &str) -> Result<StepOutcome> {
         match self.workers[index].channel.receive_by(deadline) {
             Ok(FromWorker::Done { nanoseconds }) => Ok(StepOutcome::Done { nanoseconds }),

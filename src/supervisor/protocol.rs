@@ -31,6 +31,11 @@ pub enum ToZygote {
         /// Index of the worker.
         worker: usize,
     },
+    /// Run one step in the zygote itself.
+    Run {
+        /// Its index.
+        step: usize,
+    },
     /// Wait for a worker that has ended.
     Reap {
         /// Its process id.
@@ -52,6 +57,8 @@ pub enum FromZygote {
         /// Its process id.
         pid: u32,
     },
+    /// The step has ended, well or not.
+    Ran(std::result::Result<(), StepFailure>),
     /// A worker was reaped.
     Reaped(Ending),
     /// The command could not be carried out.
@@ -111,6 +118,8 @@ pub struct Loaded {
     pub description: String,
     /// Names of the steps, in order.
     pub steps: Vec<String>,
+    /// Indexes of the steps that run in the zygote, and not in the workers.
+    pub zygote_steps: Vec<usize>,
     /// Remarks for the reader.
     pub notes: Vec<String>,
     /// Version of the `CPython` inside.

@@ -58,6 +58,7 @@ pub fn serve(spec: ZygoteSpec) -> i32 {
         let answer = match control.receive() {
             Ok(ToZygote::Freeze { track }) => zygote.freeze(runtime.as_mut(), track),
             Ok(ToZygote::Fork { worker }) => zygote.fork(&mut runtime, worker, &mut control),
+            Ok(ToZygote::Run { step }) => Ok(FromZygote::Ran(runtime.run_step(step))),
             Ok(ToZygote::Reap { pid }) => Ok(FromZygote::Reaped(reap(pid))),
             Ok(ToZygote::Exit) | Err(_) => return 0,
         };
@@ -73,11 +74,13 @@ fn cut_off(control: &Channel) -> i32 {
 }
 
 fn describe(runtime: &dyn Runtime) -> Loaded {
+    let steps = runtime.steps();
     Loaded {
         runtime: runtime.name().into(),
         version: runtime.version(),
         description: runtime.description(),
-        steps: runtime.steps(),
+        zygote_steps: (0..steps.len()).filter(|&step| runtime.runs_in_zygote(step)).collect(),
+        steps,
         notes: runtime.notes(),
         python: runtime.python_version(),
     }

@@ -49,7 +49,7 @@ impl Heap {
         let plan = plan::new(options, bytes)?;
         Ok(Self {
             objects: Words::map(plan.address_space(), "object heap")?,
-            barrier,
+            barrier: plan.barrier(),
             plan,
             allocated_bytes: 0,
             allocations: 0,

@@ -11,8 +11,9 @@ pub(crate) use observer::Observer;
 pub use ordinals::Ordinals;
 
 use super::lang::bytecode::{Function, Op, Program};
+use super::lang::diagnostic::Diagnostic;
 use super::options::{AtFork, ToyOptions};
-use super::runtime::compile_file;
+use super::source::compile_file;
 use super::vm::{CONTEXT_WORDS, Vm};
 use crate::error::{Error, Result};
 use std::collections::BTreeSet;
@@ -118,14 +119,15 @@ impl Profile {
     ///
     /// Errors: the program cannot be read or compiled, or fails.
     pub fn of(path: &Path) -> Result<Self> {
-        let (name, program) = compile_file(path)?;
+        let (sources, program) = compile_file(path)?;
         let (steps, functions) = (steps_of(&program), functions_of(&program));
         let globals = u32::try_from(program.globals.len() + program.constants.len()).unwrap_or(u32::MAX);
         // Counts calls and rounds as the compiler would, and compiles nothing.
         let options = ToyOptions { hot_calls: u32::MAX, ..ToyOptions::default() };
         let mut vm = Vm::new_watched(program, &options, Box::new(std::io::sink()))?;
-        let fail = |what: &str, why: String| Error::new(what).location(&name).why(why);
-        vm.run(0).map_err(|why| fail("the toy program failed while it was loaded", why.to_string()))?;
+        let fail =
+            |what: &str, why: &Diagnostic| Error::new(what).location(sources.place(why.at)).why(&why.message);
+        vm.run(0).map_err(|why| fail("the toy program failed while it was loaded", &why))?;
         vm.prepare_fork(AtFork::Nothing)?;
         let (heap, roots) = vm.roots_at_rest();
         let alive = heap.live_ordinals(&roots);
@@ -133,7 +135,7 @@ impl Profile {
         let mut profile = vm.heap.observed(|observer| observer.fork(alive)).unwrap_or_default();
         profile.heat = heat_at_fork;
         for (name, function) in steps {
-            vm.run(function).map_err(|why| fail("a step of the toy program failed", why.to_string()))?;
+            vm.run(function).map_err(|why| fail("a step of the toy program failed", &why))?;
             vm.clear_above(CONTEXT_WORDS);
             let counted = heat_of(&vm, functions.len());
             let (heap, roots) = vm.roots_at_rest();
