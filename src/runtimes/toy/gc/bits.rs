@@ -30,6 +30,12 @@ impl Bits {
         }
     }
 
+    /// Clears the bits of everything from this heap word on, and gives their pages back. The word is a
+    /// multiple of [`BITMAP_PAGE`].
+    pub(super) fn discard_from(&mut self, word: usize) {
+        self.words.discard(word / BITMAP_WORD..self.words.len());
+    }
+
     /// Sets the bit of an object's first word; false when it was set already.
     pub(super) fn set(&mut self, word: usize) -> bool {
         let (index, bit) = bit_of(word);

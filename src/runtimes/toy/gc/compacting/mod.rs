@@ -90,6 +90,7 @@ impl Plan for Compacting {
         self.frozen = self.top;
         self.base = self.top.next_multiple_of(BITMAP_PAGE);
         self.top = self.base;
+        self.marks.0.discard_from(self.base);
         Ok(())
     }
 

@@ -3,11 +3,15 @@
 use crate::error::Result;
 use crate::runtimes::Region;
 use crate::runtimes::toy::memory::words::Words;
+use crate::units::PAGE_SIZE;
 
 /// Words of the heap for which one card stands: 512 bytes.
 const CARD: usize = 64;
 /// Shifts an address so that 512 bytes become one.
 pub(crate) const CARD_SHIFT: u32 = 9;
+
+/// Words of the heap for which one page of cards stands: 2 MiB.
+pub(super) const CARD_PAGE: usize = CARD * PAGE_SIZE as usize;
 
 /// Where compiled code finds the cards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +56,12 @@ impl Cards {
         for index in 0..end.div_ceil(8 * CARD) {
             self.0.update(index, 0);
         }
+    }
+
+    /// Clears the cards of everything from this heap word on, and gives their pages back. The word is a
+    /// multiple of [`CARD_PAGE`].
+    pub(super) fn discard_from(&mut self, word: usize) {
+        self.0.discard(word / CARD / 8..self.0.len());
     }
 
     /// Addresses for compiled code, with the old space at the start of the heap and everything from

@@ -14,14 +14,14 @@ pub(super) mod cards;
 mod old;
 
 use super::barrier::Barrier;
-use super::bits::{BITMAP_PAGE, BITMAP_WORD};
+use super::bits::BITMAP_WORD;
 use super::object::{BODY, Header, Kind};
 use super::plan::{Plan, Reason};
 use super::roots::Roots;
 use crate::error::Result;
 use crate::runtimes::Region;
 use crate::runtimes::toy::memory::words::Words;
-use cards::CardAddresses;
+use cards::{CARD_PAGE, CardAddresses};
 use old::OldSpace;
 use std::ops::Range;
 
@@ -50,7 +50,7 @@ impl Generational {
         let nursery = NURSERY_BYTES.min(heap_bytes / 4).next_multiple_of(whole);
         let to_words = |bytes: u64| usize::try_from(bytes / 8).unwrap_or(usize::MAX / 8);
         let limit = to_words(heap_bytes);
-        let start = (limit + BITMAP_PAGE).next_multiple_of(BITMAP_PAGE);
+        let start = (limit + CARD_PAGE).next_multiple_of(CARD_PAGE);
         let nursery = start..start + to_words(nursery);
         Ok(Self {
             old: OldSpace::new(limit, nursery.clone())?,

@@ -1,9 +1,9 @@
 //! The old space: objects without gaps up to its top, and the tables beside it.
 
-use super::cards::{Cards, words_of_card};
+use super::cards::{CARD_PAGE, Cards, words_of_card};
 use crate::error::Result;
 use crate::runtimes::Region;
-use crate::runtimes::toy::gc::bits::{BITMAP_PAGE, BITMAP_WORD, Bits, bit_of, set_words};
+use crate::runtimes::toy::gc::bits::{BITMAP_WORD, Bits, bit_of, set_words};
 use crate::runtimes::toy::gc::cheney::Cheney;
 use crate::runtimes::toy::gc::roots::Roots;
 use crate::runtimes::toy::gc::slide::{Covered, Slide};
@@ -21,7 +21,8 @@ pub(super) struct OldSpace {
     limit: usize,
     /// First word after the frozen objects.
     frozen: usize,
-    /// First word that is not left alone; a multiple of [`BITMAP_PAGE`].
+    /// First word that is not left alone: a multiple of [`CARD_PAGE`], so that neither cards nor bits share
+    /// a page with those of frozen objects.
     base: usize,
     top: usize,
     /// First word after the old space, where the young objects begin.
@@ -155,8 +156,11 @@ impl OldSpace {
     /// Leaves everything there is alone from now on.
     pub(super) fn freeze(&mut self) {
         self.frozen = self.top;
-        self.base = self.top.next_multiple_of(BITMAP_PAGE);
+        self.base = self.top.next_multiple_of(CARD_PAGE);
         self.top = self.base;
+        self.cards.discard_from(self.base);
+        self.starts.discard_from(self.base);
+        self.marks.0.discard_from(self.base);
     }
 
     /// What no object takes.

@@ -50,12 +50,14 @@ impl Plan for MarkBitmap {
     }
 
     fn compact(&mut self, objects: &mut Words, roots: &mut Roots<'_>) -> Result<()> {
-        self.marks.0.clear(self.room.used_words());
+        self.marks.0.discard_from(0);
         self.room.compact(objects, roots).map(drop)
     }
 
     fn freeze(&mut self, _objects: &mut Words, _roots: &mut Roots<'_>) -> Result<()> {
-        self.room.freeze()
+        self.room.freeze()?;
+        self.marks.0.discard_from(self.room.used_words().start);
+        Ok(())
     }
 
     fn regions(&self, objects: &Words) -> Vec<Region> {
