@@ -43,7 +43,7 @@ impl Compiler<'_> {
             return;
         }
         let word = self.word(register, RAX);
-        asm!(self.ops, test Rd(word), 1; jz =>otherwise);
+        asm!(self.ops, test Rq(word), 1; jz =>otherwise);
         self.learn(register, Type::Int);
     }
 
@@ -52,7 +52,7 @@ impl Compiler<'_> {
             return;
         }
         let word = self.word(register, RAX);
-        asm!(self.ops, mov edx, Rd(word); and edx, 3; cmp edx, 2; jne =>otherwise);
+        asm!(self.ops, mov rdx, Rq(word); and edx, 3; cmp edx, 2; jne =>otherwise);
         self.learn(register, Type::Float);
     }
 
@@ -62,7 +62,7 @@ impl Compiler<'_> {
         }
         let word = self.word(register, RAX);
         asm!(self.ops,
-            test Rd(word), 7
+            test Rq(word), 7
             ; jnz =>otherwise
             ; cmp BYTE [Rq(word)], LIST
             ; jne =>otherwise
