@@ -10,7 +10,8 @@ use super::{Compiler, asm, context, immediate, slot};
 use crate::runtimes::toy::gc::object::Kind;
 use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi};
 
-const LIST: i8 = Kind::List as i8;
+/// The lowest byte of a list's header.
+pub(super) const LIST: i8 = Kind::List as i8;
 
 /// An instruction that the machine does when the fast way cannot.
 pub(super) struct SlowWay {
