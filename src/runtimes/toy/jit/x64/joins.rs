@@ -116,7 +116,7 @@ impl Compiler<'_> {
                 asm!(self.ops, mov Rq(word_of(home)), bits);
             }
             (Place::Float { .. }, Place::Word { changed: true }) => {
-                self.box_float(float_of(home), word_of(home))
+                self.box_float(float_of(home), word_of(home));
             }
             _ => {
                 self.write_back_one(home, register);

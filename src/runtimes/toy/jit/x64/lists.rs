@@ -134,8 +134,8 @@ impl Compiler<'_> {
 
     /// Appends to a list that has room.
     fn push(&mut self, slot: u8) {
-        let slow = self.slow_way();
-        let from = slow.from;
+        let way = self.slow_way();
+        let from = way.from;
         let item = self.word(slot + 2, R8);
         let list = self.word(slot + 1, RAX);
         if self.known(slot + 1) != Type::List {
@@ -156,7 +156,7 @@ impl Compiler<'_> {
         );
         self.store_slot();
         self.set_constant(slot, NIL);
-        self.come_back(&slow);
+        self.come_back(&way);
     }
 
     /// Where nothing is guarded, what the fast way found out does not hold after the slow one.
