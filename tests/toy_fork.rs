@@ -169,6 +169,11 @@ fn header_marks_break_the_live_heap() {
     println!("mark-header: collecting {} live pages broke {} of them", live.len(), broken.len());
 }
 
+/// Broken pages of the code cache, hot and cold.
+fn broken_code(worker: &Worker, zygote: &ToyRuntime) -> BTreeSet<u64> {
+    ["hot code", "cold code"].into_iter().flat_map(|part| worker.broken(zygote, part)).collect()
+}
+
 fn patches_break_the_pages_that_hold_them() {
     let mut zygote = load("jit_patch.toy", GcPolicy::MarkBitmap);
     assert!(zygote.compiled_functions() > 30, "{}", zygote.compiled_functions());
@@ -176,10 +181,9 @@ fn patches_break_the_pages_that_hold_them() {
     let patched = worker.run(0);
     let pages: BTreeSet<u64> = patched.iter().map(|address| address / PAGE * PAGE).collect();
     assert!(pages.len() > 4, "{} pages", pages.len());
-    let broken = worker.broken(&zygote, "code cache");
-    assert_eq!(broken, pages);
+    assert_eq!(broken_code(&worker, &zygote), pages);
     assert_eq!(worker.run(1), patched, "everything is patched the second time");
-    assert_eq!(worker.broken(&zygote, "code cache"), pages);
+    assert_eq!(broken_code(&worker, &zygote), pages);
     println!(
         "jit_patch: {} patches on {} pages of {} KiB of code",
         patched.len(),
@@ -188,7 +192,7 @@ fn patches_break_the_pages_that_hold_them() {
     );
     // What the worker patched is not patched in the zygote, nor in the next worker.
     let mut second = Worker::fork(&mut zygote);
-    assert_eq!(second.broken(&zygote, "code cache"), BTreeSet::new());
+    assert_eq!(broken_code(&second, &zygote), BTreeSet::new());
     assert_eq!(second.run(0), patched);
 }
 

@@ -58,7 +58,7 @@ fn workloads_print_the_same_in_every_way() {
     assert!(workloads().len() >= 5);
     for path in workloads() {
         let expected = run(&path, ToyOptions::default());
-        for jit in [JitMode::Patch, JitMode::Off] {
+        for jit in JitMode::ALL.iter().copied() {
             let gc = GcPolicy::MarkHeader;
             let found = run(&path, ToyOptions { jit, gc, ..ToyOptions::default() });
             assert_eq!(found, expected, "{} {jit} {gc}", path.display());

@@ -111,8 +111,10 @@ mod toy {
     #[test]
     fn patches_of_code_and_their_counters() {
         let Some(found) = measure("jit_patch.toy", &[]) else { return };
-        Broken { step: "warm_up", region: "code cache", least: 5, cause: "jit_code", object: None }
-            .is_explained(&found);
+        for region in ["hot code", "cold code"] {
+            Broken { step: "warm_up", region, least: 5, cause: "jit_code", object: None }
+                .is_explained(&found);
+        }
         Broken { step: "warm_up", region: "inline-cache data", least: 1, cause: "jit_data", object: None }
             .is_explained(&found);
     }

@@ -69,16 +69,27 @@ fn marks_in_a_bitmap_break_the_bitmap_alone() {
 }
 
 #[test]
-fn patches_break_pages_of_the_code_cache_once() {
+fn patches_break_pages_of_code_once() {
     for rung in RUNGS {
         let Some(found) = measure("jit_patch.toy", rung, &[]) else { continue };
-        let code = inherited(&found, "code cache");
-        assert_eq!(broken(&found, "fork", "code cache"), 0, "rung {rung}");
-        let patched = broken(&found, "warm_up", "code cache");
-        assert!(patched > 4 && patched <= code, "{patched} of {code}, rung {rung}");
-        assert_eq!(broken(&found, "run_again", "code cache"), patched, "rung {rung}");
-        let Some(interpreted) = measure("jit_patch.toy", rung, &["--jit", "off"]) else { continue };
-        assert_eq!(broken(&interpreted, "run_again", "code cache"), 0, "rung {rung}");
+        for part in ["hot code", "cold code"] {
+            let code = inherited(&found, part);
+            assert_eq!(broken(&found, "fork", part), 0, "{part}, rung {rung}");
+            let patched = broken(&found, "warm_up", part);
+            assert!(patched > 4 && patched <= code, "{patched} of {code}, {part}, rung {rung}");
+            assert_eq!(broken(&found, "run_again", part), patched, "{part}, rung {rung}");
+        }
+        for (jit, kept) in [
+            ("side-counters", &["cold code"][..]),
+            ("indirect", &["hot code", "cold code"]),
+            ("warm", &["hot code", "cold code", "inline-cache data"]),
+            ("off", &["hot code", "cold code"]),
+        ] {
+            let Some(found) = measure("jit_patch.toy", rung, &["--jit", jit]) else { continue };
+            for part in kept {
+                assert_eq!(broken(&found, "run_again", part), 0, "{part}, {jit}, rung {rung}");
+            }
+        }
     }
 }
 
@@ -88,7 +99,8 @@ fn all_rungs_agree_on_every_region_of_the_runtime() {
     let mut answers: Vec<(&str, BTreeMap<String, u64>)> = Vec::new();
     for rung in RUNGS {
         let Some(found) = measure("mutate.toy", rung, &[]) else { continue };
-        let own = ["object heap", "mark bitmap", "allocation bitmap", "code cache", "global variables"];
+        let own =
+            ["object heap", "mark bitmap", "allocation bitmap", "hot code", "cold code", "global variables"];
         let last = found.steps.last().unwrap();
         let counts = own.map(|region| (region.to_owned(), broken(&found, &last.name, region)));
         answers.push((rung, counts.into()));

@@ -34,9 +34,12 @@ pub fn run(source: &str, options: ToyOptions) -> String {
     let captured = Captured::default();
     let end = match ToyRuntime::load_with_output("t", source, options, Box::new(captured.clone())) {
         Err(error) => error.to_string(),
-        Ok(mut runtime) => (0..runtime.steps().len())
-            .find_map(|step| runtime.run_step(step).err())
-            .map_or_else(|| "finished".to_owned(), |failure| failure.message),
+        Ok(mut runtime) => {
+            runtime.prepare_fork();
+            (0..runtime.steps().len())
+                .find_map(|step| runtime.run_step(step).err())
+                .map_or_else(|| "finished".to_owned(), |failure| failure.message)
+        }
     };
     let printed = String::from_utf8(captured.0.borrow().clone()).unwrap();
     printed + &end

@@ -9,6 +9,8 @@
 //!
 //! A [`policy`] says where guards, operands and counters stand: inside the code, or in a table.
 
+#![cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "for back ends, of which there is none"))]
+
 mod caches;
 mod code;
 mod deopt;
@@ -21,7 +23,7 @@ mod policy;
 mod site;
 mod stats;
 mod table;
-#[cfg(test)]
+#[cfg(all(test, target_arch = "x86_64"))]
 mod tests;
 mod types;
 mod warm;

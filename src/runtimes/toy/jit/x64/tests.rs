@@ -59,8 +59,12 @@ fn every_slot_is_where_the_policy_puts_it_and_aligned() {
             let mut seen = BTreeSet::new();
             for site in &assembled.sites {
                 let (caches, counter) = slots_of(site);
-                caches.iter().for_each(|slot| check(*slot, layout.policy.caches));
-                counter.iter().for_each(|slot| check(*slot, layout.policy.counters));
+                for slot in &caches {
+                    check(*slot, layout.policy.caches);
+                }
+                if let Some(slot) = &counter {
+                    check(*slot, layout.policy.counters);
+                }
                 for slot in caches.into_iter().chain(counter) {
                     assert!(seen.insert(format!("{slot:?}")), "{slot:?} belongs to two");
                 }
