@@ -46,12 +46,9 @@ impl ToyRuntime {
         options: ToyOptions,
         output: Box<dyn Write>,
     ) -> Result<Self> {
-        let refuse = |what: &str, diagnostic: &Diagnostic| {
-            Error::new(what).location(format!("{name}:{}", diagnostic.at)).why(&diagnostic.message)
-        };
-        let program = compile(source).map_err(|error| refuse("the toy program is malformed", &error))?;
+        let program = compile(source).map_err(|error| refused(MALFORMED, name, &error))?;
         let mut vm = Vm::new(program, &options, output)?;
-        vm.run(0).map_err(|error| refuse("the toy program failed while it was loaded", &error))?;
+        vm.run(0).map_err(|error| refused("the toy program failed while it was loaded", name, &error))?;
         Ok(Self {
             name: name.to_owned(),
             description: header_comment(source),
@@ -59,6 +56,11 @@ impl ToyRuntime {
             vm,
             has_forked: false,
         })
+    }
+
+    /// Finds what is wrong with a program without running any of it.
+    pub fn check(name: &str, source: &str) -> Result<()> {
+        compile(source).map(drop).map_err(|error| refused(MALFORMED, name, &error))
     }
 
     /// What the runtime was loaded with.
@@ -136,6 +138,12 @@ impl ToyRuntime {
     fn failure(&self, diagnostic: &Diagnostic) -> StepFailure {
         StepFailure { message: format!("{}:{diagnostic}", self.name), traceback: None }
     }
+}
+
+const MALFORMED: &str = "the toy program is malformed";
+
+fn refused(what: &str, name: &str, diagnostic: &Diagnostic) -> Error {
+    Error::new(what).location(format!("{name}:{}", diagnostic.at)).why(&diagnostic.message)
 }
 
 fn compile(source: &str) -> Result<Program, Diagnostic> {

@@ -67,8 +67,8 @@ impl Vm {
                 let map = self.map_argument("keys", argument(self, 0))?;
                 self.map_keys(map)
             }
-            "int" => self.to_int(argument(self, 0)),
-            "float" => self.to_float(argument(self, 0)),
+            "int" => self.cut_to_int(argument(self, 0)),
+            "float" => self.nearest_float(argument(self, 0)),
             "sqrt" => self.square_root(argument(self, 0)),
             "collect" => {
                 self.collect(site, Reason::Asked);

@@ -101,7 +101,7 @@ impl Vm {
     }
 
     /// The builtin `int`: cuts the fraction off.
-    pub(super) fn to_int(&mut self, value: Value) -> Result<Value, Trap> {
+    pub(super) fn cut_to_int(&mut self, value: Value) -> Result<Value, Trap> {
         match self.number_argument("int", value)? {
             Number::Int(_) => Ok(value),
             Number::Float(float) => match cut(float) {
@@ -112,7 +112,7 @@ impl Vm {
     }
 
     /// The builtin `float`: the nearest float.
-    pub(super) fn to_float(&mut self, value: Value) -> Result<Value, Trap> {
+    pub(super) fn nearest_float(&mut self, value: Value) -> Result<Value, Trap> {
         match self.number_argument("float", value)? {
             Number::Float(_) => Ok(value),
             int @ Number::Int(_) => self.new_float(int.to_float()),
@@ -213,7 +213,7 @@ mod tests {
             return Some(if float > 0.0 { Ordering::Less } else { Ordering::Greater });
         }
         #[allow(clippy::cast_possible_truncation)]
-        let doubled = (i128::from(int) * 2, (float.floor() as i128) * 2 + i128::from(float != float.floor()));
+        let doubled = (i128::from(int) * 2, (float.floor() as i128) * 2 + i128::from(float > float.floor()));
         Some(doubled.0.cmp(&doubled.1))
     }
 

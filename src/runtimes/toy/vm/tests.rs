@@ -3,6 +3,7 @@
 use crate::runtimes::Runtime;
 use crate::runtimes::toy::{GcPolicy, JitMode, ToyOptions, ToyRuntime};
 use std::cell::RefCell;
+use std::fmt::Write as _;
 use std::io::Write;
 use std::rc::Rc;
 
@@ -158,13 +159,13 @@ fn maps_are_what_a_list_of_pairs_is() {
         let key = if random & 1 == 0 { format!("{}", random % 120) } else { format!("\"k{}\"", random % 90) };
         let place = pairs.iter().position(|(known, _)| *known == key);
         if random % 5 < 3 - number / 1_000 {
-            source += &format!("m[{key}] = {number};\n");
+            let _ = writeln!(source, "m[{key}] = {number};");
             match place {
                 Some(place) => pairs[place].1 = number,
                 None => pairs.push((key, number)),
             }
         } else {
-            source += &format!("assert remove(m, {key}) == {};\n", place.is_some());
+            let _ = writeln!(source, "assert remove(m, {key}) == {};", place.is_some());
             place.map(|place| pairs.remove(place));
         }
     }
