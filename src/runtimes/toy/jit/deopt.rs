@@ -166,6 +166,7 @@ impl Vm {
         let exit = self.jit.compiled.as_ref().and_then(|code| code.exits.get(number as usize)).cloned();
         let Some(exit) = exit else { return Err(self.lost("compiled code left by an unknown way")) };
         let frame = self.frame_of(registers, exit.function, exit.pc);
+
         if let Err(diagnostic) = self.box_floats(frame, &exit.floats) {
             self.abandon_call();
             return Err(diagnostic);

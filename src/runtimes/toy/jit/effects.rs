@@ -32,7 +32,9 @@ impl Registers {
     }
 
     fn insert_range(&mut self, first: u8, count: u8) {
-        (first..first.saturating_add(count)).for_each(|register| self.insert(register));
+        for register in first..first.saturating_add(count) {
+            self.insert(register);
+        }
     }
 
     fn join(&mut self, other: Self) {
@@ -54,7 +56,9 @@ pub(super) struct Effect {
 
 impl Effect {
     fn reading<const N: usize>(mut self, registers: [u8; N]) -> Self {
-        registers.into_iter().for_each(|register| self.reads.insert(register));
+        for register in registers {
+            self.reads.insert(register);
+        }
         self
     }
 
@@ -64,7 +68,9 @@ impl Effect {
     }
 
     fn writing<const N: usize>(mut self, registers: [u8; N]) -> Self {
-        registers.into_iter().for_each(|register| self.writes.insert(register));
+        for register in registers {
+            self.writes.insert(register);
+        }
         self
     }
 

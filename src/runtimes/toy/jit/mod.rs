@@ -28,6 +28,11 @@ mod tests;
 mod types;
 mod warm;
 #[cfg(target_arch = "x86_64")]
+#[allow(
+    clippy::useless_conversion,
+    clippy::used_underscore_binding,
+    reason = "what dynasm makes of registers that are chosen at run time"
+)]
 mod x64;
 
 #[cfg(not(target_arch = "x86_64"))]

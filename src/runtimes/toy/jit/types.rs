@@ -87,7 +87,14 @@ pub(super) fn arithmetic(operator: Arithmetic, left: Type, right: Type, seen: Se
 pub(super) fn numeric(left: Type, right: Type, seen: Seen) -> Way {
     let unfit = |kind: Type| kind.is_other() || kind == Type::List;
     let unsure = left.is_unknown() || right.is_unknown();
-    if unfit(left) || unfit(right) || seen & SEEN_OTHER != 0 || unsure && seen & SEEN_MIXED != 0 {
+    if unfit(left) || unfit(right) {
+        return Way::Any;
+    }
+    // What is known needs no experience, unless integers outgrew their words.
+    if !unsure && [left, right].contains(&Type::Float) {
+        return Way::Floats;
+    }
+    if seen & SEEN_OTHER != 0 || unsure && seen & SEEN_MIXED != 0 {
         return Way::Any;
     }
     let floats = [left, right].contains(&Type::Float) || seen & SEEN_FLOATS != 0;
@@ -316,6 +323,7 @@ mod tests {
         assert_eq!(numeric(Type::Int, Type::Float, 0), Way::Floats);
         assert_eq!(numeric(Type::Unknown, Type::Unknown, SEEN_OTHER), Way::Any);
         assert_eq!(numeric(Type::Unknown, Type::Int, SEEN_MIXED), Way::Any);
+        assert_eq!(numeric(Type::Float, Type::Int, SEEN_OTHER), Way::Floats);
         assert_eq!(comparison(Comparison::Lt, Type::Int, Type::Float, 0), Way::Any);
         assert_eq!(comparison(Comparison::Eq, Type::Unknown, Type::Constant(4), 0), Way::Words);
     }

@@ -23,8 +23,8 @@ pub(super) fn int_arithmetic(operator: Arithmetic, left: Value, right: Value) ->
         Arithmetic::Sub => left.0.cast_signed().checked_sub(word - 1)?,
         Arithmetic::Mul => (doubled >> 1).checked_mul(word - 1)? + 1,
         Arithmetic::Div | Arithmetic::Rem if right.0 == ZERO || right.0 == MINUS_ONE => return None,
-        Arithmetic::Div => (doubled >> 1) / (word >> 1) << 1 | 1,
-        Arithmetic::Rem => (doubled >> 1) % (word >> 1) << 1 | 1,
+        Arithmetic::Div => (((doubled >> 1) / (word >> 1)) << 1) | 1,
+        Arithmetic::Rem => (((doubled >> 1) % (word >> 1)) << 1) | 1,
     };
     Some(Value(result.cast_unsigned()))
 }

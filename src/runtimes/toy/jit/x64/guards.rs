@@ -10,7 +10,8 @@ use super::{Compiler, asm, context, immediate, slot};
 use crate::runtimes::toy::gc::object::Kind;
 use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi};
 
-const LIST: i8 = Kind::List as i8;
+/// The lowest byte of a list's header.
+pub(super) const LIST: i8 = Kind::List as i8;
 
 /// An instruction that the machine does when the fast way cannot.
 pub(super) struct SlowWay {
@@ -43,7 +44,7 @@ impl Compiler<'_> {
             return;
         }
         let word = self.word(register, RAX);
-        asm!(self.ops, test Rd(word), 1; jz =>otherwise);
+        asm!(self.ops, test Rq(word), 1; jz =>otherwise);
         self.learn(register, Type::Int);
     }
 
@@ -52,7 +53,7 @@ impl Compiler<'_> {
             return;
         }
         let word = self.word(register, RAX);
-        asm!(self.ops, mov edx, Rd(word); and edx, 3; cmp edx, 2; jne =>otherwise);
+        asm!(self.ops, mov rdx, Rq(word); and edx, 3; cmp edx, 2; jne =>otherwise);
         self.learn(register, Type::Float);
     }
 
@@ -62,7 +63,7 @@ impl Compiler<'_> {
         }
         let word = self.word(register, RAX);
         asm!(self.ops,
-            test Rd(word), 7
+            test Rq(word), 7
             ; jnz =>otherwise
             ; cmp BYTE [Rq(word)], LIST
             ; jne =>otherwise

@@ -78,18 +78,18 @@ impl Compiler<'_> {
 
     /// Whether the machine works at the instruction every time.
     fn lets_machine_work(&self, pc: usize) -> bool {
-        matches!(
-            self.function.code[pc],
-            Op::CallBuiltin { .. }
-                | Op::Call { .. }
-                | Op::CallFunction { .. }
-                | Op::NewCell { .. }
-                | Op::NewClosure { .. }
-                | Op::NewList { .. }
-                | Op::NewMap { .. }
-                | Op::NewRecord { .. }
-                | Op::Append { .. }
-        )
+        match self.function.code[pc] {
+            Op::CallBuiltin { builtin, .. } => !self.is_compiled(builtin),
+            Op::Call { .. }
+            | Op::CallFunction { .. }
+            | Op::NewCell { .. }
+            | Op::NewClosure { .. }
+            | Op::NewList { .. }
+            | Op::NewMap { .. }
+            | Op::NewRecord { .. }
+            | Op::Append { .. } => true,
+            _ => false,
+        }
     }
 
     /// Moves every value to where it is to be at the instruction.
@@ -116,7 +116,7 @@ impl Compiler<'_> {
                 asm!(self.ops, mov Rq(word_of(home)), bits);
             }
             (Place::Float { .. }, Place::Word { changed: true }) => {
-                self.box_float(float_of(home), word_of(home))
+                self.box_float(float_of(home), word_of(home));
             }
             _ => {
                 self.write_back_one(home, register);

@@ -1,8 +1,9 @@
 //! Templates that read and write items of lists, and that count through lists and ranges.
 
 use super::super::types::{self, Type};
+use super::guards::LIST;
 use super::places::{R8, RAX, RCX};
-use super::{ARRAY_OFFSET, BODY_OFFSET, COUNT_OFFSET, Compiler, asm};
+use super::{ARRAY_OFFSET, BODY_OFFSET, COUNT_OFFSET, Compiler, NIL, asm};
 use crate::runtimes::toy::lang::bytecode::BUILTINS;
 use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi};
 
@@ -115,14 +116,47 @@ impl Compiler<'_> {
     }
 
     pub(super) fn call_builtin(&mut self, slot: u8, builtin: u8) {
-        let is_len = BUILTINS[usize::from(builtin)].name == "len";
-        if is_len && self.known(slot + 1) == Type::List {
-            self.word_in(slot + 1, RAX);
-            asm!(self.ops, mov rax, [rax + COUNT_OFFSET]; lea rax, [rax * 2 + 1]);
-            self.set_word(slot);
-        } else {
-            self.operate();
+        match BUILTINS[usize::from(builtin)].name {
+            "len" if self.known(slot + 1) == Type::List => {
+                self.word_in(slot + 1, RAX);
+                asm!(self.ops, mov rax, [rax + COUNT_OFFSET]; lea rax, [rax * 2 + 1]);
+                self.set_word(slot);
+            }
+            "push" if self.guards => self.push(slot),
+            _ => self.operate(),
         }
+    }
+
+    /// Whether a call of the builtin is compiled, so that the machine works only where that fails.
+    pub(super) fn is_compiled(&self, builtin: u8) -> bool {
+        self.guards && matches!(BUILTINS[usize::from(builtin)].name, "len" | "push")
+    }
+
+    /// Appends to a list that has room.
+    fn push(&mut self, slot: u8) {
+        let way = self.slow_way();
+        let from = way.from;
+        let item = self.word(slot + 2, R8);
+        let list = self.word(slot + 1, RAX);
+        if self.known(slot + 1) != Type::List {
+            asm!(self.ops, test Rq(list), 7; jnz =>from; cmp BYTE [Rq(list)], LIST; jne =>from);
+        }
+        asm!(self.ops,
+            mov rcx, [Rq(list) + COUNT_OFFSET]
+            ; mov rdx, [Rq(list) + ARRAY_OFFSET]
+            ; test rdx, rdx
+            ; jz =>from
+            // The upper half of the array's header: how many items it has room for.
+            ; cmp ecx, [rdx + 4]
+            ; jae =>from
+            ; inc QWORD [Rq(list) + COUNT_OFFSET]
+            ; mov rax, rdx
+            ; lea rdx, [rax + rcx * 8 + BODY_OFFSET]
+            ; mov rcx, Rq(item)
+        );
+        self.store_slot();
+        self.set_constant(slot, NIL);
+        self.come_back(&way);
     }
 
     /// Where nothing is guarded, what the fast way found out does not hold after the slow one.

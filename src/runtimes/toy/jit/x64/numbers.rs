@@ -128,7 +128,9 @@ impl Compiler<'_> {
             Arithmetic::Mul => {
                 asm!(self.ops, dec rax; imul rax, rax, bits >> 1; jo =>otherwise; inc rax);
             }
-            Arithmetic::Div | Arithmetic::Rem if bits == 1 || bits == -1 => asm!(self.ops, jmp =>otherwise),
+            Arithmetic::Div | Arithmetic::Rem if bits == 1 || bits == -1 => {
+                asm!(self.ops, jmp =>otherwise);
+            }
             Arithmetic::Div | Arithmetic::Rem => {
                 asm!(self.ops, mov rcx, bits);
                 self.divide(operator);
@@ -153,9 +155,10 @@ impl Compiler<'_> {
             ; idiv rcx
             ; divided:
         );
-        match operator {
-            Arithmetic::Rem => asm!(self.ops, lea rax, [rdx * 2 + 1]),
-            _ => asm!(self.ops, lea rax, [rax * 2 + 1]),
+        if operator == Arithmetic::Rem {
+            asm!(self.ops, lea rax, [rdx * 2 + 1]);
+        } else {
+            asm!(self.ops, lea rax, [rax * 2 + 1]);
         }
     }
 
@@ -248,8 +251,7 @@ impl Compiler<'_> {
         let left = self.float(left, 0);
         let right = self.float(right, 1);
         match operator {
-            Comparison::Lt => asm!(self.ops, ucomisd Rx(right), Rx(left)),
-            Comparison::Le => asm!(self.ops, ucomisd Rx(right), Rx(left)),
+            Comparison::Lt | Comparison::Le => asm!(self.ops, ucomisd Rx(right), Rx(left)),
             _ => asm!(self.ops, ucomisd Rx(left), Rx(right)),
         }
         match operator {

@@ -159,33 +159,30 @@ impl Compiler<'_> {
 
     /// Gives the register the value in `rax`.
     pub(super) fn set_word(&mut self, to: u8) {
-        match self.home(to) {
-            Some(home) => {
-                asm!(self.ops, mov Rq(word_of(home)), rax);
-                self.places[home] = Place::Word { changed: true };
-            }
-            None => self.store(to),
+        if let Some(home) = self.home(to) {
+            asm!(self.ops, mov Rq(word_of(home)), rax);
+            self.places[home] = Place::Word { changed: true };
+        } else {
+            self.store(to);
         }
     }
 
     /// Gives the register the float in `xmm0`.
     pub(super) fn set_float(&mut self, to: u8) {
-        match self.home(to) {
-            Some(home) => {
-                asm!(self.ops, movaps Rx(float_of(home)), xmm0);
-                self.places[home] = Place::Float { changed: true };
-            }
-            None => {
-                self.box_float(0, RAX);
-                self.store(to);
-            }
+        if let Some(home) = self.home(to) {
+            asm!(self.ops, movaps Rx(float_of(home)), xmm0);
+            self.places[home] = Place::Float { changed: true };
+        } else {
+            self.box_float(0, RAX);
+            self.store(to);
         }
     }
 
     pub(super) fn set_constant(&mut self, to: u8, bits: i32) {
-        match self.home(to) {
-            Some(home) => self.places[home] = Place::Constant(bits),
-            None => self.store_immediate(to, bits),
+        if let Some(home) = self.home(to) {
+            self.places[home] = Place::Constant(bits);
+        } else {
+            self.store_immediate(to, bits);
         }
     }
 
