@@ -9,6 +9,6 @@ pub struct Region {
     pub start: u64,
     /// One past the last address.
     pub end: u64,
-    /// The name people read: `object heap`, `mark bitmap`, `code cache`.
+    /// The name people read: `object heap`, `mark bitmap`, `hot code`.
     pub name: String,
 }

@@ -11,13 +11,14 @@ mod worker;
 
 use forkprint::runtimes::Runtime;
 use forkprint::runtimes::toy::{JitMode, ToyRuntime};
-use program::{COMPILE, MEET_MANY, MEET_ONE, load};
-use std::collections::BTreeSet;
+use program::{COMPILE, MEET_MANY, MEET_ONE, load, load_workload};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use worker::{Told, Worker, bounds, bytes, frames_are_hidden};
 
 const CODE: [&str; 2] = ["hot code", "cold code"];
 const DATA: &str = "inline-cache data";
+const POLICIES: [JitMode; 4] = [JitMode::Patch, JitMode::SideCounters, JitMode::Indirect, JitMode::Warm];
 
 /// One test, so that the process has no other test's thread when it forks.
 #[test]
@@ -29,6 +30,7 @@ fn every_code_policy_breaks_exactly_the_pages_it_says() {
         counters_beside_the_code_leave_more_of_it_alone();
         code_that_reads_a_table_is_never_written();
         what_is_warm_does_not_change();
+        a_workload_breaks_what_its_policy_says();
     }
     no_patch_of_a_worker_is_seen_by_the_zygote();
     a_thread_that_watches_sees_no_page_writable_and_executable();
@@ -143,8 +145,29 @@ fn what_is_warm_does_not_change() {
     report(JitMode::Warm, &worker.run(MEET_ONE), &worker, &zygote);
 }
 
+fn a_workload_breaks_what_its_policy_says() {
+    let mut broken = BTreeMap::new();
+    for jit in POLICIES {
+        let mut zygote = load_workload("jit_patch.toy", jit);
+        let mut worker = Worker::fork(&mut zygote);
+        let told = run(&mut worker, &zygote, 0);
+        report(jit, &told, &worker, &zygote);
+        let pages = [CODE[0], CODE[1], DATA].map(|region| worker.broken(&zygote, region).len());
+        assert_eq!(run(&mut worker, &zygote, 1), told, "everything is known the second time");
+        broken.insert(jit.word(), pages);
+    }
+    assert!(broken["patch"][0] > 4 && broken["patch"][1] > 4, "{broken:?}");
+    assert_eq!(
+        (broken["side-counters"][0], broken["side-counters"][1]),
+        (broken["patch"][0], 0),
+        "{broken:?}"
+    );
+    assert_eq!((broken["indirect"][0], broken["indirect"][1]), (0, 0), "{broken:?}");
+    assert_eq!(broken["warm"], [0, 0, 0], "{broken:?}");
+}
+
 fn no_patch_of_a_worker_is_seen_by_the_zygote() {
-    for jit in [JitMode::Patch, JitMode::SideCounters, JitMode::Indirect, JitMode::Warm] {
+    for jit in POLICIES {
         let mut zygote = load(jit);
         zygote.prepare_fork().unwrap();
         let stats = zygote.code_stats();
@@ -177,7 +200,7 @@ fn a_thread_that_watches_sees_no_page_writable_and_executable() {
             }
             looks
         });
-        for jit in [JitMode::Patch, JitMode::SideCounters, JitMode::Indirect, JitMode::Warm] {
+        for jit in POLICIES {
             let mut runtime = load(jit);
             for step in [MEET_ONE, MEET_MANY, COMPILE] {
                 runtime.run_step(usize::from(step)).unwrap();

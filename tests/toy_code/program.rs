@@ -3,6 +3,14 @@
 use forkprint::runtimes::toy::{JitMode, ToyOptions, ToyRuntime};
 use std::fmt::Write as _;
 
+/// The workload of this name, compiled as it says.
+pub fn load_workload(name: &str, jit: JitMode) -> ToyRuntime {
+    let path = format!("{}/workloads/toy/{name}", env!("CARGO_MANIFEST_DIR"));
+    let source = std::fs::read_to_string(path).unwrap();
+    let options = ToyOptions { jit, ..ToyOptions::default() };
+    ToyRuntime::load_with_output(name, &source, options, Box::new(std::io::sink())).unwrap()
+}
+
 /// Stages, each with places that stay cold in the zygote.
 const STAGES: usize = 24;
 /// Shapes that the places meet: more than an inline cache has entries.

@@ -3,7 +3,7 @@ use std::fmt::Write as _;
 
 impl Generator {
     pub(super) fn statements(&mut self, source: &mut String, depth: u32, most: u64) {
-        for _ in 0..1 + self.below(most) {
+        for _ in 0..=self.below(most) {
             self.statement(source, depth);
         }
     }

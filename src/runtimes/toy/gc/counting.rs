@@ -1,7 +1,7 @@
 //! Reference counting, wherever the counts stand.
 //!
 //! Every reference counts: those in registers and in global variables too. So loading an object into
-//! a register writes its count, as in CPython. An object whose count falls to zero is freed at once.
+//! a register writes its count, as in `CPython`. An object whose count falls to zero is freed at once.
 //! A backup trace frees what only refers to itself.
 
 use super::barrier::Barrier;

@@ -92,6 +92,17 @@ impl Room {
     pub(super) fn sweep(&mut self, objects: &Words, is_marked: &dyn Fn(usize) -> bool) -> u64 {
         let base = self.base;
         let swept = self.space.sweep(&|word| is_marked(base + word));
+        self.sweep_older(swept, objects, is_marked)
+    }
+
+    /// The same with marks in a bitmap, compared 64 at a time.
+    pub(super) fn sweep_unmarked(&mut self, objects: &Words, marks: &Bits) -> u64 {
+        let first = self.base / 128;
+        let swept = self.space.sweep_words(&|index, _| marks.words.get(first + index));
+        self.sweep_older(swept, objects, &|word| marks.is_set(word))
+    }
+
+    fn sweep_older(&mut self, swept: u64, objects: &Words, is_marked: &dyn Fn(usize) -> bool) -> u64 {
         let older = match &mut self.older {
             Older::Packed { starts, end } if !self.is_frozen => {
                 sweep_packed(starts, *end, objects, is_marked)

@@ -28,7 +28,7 @@ impl Vm {
                 Ok(None)
             }
             Callee::Function { function, base } => {
-                let entry = self.compiled(function);
+                let entry = self.compiled(function, base);
                 match entry {
                     Some(entry) => self.learn(site, misses, FUNCTION_TAG | function, Operand::Target(entry)),
                     None => self.interpret(function, base)?,
@@ -63,6 +63,21 @@ impl Vm {
         let site = self.jit.compiled.as_ref()?.sites.get(site)?;
         let op = self.program.functions[site.function as usize].code[site.pc as usize];
         Some((site.function, site.pc, op))
+    }
+
+    /// Makes calls that lead to outdated code lead to other code.
+    pub(super) fn relink(&mut self, outdated: &[u64], entry: u64) {
+        if outdated.is_empty() {
+            return;
+        }
+        let sites = 0..self.jit.compiled.as_ref().map_or(0, |code| code.sites.len());
+        for site in sites {
+            if let Some((_, _, Op::Call { .. } | Op::CallFunction { .. })) = self.instruction_of(site)
+                && let Some(code) = &mut self.jit.compiled
+            {
+                code.relink(&mut self.counters, site, outdated, entry);
+            }
+        }
     }
 
     fn learn(&mut self, site: usize, misses: usize, guard: u32, operand: Operand) {
@@ -116,6 +131,22 @@ impl Compiled {
             Slot::Table(index) => {
                 self.slots.write(table, index, bits);
                 true
+            }
+        }
+    }
+
+    fn relink(&mut self, table: &mut Words, site: usize, outdated: &[u64], entry: u64) {
+        let targets = match &self.sites[site].cache {
+            Cache::Target(slot) => vec![*slot],
+            Cache::Entries { entries, .. } => entries.iter().map(|entry| entry.operand).collect(),
+        };
+        for slot in targets {
+            let found = match slot {
+                Slot::Code(address) => self.arena.read(address).map(u64::from),
+                Slot::Table(index) => Some(table.get(index)),
+            };
+            if outdated.iter().any(|code| found.is_some() && Operand::Target(*code).bits(slot) == found) {
+                self.write(table, slot, Operand::Target(entry));
             }
         }
     }

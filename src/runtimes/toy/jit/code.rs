@@ -133,7 +133,7 @@ impl CodeArena {
 
     fn protect(&self, pages: (usize, usize), access: Access) -> bool {
         let done = self.mapping.protect(pages, access);
-        #[cfg(test)]
+        #[cfg(all(test, target_arch = "x86_64"))]
         super::tests::observe(self.mapping.start(), self.mapping.end());
         done
     }

@@ -15,12 +15,26 @@ impl Registers {
         self.0[usize::from(register >> 6)] |= 1 << (register & 63);
     }
 
-    fn remove(&mut self, register: u8) {
-        self.0[usize::from(register >> 6)] &= !(1 << (register & 63));
+    fn remove_all(&mut self, other: Self) {
+        self.0.iter_mut().zip(other.0).for_each(|(word, other)| *word &= !other);
+    }
+
+    /// The registers, ascending.
+    pub(super) fn iter(self) -> impl Iterator<Item = u8> {
+        (0..4_u8).flat_map(move |word| {
+            let mut bits = self.0[usize::from(word)];
+            std::iter::from_fn(move || {
+                let lowest = u8::try_from(bits.trailing_zeros()).ok().filter(|bit| *bit < 64)?;
+                bits &= bits - 1;
+                Some(word * 64 + lowest)
+            })
+        })
     }
 
     fn insert_range(&mut self, first: u8, count: u8) {
-        (first..first.saturating_add(count)).for_each(|register| self.insert(register));
+        for register in first..first.saturating_add(count) {
+            self.insert(register);
+        }
     }
 
     fn join(&mut self, other: Self) {
@@ -42,7 +56,9 @@ pub(super) struct Effect {
 
 impl Effect {
     fn reading<const N: usize>(mut self, registers: [u8; N]) -> Self {
-        registers.into_iter().for_each(|register| self.reads.insert(register));
+        for register in registers {
+            self.reads.insert(register);
+        }
         self
     }
 
@@ -52,7 +68,9 @@ impl Effect {
     }
 
     fn writing<const N: usize>(mut self, registers: [u8; N]) -> Self {
-        registers.into_iter().for_each(|register| self.writes.insert(register));
+        for register in registers {
+            self.writes.insert(register);
+        }
         self
     }
 
@@ -148,7 +166,8 @@ impl Effects {
             Op::Loop { target } => Some((*target as usize, pc)),
             _ => None,
         });
-        let mut effects = Self { live: vec![Registers::default(); at.len()], loops: loops.collect(), at, joins };
+        let mut effects =
+            Self { live: vec![Registers::default(); at.len()], loops: loops.collect(), at, joins };
         while effects.spread_liveness() {}
         effects
     }
@@ -165,7 +184,7 @@ impl Effects {
             if let Some(target) = effect.target {
                 live.join(self.live[target as usize]);
             }
-            (0..=u8::MAX).filter(|register| effect.writes.contains(*register)).for_each(|r| live.remove(r));
+            live.remove_all(effect.writes);
             live.join(effect.reads);
             found |= live != self.live[pc];
             self.live[pc] = live;
@@ -202,7 +221,8 @@ mod tests {
 
     #[test]
     fn what_a_loop_reads_is_alive_all_through_it() {
-        let effects = effects("fn f(n, unused) { let sum = 0; for i in 0..n { sum = sum + i; } return sum; }");
+        let effects =
+            effects("fn f(n, unused) { let sum = 0; for i in 0..n { sum = sum + i; } return sum; }");
         let (head, end) = effects.loops[0];
         let sum = 2;
         assert!((head..=end).all(|pc| effects.is_live(pc, sum)));

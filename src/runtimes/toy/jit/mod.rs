@@ -9,19 +9,30 @@
 //!
 //! A [`policy`] says where guards, operands and counters stand: inside the code, or in a table.
 
+#![cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "for back ends, of which there is none"))]
+
 mod caches;
 mod code;
+mod deopt;
+mod effects;
 mod native;
 #[cfg(not(target_arch = "x86_64"))]
 mod no_back_end;
+mod plan;
 mod policy;
 mod site;
 mod stats;
 mod table;
-#[cfg(test)]
+#[cfg(all(test, target_arch = "x86_64"))]
 mod tests;
+mod types;
 mod warm;
 #[cfg(target_arch = "x86_64")]
+#[allow(
+    clippy::useless_conversion,
+    clippy::used_underscore_binding,
+    reason = "what dynasm makes of registers that are chosen at run time"
+)]
 mod x64;
 
 #[cfg(not(target_arch = "x86_64"))]
@@ -32,10 +43,11 @@ use x64 as back_end;
 pub use stats::CodeStats;
 pub(crate) use table::table_bytes;
 
-use super::options::JitMode;
+use super::options::ToyOptions;
 use crate::error::Result;
 use crate::runtimes::Region;
 use code::CodeArena;
+use deopt::{Exit, Experience};
 use policy::CodePolicy;
 use site::Site;
 use table::Slots;
@@ -55,10 +67,14 @@ struct Layout {
     cold: usize,
     /// Number of the first place.
     first_site: usize,
+    /// Number of the first exit.
+    first_exit: usize,
     /// Index of the first free word of the table.
     first_slot: usize,
     /// Address of the table's first word.
     table: u64,
+    /// Whether guards are counted, to leave at some that hold.
+    leaves_at_random: bool,
 }
 
 /// What a back end makes of one function.
@@ -66,6 +82,9 @@ struct Assembled {
     hot: Vec<u8>,
     cold: Vec<u8>,
     sites: Vec<Site>,
+    exits: Vec<Exit>,
+    /// Address of every instruction's code, if it can be entered there.
+    instructions: Vec<usize>,
     /// Words of the table from the first free one on.
     words: Vec<u64>,
 }
@@ -75,7 +94,9 @@ struct Compiled {
     policy: CodePolicy,
     arena: CodeArena,
     trampoline: u64,
+    resumption: u64,
     sites: Vec<Site>,
+    exits: Vec<Exit>,
     slots: Slots,
 }
 
@@ -84,26 +105,36 @@ pub(crate) struct Jit {
     compiled: Option<Compiled>,
     missing: Option<&'static str>,
     entries: Vec<u64>,
+    experience: Vec<Experience>,
+    deopt_every: u32,
     is_frozen: bool,
 }
 
 impl Jit {
-    pub(crate) fn new(mode: JitMode, functions: usize) -> Result<Self> {
-        let mut jit = Self { compiled: None, missing: None, entries: vec![0; functions], is_frozen: false };
-        let Some(policy) = CodePolicy::of(mode) else { return Ok(jit) };
-        let Some(trampoline) = back_end::trampoline() else {
+    pub(crate) fn new(options: &ToyOptions, functions: usize) -> Result<Self> {
+        let mut jit = Self {
+            compiled: None,
+            missing: None,
+            entries: vec![0; functions],
+            experience: Vec::new(),
+            deopt_every: options.deopt_every,
+            is_frozen: false,
+        };
+        let Some(policy) = CodePolicy::of(options.jit) else { return Ok(jit) };
+        let (Some(trampoline), Some(resumption)) = (back_end::trampoline(), back_end::resumption()) else {
             jit.missing =
                 Some("the toy compiler has no back end for this processor; everything is interpreted");
             return Ok(jit);
         };
         let mut arena = CodeArena::map(CODE_BYTES)?;
-        match arena.emit(&trampoline, &[]) {
-            Some(trampoline) => {
-                let slots = Slots::new(functions);
-                jit.compiled = Some(Compiled { policy, arena, trampoline, sites: Vec::new(), slots });
-            }
-            None => jit.missing = Some("the system refuses executable memory; everything is interpreted"),
-        }
+        let Some((trampoline, resumption)) = arena.emit(&trampoline, &[]).zip(arena.emit(&resumption, &[]))
+        else {
+            jit.missing = Some("the system refuses executable memory; everything is interpreted");
+            return Ok(jit);
+        };
+        let (sites, exits, slots) = (Vec::new(), Vec::new(), Slots::new(functions));
+        jit.compiled = Some(Compiled { policy, arena, trampoline, resumption, sites, exits, slots });
+        jit.experience.resize_with(functions, Experience::default);
         Ok(jit)
     }
 

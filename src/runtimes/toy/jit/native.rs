@@ -4,10 +4,12 @@
 //! it through the helper addresses that stand there.
 #![allow(unsafe_code, reason = "calls compiled code and is called by it")]
 
+use super::plan::Plan;
 use super::{Layout, SITE_LIMIT, back_end};
 use crate::runtimes::toy::gc::CardAddresses;
 use crate::runtimes::toy::lang::diagnostic::Diagnostic;
-use crate::runtimes::toy::vm::{Frame, Vm};
+use crate::runtimes::toy::vm::value::Value;
+use crate::runtimes::toy::vm::{DEPTH_WORD, Frame, Vm};
 
 /// Context word: the address of the machine, while compiled code runs.
 const MACHINE_WORD: usize = 1;
@@ -19,6 +21,14 @@ pub(super) const CALL_WORD: usize = 3;
 pub(super) const FIELD_WORD: usize = 4;
 /// Context word: the address of the first global variable.
 pub(super) const GLOBALS_WORD: usize = 5;
+/// Context word: [`leave`].
+pub(super) const DEOPT_WORD: usize = 8;
+/// Context word: how many guards hold until compiled code is left all the same.
+pub(super) const DEOPT_COUNT_WORD: usize = 9;
+/// Context word: the value 0.0.
+pub(super) const FLOAT_ZERO_WORD: usize = 10;
+/// Context word: where to go on in the middle of a function.
+pub(super) const RESUME_WORD: usize = 11;
 /// Context word: where the count of an object at address zero would stand beside the heap.
 pub(super) const COUNTS_WORD: usize = 14;
 /// Context word: objects from this address on are young; see [`CardAddresses`].
@@ -56,7 +66,7 @@ impl Vm {
         Err(self.failure.take().unwrap_or_else(|| self.lost("compiled code lost its error")))
     }
 
-    fn lost(&self, message: &str) -> Diagnostic {
+    pub(super) fn lost(&self, message: &str) -> Diagnostic {
         Diagnostic::new(self.program.functions[0].positions[0], message)
     }
 
@@ -66,6 +76,9 @@ impl Vm {
             self.stack.set(OPERATE_WORD, operate as *const () as u64);
             self.stack.set(CALL_WORD, call as *const () as u64);
             self.stack.set(FIELD_WORD, access_field as *const () as u64);
+            self.stack.set(DEOPT_WORD, leave as *const () as u64);
+            self.stack.set(DEOPT_COUNT_WORD, u64::from(self.jit.deopt_every));
+            self.stack.set(FLOAT_ZERO_WORD, Value::FLOAT_ZERO.0);
             self.stack.set(COUNTS_WORD, self.heap.count_origin().unwrap_or_default());
             self.stack.set(FREE_WORD, free as *const () as u64);
             if let Some(CardAddresses { young, base }) = self.heap.cards() {
@@ -76,22 +89,28 @@ impl Vm {
         }
     }
 
-    /// Compiles a function; nothing when there is no room left.
-    pub(crate) fn compile(&mut self, function: u32) -> Option<u64> {
+    /// Runs the rest of a call, from code on that [`Vm::loop_code`] made.
+    pub(crate) fn enter_code(&mut self, code: u64, base: usize) -> Result<(), Diagnostic> {
+        let resumption = self.jit.compiled.as_ref().map_or(0, |code| code.resumption);
+        self.stack.set(RESUME_WORD, code);
+        self.run_compiled(resumption, base)
+    }
+
+    /// Makes code as the plan says; nothing when there is no room left.
+    pub(super) fn assemble(&mut self, function: u32, plan: Plan) -> Option<u64> {
         let compiled = self.jit.compiled.as_mut()?;
-        let code = &self.program.functions[function as usize];
-        let first_global_constant = self.program.globals.len();
         let (hot, cold) = compiled.arena.next_addresses();
         let layout = Layout {
             policy: compiled.policy,
             hot,
             cold,
             first_site: compiled.sites.len(),
+            first_exit: compiled.exits.len(),
             first_slot: compiled.slots.next(),
             table: self.counters.start(),
+            leaves_at_random: self.jit.deopt_every != 0,
         };
-        let assembled =
-            back_end::compile(function, code, first_global_constant, self.heap.barrier(), layout)?;
+        let assembled = back_end::compile(&self.program, function, plan, self.heap.barrier(), layout)?;
         if compiled.sites.len() + assembled.sites.len() > SITE_LIMIT
             || !compiled.slots.add(&mut self.counters, &assembled.words)
         {
@@ -99,8 +118,25 @@ impl Vm {
         }
         let entry = compiled.arena.emit(&assembled.hot, &assembled.cold)?;
         compiled.sites.extend(assembled.sites);
-        self.jit.entries[function as usize] = entry;
+        compiled.exits.extend(assembled.exits);
+        if !assembled.instructions.is_empty() {
+            self.jit.experience[function as usize].set_plain(entry, &assembled.instructions);
+        }
         Some(entry)
+    }
+
+    /// Whether the exit was taken although its guess held; counts anew.
+    pub(super) fn was_told_to_leave(&mut self) -> bool {
+        let told = self.jit.deopt_every != 0 && self.stack.get(DEOPT_COUNT_WORD) == 0;
+        if told {
+            self.stack.set(DEOPT_COUNT_WORD, u64::from(self.jit.deopt_every));
+        }
+        told
+    }
+
+    /// Ends a call that fails before it could go on.
+    pub(super) fn abandon_call(&mut self) {
+        self.stack.set(DEPTH_WORD, self.stack.get(DEPTH_WORD) - 1);
     }
 
     pub(super) fn frame_of(&self, registers: u64, function: u32, pc: u32) -> Frame {
@@ -164,6 +200,18 @@ extern "C" fn access_field(context: *mut u64, registers: u64, site: u32, misses:
     let vm = unsafe { machine(context) };
     let result = vm.access_field_at(site as usize, registers, misses as usize);
     vm.status(result)
+}
+
+/// Goes on where compiled code left at an exit: answers the status of the whole call, or the address of
+/// code to go on with.
+extern "C" fn leave(context: *mut u64, registers: u64, exit: u32) -> u64 {
+    // SAFETY: only compiled code calls this, with its own context.
+    let vm = unsafe { machine(context) };
+    match vm.leave(registers, exit) {
+        Ok(Some(code)) => code,
+        Ok(None) => vm.status(Ok(())),
+        Err(diagnostic) => vm.status(Err(diagnostic)),
+    }
 }
 
 /// Frees an object whose last reference compiled code gave up.

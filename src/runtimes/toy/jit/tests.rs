@@ -4,6 +4,7 @@ use super::super::options::{JitMode, ToyOptions};
 use super::super::runtime::ToyRuntime;
 use crate::runtimes::Runtime;
 use std::cell::Cell;
+use std::collections::BTreeSet;
 
 thread_local! {
     /// How many times this thread's code caches were looked at; nothing where nobody asked for it.
@@ -32,6 +33,10 @@ const PROGRAM: &str = "
     let all = [{x: 1}, {y: 0, x: 2}, {z: 0, y: 0, x: 3}, {x: 4, a: 1}, {b: 1, x: 5}, {c: 1, x: 6}];
     step go { let sum = 0; for r in all { for f in [a, b, c, d, e, str] { sum = sum + len(str(apply(f, r))); } } print(sum); }";
 
+fn pages(addresses: impl Iterator<Item = u64>) -> usize {
+    addresses.map(|address| address >> 12).collect::<BTreeSet<_>>().len()
+}
+
 #[test]
 fn no_page_is_writable_and_executable_at_any_change() {
     let mut prints = Vec::new();
@@ -43,7 +48,10 @@ fn no_page_is_writable_and_executable_at_any_change() {
         runtime.prepare_fork().unwrap();
         runtime.run_step(0).unwrap();
         runtime.run_step(0).unwrap();
-        prints.push((jit, LOOKS.take().unwrap(), runtime.code_stats()));
+        let stats = runtime.code_stats();
+        assert_eq!(stats.patched_pages, pages(runtime.patched_sites().iter().map(|site| *site as u64)));
+        assert_eq!(stats.slot_pages, pages(runtime.written_slots().into_iter()));
+        prints.push((jit, LOOKS.take().unwrap(), stats));
     }
     let looks: Vec<u64> = prints.iter().map(|(_, looks, _)| *looks).collect();
     assert!(looks.iter().all(|looks| *looks > 20), "{prints:#?}");

@@ -4,7 +4,9 @@
 //! compiled code, see [`deopt`](super::deopt).
 
 use super::effects::Effects;
-use crate::runtimes::toy::lang::bytecode::{BUILTINS, Comparison, Constant, Function, Op, Program};
+use crate::runtimes::toy::lang::bytecode::{
+    Arithmetic, BUILTINS, Comparison, Constant, Function, Op, Program,
+};
 use crate::runtimes::toy::vm::value::Value;
 
 /// What is known about one register.
@@ -73,10 +75,26 @@ pub(super) enum Way {
 }
 
 /// The way for an arithmetic instruction.
-pub(super) fn arithmetic(left: Type, right: Type, seen: Seen) -> Way {
+pub(super) fn arithmetic(operator: Arithmetic, left: Type, right: Type, seen: Seen) -> Way {
+    match numeric(left, right, seen) {
+        // The processor has no remainder of floats.
+        Way::Floats if operator == Arithmetic::Rem => Way::Any,
+        way => way,
+    }
+}
+
+/// The way for anything that works on two numbers.
+pub(super) fn numeric(left: Type, right: Type, seen: Seen) -> Way {
     let unfit = |kind: Type| kind.is_other() || kind == Type::List;
     let unsure = left.is_unknown() || right.is_unknown();
-    if unfit(left) || unfit(right) || seen & SEEN_OTHER != 0 || unsure && seen & SEEN_MIXED != 0 {
+    if unfit(left) || unfit(right) {
+        return Way::Any;
+    }
+    // What is known needs no experience, unless integers outgrew their words.
+    if !unsure && [left, right].contains(&Type::Float) {
+        return Way::Floats;
+    }
+    if seen & SEEN_OTHER != 0 || unsure && seen & SEEN_MIXED != 0 {
         return Way::Any;
     }
     let floats = [left, right].contains(&Type::Float) || seen & SEEN_FLOATS != 0;
@@ -91,7 +109,7 @@ pub(super) fn comparison(operator: Comparison, left: Type, right: Type, seen: Se
     if matches!(operator, Comparison::Eq | Comparison::Ne) && (left.is_special() || right.is_special()) {
         return Way::Words;
     }
-    match arithmetic(left, right, seen) {
+    match numeric(left, right, seen) {
         Way::Floats if left.is_int() || right.is_int() => Way::Any,
         way => way,
     }
@@ -174,19 +192,18 @@ fn after(program: &Program, op: Op, seen: Seen, registers: &mut [Type]) {
             let kind = registers[usize::from(from)];
             registers[usize::from(to)] = kind;
         }
-        Op::Arithmetic { to, left, right, .. } => {
-            let way = arithmetic(registers[usize::from(left)], registers[usize::from(right)], seen);
+        Op::Arithmetic { operator, to, left, right } => {
+            let way = arithmetic(operator, registers[usize::from(left)], registers[usize::from(right)], seen);
             registers[usize::from(to)] = numbers(way, [left, right], registers);
         }
         Op::Compare { operator, to, left, right } => {
-            let way =
-                comparison(operator, registers[usize::from(left)], registers[usize::from(right)], seen);
+            let way = comparison(operator, registers[usize::from(left)], registers[usize::from(right)], seen);
             numbers(way, [left, right], registers);
             registers[usize::from(to)] = Type::Other;
         }
         Op::Negate { to, from } => {
             let kind = registers[usize::from(from)];
-            let way = arithmetic(kind, kind, seen);
+            let way = numeric(kind, kind, seen);
             registers[usize::from(to)] = numbers(way, [from], registers);
         }
         Op::NewList { to, .. } => set(to, Type::List),
@@ -301,11 +318,12 @@ mod tests {
 
     #[test]
     fn experience_decides_where_the_code_does_not() {
-        assert_eq!(arithmetic(Type::Unknown, Type::Unknown, 0), Way::Ints);
-        assert_eq!(arithmetic(Type::Unknown, ONE, SEEN_FLOATS), Way::Floats);
-        assert_eq!(arithmetic(Type::Int, Type::Float, 0), Way::Floats);
-        assert_eq!(arithmetic(Type::Unknown, Type::Unknown, SEEN_OTHER), Way::Any);
-        assert_eq!(arithmetic(Type::Unknown, Type::Int, SEEN_MIXED), Way::Any);
+        assert_eq!(numeric(Type::Unknown, Type::Unknown, 0), Way::Ints);
+        assert_eq!(numeric(Type::Unknown, ONE, SEEN_FLOATS), Way::Floats);
+        assert_eq!(numeric(Type::Int, Type::Float, 0), Way::Floats);
+        assert_eq!(numeric(Type::Unknown, Type::Unknown, SEEN_OTHER), Way::Any);
+        assert_eq!(numeric(Type::Unknown, Type::Int, SEEN_MIXED), Way::Any);
+        assert_eq!(numeric(Type::Float, Type::Int, SEEN_OTHER), Way::Floats);
         assert_eq!(comparison(Comparison::Lt, Type::Int, Type::Float, 0), Way::Any);
         assert_eq!(comparison(Comparison::Eq, Type::Unknown, Type::Constant(4), 0), Way::Words);
     }

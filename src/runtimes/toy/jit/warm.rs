@@ -16,7 +16,7 @@ impl Vm {
         let functions = u32::try_from(self.program.functions.len()).unwrap_or(u32::MAX);
         for function in 0..functions {
             if self.jit.entry(function).is_none() {
-                self.compile(function);
+                self.compile(function, None);
             }
         }
         let sites = self.jit.compiled.as_ref().map_or(0, |code| code.sites.len());

@@ -50,6 +50,9 @@ impl Vm {
                 let name = self.type_name(argument(self, 0));
                 self.new_text(name.as_bytes())
             }
+            "box" => self.new_box(argument(self, 0)),
+            "fetch_add" => self.fetch_add(argument(self, 0), argument(self, 1)),
+            "has_forked" => Ok(Value::boolean(self.has_forked)),
             "has" => {
                 let map = self.map_argument("has", argument(self, 0))?;
                 Ok(Value::boolean(self.map_get(map, argument(self, 1))?.is_some()))
@@ -67,8 +70,8 @@ impl Vm {
                 let map = self.map_argument("keys", argument(self, 0))?;
                 self.map_keys(map)
             }
-            "int" => self.to_int(argument(self, 0)),
-            "float" => self.to_float(argument(self, 0)),
+            "int" => self.cut_to_int(argument(self, 0)),
+            "float" => self.nearest_float(argument(self, 0)),
             "sqrt" => self.square_root(argument(self, 0)),
             "collect" => {
                 self.collect(site, Reason::Asked);

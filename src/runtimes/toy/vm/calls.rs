@@ -9,7 +9,7 @@ use crate::runtimes::toy::lang::diagnostic::Diagnostic;
 const ROUNDS_PER_CALL: u64 = 100;
 /// How deep compiled and interpreted code may alternate before callees are compiled at once: the
 /// native stack holds this many interpreter loops.
-pub(super) const NESTING_LIMIT: u32 = 48;
+pub(crate) const NESTING_LIMIT: u32 = 48;
 
 /// What a call leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,14 +29,14 @@ pub(crate) enum Callee {
 impl Vm {
     /// Runs a function to its end, compiled if it is hot. Its arguments stand on the stack.
     pub(crate) fn invoke(&mut self, function: u32, base: usize) -> Result<(), Diagnostic> {
-        match self.compiled(function) {
+        match self.compiled(function, base) {
             Some(entry) => self.run_compiled(entry, base),
             None => self.interpret(function, base),
         }
     }
 
-    /// The entry of the function's compiled code; counts the call and compiles what got hot.
-    pub(crate) fn compiled(&mut self, function: u32) -> Option<u64> {
+    /// The entry of the function's compiled code, for a call whose registers are at this index; counts the call and compiles what got hot.
+    pub(crate) fn compiled(&mut self, function: u32, base: usize) -> Option<u64> {
         if let Some(entry) = self.jit.entry(function) {
             return Some(entry);
         }
@@ -47,10 +47,15 @@ impl Vm {
         let rounds = self.counters.get(self.program.functions.len() + function as usize);
         let heat = calls + rounds / ROUNDS_PER_CALL;
         if heat >= u64::from(self.hot_calls) || self.nesting >= NESTING_LIMIT {
-            return self.compile(function);
+            return self.compile(function, Some(base));
         }
         self.counters.set(function as usize, calls);
         None
+    }
+
+    /// Whether a function after so many rounds of its loops is worth being compiled in the middle of one.
+    pub(super) fn is_loop_hot(&self, function: u32, rounds: u64) -> bool {
+        rounds >= u64::from(self.hot_calls) * ROUNDS_PER_CALL || self.jit.entry(function).is_some()
     }
 
     /// What the call at the site leads to, once everything about it is right.

@@ -7,7 +7,6 @@ use super::cursor::Cursor;
 use super::quick;
 use super::value::Value;
 use super::{DEPTH_WORD, Frame, Vm};
-use crate::runtimes::toy::gc::Barrier;
 use crate::runtimes::toy::gc::object::LIST_COUNT;
 use crate::runtimes::toy::lang::bytecode::Op;
 use crate::runtimes::toy::lang::diagnostic::Diagnostic;
@@ -27,7 +26,7 @@ impl Vm {
         self.nesting += 1;
         let result = if self.nesting > NESTING_LIMIT + 1 {
             Err(self.diagnostic(start, too_deep()))
-        } else if matches!(self.heap.barrier(), Barrier::CountInHeader | Barrier::CountBeside) {
+        } else if self.heap.is_counting() {
             self.run_frames::<true>(start, floor)
         } else {
             self.run_frames::<false>(start, floor)
@@ -60,24 +59,37 @@ impl Vm {
                     self.put::<COUNTED>(&at, to, value);
                 }
                 Op::Arithmetic { operator, to, left, right } => {
-                    match quick::arithmetic(operator, at.get(left), at.get(right)) {
+                    match quick::int_arithmetic(operator, at.get(left), at.get(right)) {
                         Some(value) => self.put::<COUNTED>(&at, to, value),
-                        None => self.operate_as(at.site(), op)?,
+                        None => self.other_arithmetic::<COUNTED>(&at, op)?,
                     }
                 }
                 Op::Compare { operator, to, left, right } => {
-                    match quick::compare(operator, at.get(left), at.get(right)) {
+                    match quick::compare_ints(operator, at.get(left), at.get(right)) {
                         Some(holds) => {
                             self.put::<COUNTED>(&at, to, Value::boolean(holds));
                             branch_at_once(&mut at, to, holds);
                         }
-                        None => self.operate_as(at.site(), op)?,
+                        None => self.other_comparison::<COUNTED>(&at, op)?,
                     }
+                }
+                Op::Negate { from, .. } => {
+                    let (site, value) = (at.site(), at.get(from));
+                    if value.as_small_int().is_none() {
+                        self.jit.note(site.function, site.pc, [value; 2]);
+                    }
+                    self.operate_as(site, op)?;
                 }
                 Op::Jump { target } => at.jump(target),
                 Op::Loop { target } => {
-                    self.count_round(at.function);
                     at.jump(target);
+                    if let Some(code) = self.round(&at, target) {
+                        self.enter_code(code, at.site().base)?;
+                        match self.caller(floor) {
+                            Some(caller) => at = caller,
+                            None => return Ok(()),
+                        }
+                    }
                 }
                 Op::JumpIfFalse { condition, target } => {
                     if !at.get(condition).is_truthy() {
@@ -99,37 +111,38 @@ impl Vm {
                 },
                 Op::GetIndex { to, object, index } => match self.quick_item(at.get(object), at.get(index)) {
                     Some(item) => self.put::<COUNTED>(&at, to, item),
-                    None => self.operate_as(at.site(), op)?,
+                    None => self.other_access(&at, op)?,
                 },
                 Op::SetIndex { object, index, from } => {
                     if !self.quick_set_item(at.get(object), at.get(index), at.get(from)) {
-                        self.operate_as(at.site(), op)?;
+                        self.other_access(&at, op)?;
                     }
                 }
                 Op::GetField { to, object, name } => match self.find_field(at.get(object), name) {
                     Some((_, position)) => {
+                        self.notice::<COUNTED>(&at);
                         let value = self.heap.slot(at.get(object).0, position);
                         self.put::<COUNTED>(&at, to, value);
                     }
                     None => self.operate_as(at.site(), op)?,
                 },
                 Op::SetField { object, from, name } => match self.find_field(at.get(object), name) {
-                    Some((_, position)) => self.heap.set_slot(at.get(object).0, position, at.get(from)),
+                    Some((_, position)) => {
+                        self.notice::<COUNTED>(&at);
+                        self.heap.set_slot(at.get(object).0, position, at.get(from));
+                    }
                     None => self.operate_as(at.site(), op)?,
                 },
-                Op::Call { .. } | Op::CallFunction { .. } => self.call(&mut at, op)?,
+                Op::Call { .. } | Op::CallFunction { .. } => {
+                    self.notice::<COUNTED>(&at);
+                    self.call(&mut at, op)?;
+                }
                 Op::Return { from } => {
-                    if COUNTED {
-                        self.end_registers(at.site(), from);
-                    } else {
-                        self.stack.set(at.site().base - 1, at.get(from).0);
-                    }
+                    self.end_registers::<COUNTED>(at.site(), at.get(from));
                     self.stack.set(DEPTH_WORD, self.stack.get(DEPTH_WORD) - 1);
-                    if self.frames.len() == floor {
-                        return Ok(());
-                    }
-                    if let Some(caller) = self.frames.pop() {
-                        at = caller;
+                    match self.caller(floor) {
+                        Some(caller) => at = caller,
+                        None => return Ok(()),
                     }
                 }
                 _ => self.operate_as(at.site(), op)?,
@@ -147,6 +160,15 @@ impl Vm {
         }
     }
 
+    /// Tells an observer of a place that compiled code would change.
+    #[inline]
+    fn notice<const COUNTED: bool>(&mut self, at: &Cursor) {
+        if COUNTED {
+            let Frame { function, pc, .. } = at.site();
+            self.heap.observed(|observer| observer.runs((function, pc)));
+        }
+    }
+
     /// Makes the call, or goes where it is interpreted.
     fn call(&mut self, at: &mut Cursor, op: Op) -> Result<(), Diagnostic> {
         let site = at.site();
@@ -155,7 +177,7 @@ impl Vm {
                 self.operate_as(site, Op::CallBuiltin { slot, arguments, builtin })
             }
             Callee::Function { function, base } => {
-                if let Some(entry) = self.compiled(function) {
+                if let Some(entry) = self.compiled(function, base) {
                     return self.run_compiled(entry, base);
                 }
                 self.stack.set(DEPTH_WORD, self.stack.get(DEPTH_WORD) + 1);
@@ -168,11 +190,52 @@ impl Vm {
         }
     }
 
-    fn count_round(&mut self, function: u32) {
-        if self.jit.can_compile() {
-            let index = self.program.functions.len() + function as usize;
-            self.counters.set(index, self.counters.get(index) + 1);
+    /// Arithmetic of anything but small integers, which the compiler wants to know.
+    fn other_arithmetic<const COUNTED: bool>(&mut self, at: &Cursor, op: Op) -> Result<(), Diagnostic> {
+        let Op::Arithmetic { operator, to, left, right } = op else { return Ok(()) };
+        let site = at.site();
+        self.jit.note(site.function, site.pc, [at.get(left), at.get(right)]);
+        match quick::float_arithmetic(operator, at.get(left), at.get(right)) {
+            Some(value) => self.put::<COUNTED>(at, to, value),
+            None => self.operate_as(site, op)?,
         }
+        Ok(())
+    }
+
+    fn other_comparison<const COUNTED: bool>(&mut self, at: &Cursor, op: Op) -> Result<(), Diagnostic> {
+        let Op::Compare { operator, to, left, right } = op else { return Ok(()) };
+        let site = at.site();
+        self.jit.note(site.function, site.pc, [at.get(left), at.get(right)]);
+        match quick::compare_others(operator, at.get(left), at.get(right)) {
+            Some(holds) => self.put::<COUNTED>(at, to, Value::boolean(holds)),
+            None => self.operate_as(site, op)?,
+        }
+        Ok(())
+    }
+
+    fn other_access(&mut self, at: &Cursor, op: Op) -> Result<(), Diagnostic> {
+        let site = at.site();
+        self.jit.note_other(site.function, site.pc);
+        self.operate_as(site, op)
+    }
+
+    /// Where the call that has ended came from; nothing if it was the first one.
+    fn caller(&mut self, floor: usize) -> Option<Cursor> {
+        if self.frames.len() == floor { None } else { self.frames.pop() }
+    }
+
+    /// Counts a round of a loop; code for the rest of the call once the function is hot.
+    fn round(&mut self, at: &Cursor, head: u32) -> Option<u64> {
+        if !self.jit.can_compile() {
+            return None;
+        }
+        let index = self.program.functions.len() + at.function as usize;
+        let rounds = self.counters.get(index) + 1;
+        self.counters.set(index, rounds);
+        if !self.is_loop_hot(at.function, rounds) {
+            return None;
+        }
+        self.loop_code(at.function, head, at.site().base)
     }
 
     fn next_item(&self, at: &Cursor, state: u8) -> Option<Value> {

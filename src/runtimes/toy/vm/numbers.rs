@@ -1,9 +1,11 @@
 //! Integers and floats: arithmetic, order and equality, exact where the two meet.
 
 use super::value::Value;
-use super::{Trap, Vm};
+use super::{Frame, Trap, Vm};
 use crate::runtimes::toy::gc::object::{BODY, Header, Kind};
+use crate::runtimes::toy::gc::plan::Reason;
 use crate::runtimes::toy::lang::bytecode::Arithmetic;
+use crate::runtimes::toy::lang::diagnostic::Diagnostic;
 use std::cmp::Ordering;
 
 /// A number, wherever it stands.
@@ -51,6 +53,23 @@ impl Vm {
         }
     }
 
+    /// Gives a register a float that needs an object, collecting where there is no room.
+    pub(crate) fn set_rare_float(
+        &mut self,
+        frame: Frame,
+        register: u8,
+        float: f64,
+    ) -> Result<(), Diagnostic> {
+        let mut value = self.new_float(float);
+        if value == Err(Trap::HeapFull) {
+            self.collect(frame, Reason::Full);
+            value = self.new_float(float);
+        }
+        let value = value.map_err(|trap| self.diagnostic(frame, trap))?;
+        self.set_register(frame, register, value);
+        Ok(())
+    }
+
     /// An object around 64 bits that are no reference.
     fn new_raw(&mut self, kind: Kind, bits: u64) -> Result<Value, Trap> {
         let address = self.heap.allocate(Header::new(kind, 0, 0))?;
@@ -82,7 +101,7 @@ impl Vm {
     }
 
     /// The builtin `int`: cuts the fraction off.
-    pub(super) fn to_int(&mut self, value: Value) -> Result<Value, Trap> {
+    pub(super) fn cut_to_int(&mut self, value: Value) -> Result<Value, Trap> {
         match self.number_argument("int", value)? {
             Number::Int(_) => Ok(value),
             Number::Float(float) => match cut(float) {
@@ -93,7 +112,7 @@ impl Vm {
     }
 
     /// The builtin `float`: the nearest float.
-    pub(super) fn to_float(&mut self, value: Value) -> Result<Value, Trap> {
+    pub(super) fn nearest_float(&mut self, value: Value) -> Result<Value, Trap> {
         match self.number_argument("float", value)? {
             Number::Float(_) => Ok(value),
             int @ Number::Int(_) => self.new_float(int.to_float()),
@@ -194,7 +213,7 @@ mod tests {
             return Some(if float > 0.0 { Ordering::Less } else { Ordering::Greater });
         }
         #[allow(clippy::cast_possible_truncation)]
-        let doubled = (i128::from(int) * 2, (float.floor() as i128) * 2 + i128::from(float != float.floor()));
+        let doubled = (i128::from(int) * 2, (float.floor() as i128) * 2 + i128::from(float > float.floor()));
         Some(doubled.0.cmp(&doubled.1))
     }
 

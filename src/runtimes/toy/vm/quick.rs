@@ -10,11 +10,11 @@ use crate::runtimes::toy::lang::bytecode::{Arithmetic, Comparison};
 const ZERO: u64 = 1;
 const MINUS_ONE: u64 = u64::MAX;
 
-/// The result, if both operands and the result stand in the word.
+/// The result, if both operands are integers, and they and the result stand in the word.
 #[inline]
-pub(super) fn arithmetic(operator: Arithmetic, left: Value, right: Value) -> Option<Value> {
+pub(super) fn int_arithmetic(operator: Arithmetic, left: Value, right: Value) -> Option<Value> {
     if left.0 & right.0 & 1 == 0 {
-        return float_arithmetic(operator, left.as_small_float()?, right.as_small_float()?);
+        return None;
     }
     // An integer's word is twice the integer and one.
     let (doubled, word) = ((left.0 - 1).cast_signed(), right.0.cast_signed());
@@ -23,13 +23,15 @@ pub(super) fn arithmetic(operator: Arithmetic, left: Value, right: Value) -> Opt
         Arithmetic::Sub => left.0.cast_signed().checked_sub(word - 1)?,
         Arithmetic::Mul => (doubled >> 1).checked_mul(word - 1)? + 1,
         Arithmetic::Div | Arithmetic::Rem if right.0 == ZERO || right.0 == MINUS_ONE => return None,
-        Arithmetic::Div => (doubled >> 1) / (word >> 1) << 1 | 1,
-        Arithmetic::Rem => (doubled >> 1) % (word >> 1) << 1 | 1,
+        Arithmetic::Div => (((doubled >> 1) / (word >> 1)) << 1) | 1,
+        Arithmetic::Rem => (((doubled >> 1) % (word >> 1)) << 1) | 1,
     };
     Some(Value(result.cast_unsigned()))
 }
 
-fn float_arithmetic(operator: Arithmetic, left: f64, right: f64) -> Option<Value> {
+/// The same for floats.
+pub(super) fn float_arithmetic(operator: Arithmetic, left: Value, right: Value) -> Option<Value> {
+    let (left, right) = (left.as_small_float()?, right.as_small_float()?);
     Value::small_float(match operator {
         Arithmetic::Add => left + right,
         Arithmetic::Sub => left - right,
@@ -39,13 +41,15 @@ fn float_arithmetic(operator: Arithmetic, left: f64, right: f64) -> Option<Value
     })
 }
 
-/// The result, if both operands are numbers of one kind that stand in the word.
+/// The result, if both operands are integers in the word.
 #[inline]
-pub(super) fn compare(operator: Comparison, left: Value, right: Value) -> Option<bool> {
-    if left.0 & right.0 & 1 == 1 {
-        // Tagging keeps the order of integers.
-        return Some(holds(operator, left.0.cast_signed(), right.0.cast_signed()));
-    }
+pub(super) fn compare_ints(operator: Comparison, left: Value, right: Value) -> Option<bool> {
+    // Tagging keeps the order of integers.
+    (left.0 & right.0 & 1 == 1).then(|| holds(operator, left.0.cast_signed(), right.0.cast_signed()))
+}
+
+/// The result, if both operands are floats in the word, or something equal to nothing but itself.
+pub(super) fn compare_others(operator: Comparison, left: Value, right: Value) -> Option<bool> {
     if let (Some(left), Some(right)) = (left.as_small_float(), right.as_small_float()) {
         return Some(holds(operator, left, right));
     }
@@ -112,15 +116,15 @@ mod tests {
             let wide = (i128::from(left), i128::from(right));
             let fits = |result: i128| i64::try_from(result).ok().and_then(Value::small_int);
             let (l, r) = (small(left), small(right));
-            prop_assert_eq!(arithmetic(Arithmetic::Add, l, r), fits(wide.0 + wide.1));
-            prop_assert_eq!(arithmetic(Arithmetic::Sub, l, r), fits(wide.0 - wide.1));
-            prop_assert_eq!(arithmetic(Arithmetic::Mul, l, r), fits(wide.0 * wide.1));
+            prop_assert_eq!(int_arithmetic(Arithmetic::Add, l, r), fits(wide.0 + wide.1));
+            prop_assert_eq!(int_arithmetic(Arithmetic::Sub, l, r), fits(wide.0 - wide.1));
+            prop_assert_eq!(int_arithmetic(Arithmetic::Mul, l, r), fits(wide.0 * wide.1));
             if right != 0 && right != -1 {
-                prop_assert_eq!(arithmetic(Arithmetic::Div, l, r), fits(wide.0 / wide.1));
-                prop_assert_eq!(arithmetic(Arithmetic::Rem, l, r), fits(wide.0 % wide.1));
+                prop_assert_eq!(int_arithmetic(Arithmetic::Div, l, r), fits(wide.0 / wide.1));
+                prop_assert_eq!(int_arithmetic(Arithmetic::Rem, l, r), fits(wide.0 % wide.1));
             }
-            prop_assert_eq!(compare(Comparison::Lt, l, r), Some(left < right));
-            prop_assert_eq!(compare(Comparison::Ge, l, r), Some(left >= right));
+            prop_assert_eq!(compare_ints(Comparison::Lt, l, r), Some(left < right));
+            prop_assert_eq!(compare_ints(Comparison::Ge, l, r), Some(left >= right));
         }
     }
 
@@ -128,11 +132,15 @@ mod tests {
     fn what_is_no_number_in_a_word_is_left_to_others() {
         let address = Value(0x7000_0000_0010);
         for other in [address, Value::NIL, Value::small_float(1.5).unwrap()] {
-            assert_eq!(arithmetic(Arithmetic::Add, small(1), other), None);
-            assert_eq!(compare(Comparison::Lt, small(1), other), None);
+            assert_eq!(int_arithmetic(Arithmetic::Add, small(1), other), None);
+            assert_eq!(compare_ints(Comparison::Lt, small(1), other), None);
         }
-        assert_eq!(compare(Comparison::Eq, address, address), None, "it may be a float that is no number");
-        assert_eq!(compare(Comparison::Eq, address, Value::NIL), Some(false));
-        assert_eq!(arithmetic(Arithmetic::Div, small(1), small(0)), None);
+        assert_eq!(
+            compare_others(Comparison::Eq, address, address),
+            None,
+            "it may be a float that is no number"
+        );
+        assert_eq!(compare_others(Comparison::Eq, address, Value::NIL), Some(false));
+        assert_eq!(int_arithmetic(Arithmetic::Div, small(1), small(0)), None);
     }
 }

@@ -3,6 +3,7 @@
 use crate::runtimes::Runtime;
 use crate::runtimes::toy::{GcPolicy, JitMode, ToyOptions, ToyRuntime};
 use std::cell::RefCell;
+use std::fmt::Write as _;
 use std::io::Write;
 use std::rc::Rc;
 
@@ -62,6 +63,8 @@ fn every_way() -> impl Iterator<Item = ToyOptions> {
             ToyOptions { hot_calls: 3, ..early.clone() },
             ToyOptions { gc: GcPolicy::MarkHeader, collect_every: 3, ..early.clone() },
             ToyOptions { collect_every: 1, ..early.clone() },
+            ToyOptions { deopt_every: 1, ..early.clone() },
+            ToyOptions { deopt_every: 7, collect_every: 5, ..early.clone() },
             ToyOptions { gc: GcPolicy::Refcount, collect_every: 3, ..early.clone() },
             ToyOptions { gc: GcPolicy::RefcountSide, ..early.clone() },
             ToyOptions { gc: GcPolicy::Copying, collect_every: 1, ..early.clone() },
@@ -164,13 +167,13 @@ fn maps_are_what_a_list_of_pairs_is() {
         let key = if random & 1 == 0 { format!("{}", random % 120) } else { format!("\"k{}\"", random % 90) };
         let place = pairs.iter().position(|(known, _)| *known == key);
         if random % 5 < 3 - number / 1_000 {
-            source += &format!("m[{key}] = {number};\n");
+            let _ = writeln!(source, "m[{key}] = {number};");
             match place {
                 Some(place) => pairs[place].1 = number,
                 None => pairs.push((key, number)),
             }
         } else {
-            source += &format!("assert remove(m, {key}) == {};\n", place.is_some());
+            let _ = writeln!(source, "assert remove(m, {key}) == {};", place.is_some());
             place.map(|place| pairs.remove(place));
         }
     }
@@ -303,6 +306,30 @@ fn mistakes_are_errors_with_a_place() {
 }
 
 #[test]
+fn a_box_holds_what_every_process_understands() {
+    check(
+        "let b = box(1); b.value = b.value + 1; print(b, b.value, type(b), b == b, b == box(2), fetch_add(b, 40)); print(b);
+         for v in [nil, true, false, -5] { b.value = v; assert b.value == v; }
+         fn up(x) { x.value = x.value + 1; return x.value; } let c = box(0); for i in 0..200 { up(c); } print(up(c));",
+        "box(42) 2 box true false 2\nbox(42)\n201\n",
+    );
+    for (source, expected) in [
+        ("box([]);", "t:1:4 a box holds an int, a float, a bool or nil, not a list"),
+        (
+            "let b = box(0);\nb.value = \"x\";",
+            "t:2:2 a box holds an int, a float, a bool or nil, not a string",
+        ),
+        ("box(4611686018427387904);", "t:1:4 a box holds ints between -(2^62) and 2^62 - 1"),
+        ("box(1).size;", "t:1:7 cannot take the field 'size' of a box"),
+        ("fetch_add(1, 1);", "t:1:10 'fetch_add' takes a box, not an int"),
+        ("fetch_add(box(nil), 1);", "t:1:10 'fetch_add' adds an int to an int, not nil"),
+        ("for i in 0..70000 { box(i); }", "t:1:24 there are 65535 boxes already, and no room for more"),
+    ] {
+        check(source, expected);
+    }
+}
+
+#[test]
 fn endless_recursion_and_endless_allocation_end() {
     let too_deep = "the calls are nested deeper than 10000; is this an endless recursion?";
     check("fn f(n) {\n return f(n + 1) + 1; }\nf(0);", &format!("t:2:10 {too_deep}"));
@@ -368,4 +395,58 @@ fn counted_garbage_is_freed_at_once_and_cycles_when_the_heap_is_full() {
             assert_eq!(runtime.miscounted_objects(), 0);
         }
     }
+}
+
+/// The callee has fewer registers than the caller fills after the collection.
+#[test]
+fn registers_filled_after_a_collection_in_a_callee_are_cleared_too() {
+    let source = "fn f() { collect(); } step s { f(); print([1], [2], [3], [4], [5], [6], nil.x); }";
+    for options in every_way().filter(|options| options.collect_every == 0) {
+        let mut runtime = ToyRuntime::load_source("t", source, options.clone()).unwrap();
+        assert!(runtime.run_step(0).is_err());
+        assert_eq!(runtime.miscounted_objects(), 0, "{options:?}");
+    }
+}
+
+#[test]
+fn guesses_that_stop_to_hold_change_no_result() {
+    check(
+        "fn sum(items, start) { let sum = start; for item in items { sum = sum + item; } return sum; }
+         let ints = list(300, 2); let floats = list(300, 0.5);
+         print(sum(ints, 0), sum(floats, 0.0), sum(ints, 0.5), sum(floats, 1), sum([\"a\", \"b\"], \"\"));
+         ints[200] = 0.25; floats[200] = 1; print(sum(ints, 0), sum(floats, 0.0)); ints[100] = nil; sum(ints, 0);",
+        "600 150.0 600.5 151.0 ab\n598.25 150.5\nt:1:71 cannot add an int and nil",
+    );
+    check(
+        "fn grow(n) { let x = 1; let i = 0; while i < n { x = x * 2; i = i + 1; } return x; }
+         print(grow(61), grow(62)); grow(400);",
+        "2305843009213693952 4611686018427387904\nt:1:56 the result does not fit into 64 bits",
+    );
+    check(
+        "fn at(items, n) { let last = nil; let i = 0; while i < n { last = items[i % 7]; i = i + 1; } return last; }
+         print(at([1, 2, 3, 4, 5, 6, 7], 500), at(\"abcdefg\", 500)); at([1, 2, 3], 500);",
+        "3 99\nt:1:72 the index 3 is outside of 0..3",
+    );
+}
+
+#[test]
+fn floats_in_loops_reach_what_no_word_holds() {
+    check(
+        "fn power(x, n) { let y = 1.0; for i in 0..n { y = y * x; } return y; }
+         print(power(10.0, 300), power(10.0, 400), power(0.1, 400), power(-0.1, 401), power(2.0, 256));
+         fn sink(n) { let x = 0.0; let out = []; for i in 0..n { x = x / -3.0; if i % 100 == 0 { push(out, x); } } return out; }
+         print(sink(300)); let nan = power(10.0, 400) - power(10.0, 400);
+         fn count(x, n) { let c = 0; for i in 0..n { if x < 1.0 or x == x or x >= 1.0 { c = c + 1; } if x != x { c = c + 2; } } return c; }
+         print(count(nan, 300), count(0.5, 300), -nan == nan);",
+        "1.0000000000000002e300 inf 0.0 -0.0 1.157920892373162e77\n[-0.0, -0.0, -0.0]\n600 300 false\n",
+    );
+}
+
+#[test]
+fn deep_calls_that_leave_compiled_code_end_like_others() {
+    check(
+        "fn deep(n, x) { if n == 0 { return x; } return deep(n - 1, x) + x; }
+         print(deep(3000, 1), deep(3000, 0.5), deep(2000, 1)); deep(20000, 0.5);",
+        "3001 1500.5 2001\nt:1:52 the calls are nested deeper than 10000; is this an endless recursion?",
+    );
 }

@@ -5,7 +5,7 @@ use super::{Compiler, asm, context};
 use crate::runtimes::toy::gc::CARD_SHIFT;
 use dynasmrt::{DynasmApi, DynasmLabelApi};
 
-impl Compiler {
+impl Compiler<'_> {
     /// Stores `rcx` into the slot at the address in `rdx` of the object in `rax`, and marks the
     /// object's card if it is old and the value a young object. Changes `rax`.
     pub(super) fn marked_store_slot(&mut self) {

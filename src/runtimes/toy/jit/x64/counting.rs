@@ -14,7 +14,7 @@ use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi};
 /// Offset of the count in an object, when it stands there.
 const COUNT: i32 = super::immediate(COLLECTOR_WORD);
 
-impl Compiler {
+impl Compiler<'_> {
     /// Stores `rax` into the word at so many bytes from `rbx`, and counts.
     pub(super) fn counted_store(&mut self, offset: i32) {
         self.retain_rax();

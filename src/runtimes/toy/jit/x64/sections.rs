@@ -54,7 +54,7 @@ impl Word {
     }
 }
 
-impl Compiler {
+impl Compiler<'_> {
     /// From here on, code goes to the cold part. Answers the hot one.
     pub(super) fn begin_cold(&mut self) -> Option<Part> {
         let mut cold = Part::new(self.layout.cold);
@@ -70,7 +70,12 @@ impl Compiler {
         let mut cold = Part { ops: self.ops, address: self.address };
         cold.share_labels(&mut hot)?;
         let words = self.words.iter().map(|word| word.value(&hot)).collect::<Option<_>>()?;
+        // Code that guesses can only be entered where it begins.
+        let instructions = if self.guards { &[][..] } else { &self.labels[..] };
+        let instructions = instructions.iter().map(|label| hot.address_of(*label)).collect::<Option<_>>()?;
         Some(Assembled {
+            instructions,
+            exits: self.exits,
             hot: hot.ops.finalize().ok()?,
             cold: cold.ops.finalize().ok()?,
             sites: self.sites,

@@ -3,14 +3,19 @@
 
 use super::super::native::{CALL_WORD, FIELD_WORD};
 use super::super::site::{Cache, ENTRIES, Entry, Site};
+use super::places::{Places, R8, RAX};
 use super::slots::Hit;
 use super::{Compiler, DEPTH_LIMIT, asm, context, slot};
 use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi};
 
 /// Code out of the way of the fast one.
 pub(super) enum Aside {
-    /// Lets the machine do the instruction, then goes on.
-    Operate { from: DynamicLabel, back: DynamicLabel, pc: u32 },
+    /// Lets the machine do the instruction, then goes on. Says where values are before and after.
+    Operate { from: DynamicLabel, back: DynamicLabel, pc: u32, before: Places, after: Places },
+    /// Leaves the compiled code.
+    Exit { from: DynamicLabel, pc: u32, places: Places, is_seed: bool },
+    /// Moves values to where they are to be at the target.
+    Way { from: DynamicLabel, target: usize, pc: u32, places: Places },
     /// The other entries of an inline cache, and its slow way.
     Chain(Chain),
     /// What a call of a named function leads to until it is linked: lets the machine make the call, or
@@ -40,64 +45,64 @@ pub(super) struct Chain {
 /// What to let the machine do.
 #[derive(Clone, Copy)]
 enum Slow {
-    /// The whole access; then the hot code goes on here.
-    Field { back: DynamicLabel },
+    /// The whole access; then the hot code goes on here. Says where values are before and after.
+    Field { back: DynamicLabel, before: Places, after: Places },
     /// The call.
     Call { callee: u8 },
 }
 
-impl Compiler {
-    pub(super) fn get_field(&mut self, pc: u32, to: u8, object: u8) -> Option<()> {
-        let back = self.field(pc, Hit::Get, object)?;
-        self.store(to);
+impl Compiler<'_> {
+    pub(super) fn get_field(&mut self, to: u8, object: u8) -> Option<()> {
+        self.field(Hit::Get, object, |compiler| compiler.set_word(to))
+    }
+
+    pub(super) fn set_field(&mut self, object: u8, from: u8) -> Option<()> {
+        self.field(Hit::Set, object, |compiler| {
+            compiler.word_in_beside_address(from);
+            compiler.store_slot();
+        })
+    }
+
+    /// Accesses a field: the rest is what to do once the field is found.
+    fn field(&mut self, hit: Hit, object: u8, rest: impl FnOnce(&mut Self)) -> Option<()> {
+        let (miss, back) = (self.ops.new_dynamic_label(), self.ops.new_dynamic_label());
+        self.word_in(object, RAX);
+        let before = self.places;
+        let chain = self.cache(hit, miss)?;
+        rest(self);
         asm!(self.ops, =>back);
+        let slow = Slow::Field { back, before, after: self.places };
+        self.aside.push(Aside::Chain(Chain { slow, ..chain }));
         Some(())
     }
 
-    pub(super) fn set_field(&mut self, pc: u32, object: u8, from: u8) -> Option<()> {
-        let back = self.field(pc, Hit::Set, object)?;
-        asm!(self.ops, mov rcx, [rbx + slot(from)]);
-        self.store_slot();
-        asm!(self.ops, =>back);
-        Some(())
-    }
-
-    /// Answers the label for after the access.
-    fn field(&mut self, pc: u32, hit: Hit, object: u8) -> Option<DynamicLabel> {
-        let miss = self.ops.new_dynamic_label();
-        let back = self.ops.new_dynamic_label();
-        self.cache(pc, hit, object, miss, Slow::Field { back })?;
-        Some(back)
-    }
-
-    pub(super) fn call_value(&mut self, pc: u32, callee: u8) -> Option<()> {
+    pub(super) fn call_value(&mut self, callee: u8) -> Option<()> {
+        self.leave_homes();
         let (miss, failed) = (self.ops.new_dynamic_label(), self.failed);
         asm!(self.ops,
             cmp QWORD [r12], DEPTH_LIMIT
             ; jae =>miss
             ; lea rdi, [rbx + slot(callee) + 8]
+            ; mov rax, [rbx + slot(callee)]
         );
-        self.cache(pc, Hit::Call, callee, miss, Slow::Call { callee })?;
+        let chain = self.cache(Hit::Call, miss)?;
+        self.aside.push(Aside::Chain(Chain { slow: Slow::Call { callee }, ..chain }));
         asm!(self.ops, test eax, eax; jnz =>failed);
         Some(())
     }
 
-    /// An inline cache for the object in a register.
-    fn cache(&mut self, pc: u32, hit: Hit, object: u8, miss: DynamicLabel, slow: Slow) -> Option<()> {
+    /// An inline cache for the object in `rax`.
+    fn cache(&mut self, hit: Hit, miss: DynamicLabel) -> Option<Chain> {
         let (others, found) = (self.ops.new_dynamic_label(), self.ops.new_dynamic_label());
-        asm!(self.ops,
-            mov rax, [rbx + slot(object)]
-            ; test al, 7
-            ; jnz =>miss
-        );
+        asm!(self.ops, test al, 7; jnz =>miss);
         let first = self.entry(hit, others)?;
         asm!(self.ops, =>found);
-        self.aside.push(Aside::Chain(Chain { pc, hit, first, others, miss, found, slow }));
-        Some(())
+        Some(Chain { pc: self.pc, hit, first, others, miss, found, slow: Slow::Call { callee: 0 } })
     }
 
     /// Calls the stub until the call is linked. Calls nested too deeply always go to the stub.
-    pub(super) fn call_function(&mut self, pc: u32, callee: u8) -> Option<()> {
+    pub(super) fn call_function(&mut self, callee: u8) -> Option<()> {
+        self.leave_homes();
         let (stub, failed) = (self.ops.new_dynamic_label(), self.failed);
         let (too_deep, back) = (self.ops.new_dynamic_label(), self.ops.new_dynamic_label());
         asm!(self.ops,
@@ -107,20 +112,23 @@ impl Compiler {
         );
         let target = self.call_target(stub)?;
         asm!(self.ops, =>back; test eax, eax; jnz =>failed);
-        let site = self.site(pc, Cache::Target(target))?;
+        let site = self.site(self.pc, Cache::Target(target))?;
         self.aside.push(Aside::CallStub { from: stub, site });
         self.aside.push(Aside::CallSlowly { from: too_deep, back, stub, callee });
         Some(())
     }
 
-    pub(super) fn slow_way(&mut self, aside: Aside) -> Option<()> {
-        let failed = self.failed;
+    pub(super) fn aside(&mut self, aside: Aside) -> Option<()> {
         match aside {
-            Aside::Operate { from, back, pc } => {
-                asm!(self.ops, =>from);
-                self.call_operate(pc);
-                asm!(self.ops, test eax, eax; jnz =>failed; jmp =>back);
+            Aside::Operate { from, back, pc, before, after } => {
+                (self.pc, self.places) = (pc, before);
+                self.operate_aside(from, back, &after);
             }
+            Aside::Exit { from, pc, places, is_seed } => {
+                (self.pc, self.places) = (pc, places);
+                self.leave(from, is_seed)?;
+            }
+            Aside::Way { from, target, pc, places } => self.way(from, target, pc, places),
             Aside::Chain(chain) => self.chain(&chain)?,
             Aside::CallStub { from, site } => asm!(self.ops,
                 =>from
@@ -159,16 +167,20 @@ impl Compiler {
         }
         let miss = chain.miss;
         asm!(self.ops, =>from; =>miss);
+        if let Slow::Field { before, .. } = chain.slow {
+            (self.pc, self.places) = (chain.pc, before);
+            self.write_back();
+        }
         let counter = self.counter()?;
         let site = self.site(chain.pc, Cache::Entries { entries, counter })?;
         match chain.slow {
-            Slow::Field { back } => self.access_field(site, back),
+            Slow::Field { back, after, .. } => self.access_field(site, back, &after),
             Slow::Call { callee } => self.call_through_machine(site, callee, found),
         }
         Some(())
     }
 
-    fn access_field(&mut self, site: u32, back: DynamicLabel) {
+    fn access_field(&mut self, site: u32, back: DynamicLabel, after: &Places) {
         let failed = self.failed;
         asm!(self.ops,
             mov rdi, r12
@@ -177,8 +189,9 @@ impl Compiler {
             ; call QWORD [r12 + context(FIELD_WORD)]
             ; test eax, eax
             ; jnz =>failed
-            ; jmp =>back
         );
+        self.read_back(after);
+        asm!(self.ops, jmp =>back);
     }
 
     /// The machine answers a status, or the callee's code.
@@ -194,6 +207,13 @@ impl Compiler {
             ; call rax
             ; jmp =>back
         );
+    }
+
+    /// Loads a register into `rcx`, and leaves the slot's address in `rdx` alone.
+    fn word_in_beside_address(&mut self, from: u8) {
+        asm!(self.ops, mov rcx, rdx);
+        let word = self.word(from, R8);
+        asm!(self.ops, mov rdx, rcx; mov rcx, Rq(word));
     }
 
     fn site(&mut self, pc: u32, cache: Cache) -> Option<u32> {

@@ -20,7 +20,7 @@ pub(super) enum Hit {
     Call,
 }
 
-impl Compiler {
+impl Compiler<'_> {
     /// One entry of an inline cache: the guard, then what to do if it holds. Falls through after
     /// that, or goes to the label.
     pub(super) fn entry(&mut self, hit: Hit, otherwise: DynamicLabel) -> Option<Entry> {
@@ -46,8 +46,8 @@ impl Compiler {
     }
 
     fn entry_in_table(&mut self, hit: Hit, otherwise: DynamicLabel) -> Option<Entry> {
-        let (guard, address) = self.word(Word::Number(NEVER))?;
-        let (operand, _) = self.word(Word::Number(0))?;
+        let (guard, address) = self.table_word(Word::Number(NEVER))?;
+        let (operand, _) = self.table_word(Word::Number(0))?;
         asm!(self.ops,
             mov r8, QWORD address
             ; mov ecx, [r8]
@@ -72,7 +72,7 @@ impl Compiler {
                 Some(Slot::Code(operand))
             }
             Place::Table => {
-                let (target, address) = self.word(Word::Target(stub))?;
+                let (target, address) = self.table_word(Word::Target(stub))?;
                 asm!(self.ops, mov r8, QWORD address; call QWORD [r8]);
                 Some(target)
             }
@@ -85,7 +85,7 @@ impl Compiler {
             // mov ecx, count
             Place::Code => Some(self.patchable(&[0xb9], 0)),
             Place::Table => {
-                let (counter, address) = self.word(Word::Number(0))?;
+                let (counter, address) = self.table_word(Word::Number(0))?;
                 asm!(self.ops, mov r8, QWORD address; mov ecx, [r8]);
                 Some(counter)
             }
@@ -93,7 +93,7 @@ impl Compiler {
     }
 
     /// Takes the next word of the table; answers its address as well.
-    fn word(&mut self, word: Word) -> Option<(Slot, i64)> {
+    fn table_word(&mut self, word: Word) -> Option<(Slot, i64)> {
         let index = self.layout.first_slot + self.words.len();
         self.words.push(word);
         let address = self.layout.table.checked_add(index as u64 * 8)?;

@@ -1,14 +1,15 @@
 //! Every store of a value that compiled code makes: where the work that a memory policy asks of
 //! stores belongs.
 //!
-//! The values of a call's registers stay in their words on the VM stack. What runs between two
-//! templates keeps nothing in `rax`, `rcx`, `rdx`, `rsi`, `rdi` and `r8` to `r11`.
+//! `rax`, `rcx`, `rdx` and `r8` may be changed. Where the policy asks for anything, no register has a
+//! home, and `rsi`, `rdi` and `r9` to `r11` may be changed as well.
 
+use super::places::{RAX, RCX};
 use super::{BODY_OFFSET, Compiler, asm, slot};
 use crate::runtimes::toy::gc::Barrier;
 use dynasmrt::DynasmApi;
 
-impl Compiler {
+impl Compiler<'_> {
     /// Stores `rax` into a register.
     pub(super) fn store(&mut self, to: u8) {
         match self.barrier {
@@ -41,7 +42,8 @@ impl Compiler {
 
     /// Stores a register into the cell in `rax`.
     pub(super) fn store_cell(&mut self, from: u8) {
-        asm!(self.ops, mov rcx, [rbx + slot(from)]; lea rdx, [rax + BODY_OFFSET]);
+        self.word_in(from, RCX);
+        asm!(self.ops, lea rdx, [rax + BODY_OFFSET]);
         self.store_slot();
     }
 
@@ -59,7 +61,7 @@ impl Compiler {
 
     /// Ends the call with the value of a register as its result.
     pub(super) fn return_from(&mut self, from: u8) {
-        asm!(self.ops, mov rax, [rbx + slot(from)]);
+        self.word_in(from, RAX);
         match self.barrier {
             Barrier::None | Barrier::Cards => asm!(self.ops, mov[rbx - 8], rax),
             Barrier::CountInHeader | Barrier::CountBeside => {

@@ -13,8 +13,18 @@ const MODES: [JitMode; 4] = [JitMode::Patch, JitMode::SideCounters, JitMode::Ind
 fn assemble(mode: JitMode, hot: usize, cold: usize) -> (Layout, Assembled) {
     let program = compiler::compile(&parser::parse(SOURCE).unwrap()).unwrap();
     let policy = CodePolicy::of(mode).unwrap();
-    let layout = Layout { policy, hot, cold, first_site: 7, first_slot: 512, table: 0x5000 };
-    (layout, compile(1, &program.functions[1], 0, Barrier::None, layout).unwrap())
+    let layout = Layout {
+        policy,
+        hot,
+        cold,
+        first_site: 7,
+        first_exit: 0,
+        first_slot: 512,
+        table: 0x5000,
+        leaves_at_random: false,
+    };
+    let plan = Plan::plain(&program, &program.functions[1]);
+    (layout, compile(&program, 1, plan, Barrier::None, layout).unwrap())
 }
 
 /// Slots of a place: those of its targets, guards and offsets, and those of its counter.
@@ -49,8 +59,12 @@ fn every_slot_is_where_the_policy_puts_it_and_aligned() {
             let mut seen = BTreeSet::new();
             for site in &assembled.sites {
                 let (caches, counter) = slots_of(site);
-                caches.iter().for_each(|slot| check(*slot, layout.policy.caches));
-                counter.iter().for_each(|slot| check(*slot, layout.policy.counters));
+                for slot in &caches {
+                    check(*slot, layout.policy.caches);
+                }
+                if let Some(slot) = &counter {
+                    check(*slot, layout.policy.counters);
+                }
                 for slot in caches.into_iter().chain(counter) {
                     assert!(seen.insert(format!("{slot:?}")), "{slot:?} belongs to two");
                 }

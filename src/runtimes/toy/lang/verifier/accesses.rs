@@ -51,10 +51,10 @@ pub(super) fn accesses(program: &Program, op: Op, visit: &mut impl FnMut(Access)
         Op::Immediate { to, .. }
         | Op::Constant { to, .. }
         | Op::GetGlobal { to, .. }
-        | Op::GetCapture { to, .. } => (to, value),
+        | Op::GetCapture { to, .. }
+        | Op::NewMap { to, .. } => (to, value),
         Op::CaptureCell { to, .. } => (to, Cell),
         Op::NewList { to, .. } => (to, List),
-        Op::NewMap { to, .. } => (to, value),
         Op::Move { to, from } => return visit(Access::Copy(from.into(), to.into())),
         Op::NewCell { to, from } => {
             read(from, value)?;
@@ -130,18 +130,8 @@ pub(super) fn accesses(program: &Program, op: Op, visit: &mut impl FnMut(Access)
             read_all(first.into(), u32::try_from(fields).unwrap_or(u32::MAX), value, visit)?;
             (to, value)
         }
-        Op::Call { slot, arguments } => {
-            read_all(slot.into(), u32::from(arguments) + 1, value, visit)?;
-            return called(slot, visit);
-        }
-        Op::CallFunction { slot, function } => {
-            let parameters = program.functions[function as usize].parameters;
-            read_all(u32::from(slot) + 1, parameters.into(), value, visit)?;
-            return called(slot, visit);
-        }
-        Op::CallBuiltin { slot, arguments, .. } => {
-            read_all(u32::from(slot) + 1, arguments.into(), value, visit)?;
-            (slot, value)
+        Op::Call { .. } | Op::CallFunction { .. } | Op::CallBuiltin { .. } => {
+            return call(program, op, visit);
         }
     };
     visit(Access::Write(to.into(), holds))
@@ -149,6 +139,27 @@ pub(super) fn accesses(program: &Program, op: Op, visit: &mut impl FnMut(Access)
 
 fn read_all(first: u32, count: u32, holds: Holds, visit: &mut impl FnMut(Access) -> Checked) -> Checked {
     (first..first.saturating_add(count)).try_for_each(|register| visit(Access::Read(register, holds)))
+}
+
+/// Reads the callee, if it is a value, and the arguments after it.
+fn call(program: &Program, op: Op, visit: &mut impl FnMut(Access) -> Checked) -> Checked {
+    let value = Holds::Value;
+    match op {
+        Op::Call { slot, arguments } => {
+            read_all(slot.into(), u32::from(arguments) + 1, value, visit)?;
+            called(slot, visit)
+        }
+        Op::CallFunction { slot, function } => {
+            let parameters = program.functions[function as usize].parameters;
+            read_all(u32::from(slot) + 1, parameters.into(), value, visit)?;
+            called(slot, visit)
+        }
+        Op::CallBuiltin { slot, arguments, .. } => {
+            read_all(u32::from(slot) + 1, arguments.into(), value, visit)?;
+            visit(Access::Write(slot.into(), value))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The result replaces the callee, and the callee's registers lie over all that come after.
