@@ -169,7 +169,7 @@ fn a_workload_breaks_what_its_policy_says() {
 fn no_patch_of_a_worker_is_seen_by_the_zygote() {
     for jit in POLICIES {
         let mut zygote = load(jit);
-        zygote.prepare_fork();
+        zygote.prepare_fork().unwrap();
         let stats = zygote.code_stats();
         let used = [stats.hot_bytes, stats.cold_bytes];
         let places = [0, 1].map(|part| {

@@ -32,7 +32,7 @@ pub struct Worker {
 
 impl Worker {
     pub fn fork(zygote: &mut ToyRuntime) -> Self {
-        zygote.prepare_fork();
+        zygote.prepare_fork().unwrap();
         let (mut orders_read, orders) = pipe().unwrap();
         let (answers, mut answers_write) = pipe().unwrap();
         let inherited = frames("self", zygote);

@@ -1,7 +1,7 @@
 //! All ways of running a toy program, and a choice of them for every program of a series.
 
 use forkprint::runtimes::Runtime;
-use forkprint::runtimes::toy::{AllocOrder, GcPolicy, JitMode, ToyOptions, ToyRuntime};
+use forkprint::runtimes::toy::{AllocOrder, AtFork, GcPolicy, JitMode, ToyOptions, ToyRuntime};
 use std::cell::RefCell;
 use std::io::Write;
 use std::rc::Rc;
@@ -10,6 +10,7 @@ use std::rc::Rc;
 const CALLS_UNTIL_HOT: [u32; 3] = [1, 3, 20];
 const COLLECT_EVERY: [u32; 4] = [0, 1, 3, 50];
 const DEOPT_EVERY: [u32; 3] = [0, 1, 7];
+const AT_FORK: &[AtFork] = AtFork::ALL;
 
 /// Ways besides the reference that a program is run in.
 const WAYS_PER_PROGRAM: u64 = 4;
@@ -35,7 +36,7 @@ pub fn run(source: &str, options: ToyOptions) -> String {
     let end = match ToyRuntime::load_with_output("t", source, options, Box::new(captured.clone())) {
         Err(error) => error.to_string(),
         Ok(mut runtime) => {
-            runtime.prepare_fork();
+            runtime.prepare_fork().unwrap();
             (0..runtime.steps().len())
                 .find_map(|step| runtime.run_step(step).err())
                 .map_or_else(|| "finished".to_owned(), |failure| failure.message)
@@ -85,6 +86,7 @@ impl Ways {
             hot_calls: CALLS_UNTIL_HOT[pick(CALLS_UNTIL_HOT.len())],
             collect_every: COLLECT_EVERY[pick(COLLECT_EVERY.len())],
             deopt_every: DEOPT_EVERY[pick(DEOPT_EVERY.len())],
+            at_fork: AT_FORK[pick(AT_FORK.len())],
             ..with(gc, alloc, self.compilers[pick(self.compilers.len())])
         }
     }
@@ -102,6 +104,10 @@ impl Ways {
         for (gc, alloc) in &self.policies {
             for jit in &self.compilers {
                 check(format!("{gc} {alloc} {jit}"), &|o| (o.gc, o.alloc, o.jit) == (*gc, *alloc, *jit));
+            }
+            for at_fork in AT_FORK {
+                let holds = |o: &ToyOptions| (o.gc, o.alloc, o.at_fork) == (*gc, *alloc, *at_fork);
+                check(format!("{gc} {alloc} {at_fork}"), &holds);
             }
             for every in COLLECT_EVERY {
                 let holds = |o: &ToyOptions| (o.gc, o.alloc, o.collect_every) == (*gc, *alloc, every);

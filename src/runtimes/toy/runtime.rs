@@ -69,11 +69,12 @@ impl ToyRuntime {
     }
 
     /// Does what is done once before the first fork. Forking does it as well.
-    pub fn prepare_fork(&mut self) {
-        if !self.has_forked {
-            self.has_forked = true;
-            self.vm.prepare_fork(self.options.at_fork);
+    pub fn prepare_fork(&mut self) -> Result<()> {
+        if self.has_forked {
+            return Ok(());
         }
+        self.has_forked = true;
+        self.vm.prepare_fork(self.options.at_fork)
     }
 
     /// Addresses of every patch made to compiled code since the program was loaded, or since the
@@ -196,7 +197,7 @@ impl Runtime for ToyRuntime {
     }
 
     fn fork(&mut self) -> Result<ForkSide> {
-        self.prepare_fork();
+        self.prepare_fork()?;
         self.vm.flush().map_err(|_| Error::new("cannot write the toy program's output before the fork"))?;
         #[expect(unsafe_code, reason = "fork has no safe form")]
         // SAFETY: the runtime has no thread of its own. The caller of Runtime::fork answers for the

@@ -2,9 +2,15 @@
 
 use crate::error::Result;
 use crate::runtimes::toy::memory::words::Words;
+use crate::units::PAGE_SIZE;
+use std::ops::Range;
 
 /// Bytes for which one bit stands. Every object starts at a multiple.
 pub(crate) const GRANULE: u64 = 16;
+/// Heap words for which one 64-bit word of a bitmap stands.
+pub(super) const BITMAP_WORD: usize = 64 * GRANULE as usize / 8;
+/// Heap words for which one page of a bitmap stands: 512 KiB.
+pub(super) const BITMAP_PAGE: usize = BITMAP_WORD * PAGE_SIZE as usize / 8;
 
 /// One bit for every granule of a heap.
 pub(super) struct Bits {
@@ -16,11 +22,18 @@ impl Bits {
         Ok(Self { words: Words::map(heap_bytes / GRANULE / 8, what)? })
     }
 
-    /// Clears the bits of so many heap words, writing only where one is set.
-    pub(super) fn clear(&mut self, used: usize) {
-        for index in 0..used.div_ceil(128) {
+    /// Clears the bits of a range of heap words, writing only where one is set. The range begins at a
+    /// multiple of [`BITMAP_WORD`].
+    pub(super) fn clear(&mut self, words: Range<usize>) {
+        for index in words.start / BITMAP_WORD..words.end.div_ceil(BITMAP_WORD) {
             self.words.update(index, 0);
         }
+    }
+
+    /// Clears the bits of everything from this heap word on, and gives their pages back. The word is a
+    /// multiple of [`BITMAP_PAGE`].
+    pub(super) fn discard_from(&mut self, word: usize) {
+        self.words.discard(word / BITMAP_WORD..self.words.len());
     }
 
     /// Sets the bit of an object's first word; false when it was set already.
@@ -46,7 +59,7 @@ impl Bits {
 
     /// The heap words below `used` whose bits are set, in address order.
     pub(super) fn iter(&self, used: usize) -> impl Iterator<Item = usize> + '_ {
-        (0..used.div_ceil(128)).flat_map(|index| set_words(index, self.words.get(index)))
+        (0..used.div_ceil(BITMAP_WORD)).flat_map(|index| set_words(index, self.words.get(index)))
     }
 }
 

@@ -4,7 +4,7 @@ use super::bits::{Bits, GRANULE};
 use super::heap::Heap;
 use super::object::Header;
 use super::roots::Roots;
-use super::trace::{Marks, trace};
+use super::trace::{Frozen, Marks, trace};
 use crate::error::Result;
 use crate::runtimes::toy::memory::words::Words;
 use crate::units::PAGE_SIZE;
@@ -33,7 +33,7 @@ impl Heap {
     /// Finds out what the roots lead to.
     pub(crate) fn census(&mut self, roots: &Roots<'_>) -> Result<Census> {
         let mut seen = Seen(Bits::new(self.objects.len() as u64 * 8, "census")?);
-        trace(&mut self.objects, &mut seen, roots);
+        trace(&mut self.objects, &mut seen, roots, Frozen::nothing());
         let mut census = Census::default();
         let mut pages = BTreeSet::new();
         let mut bitmap_pages = BTreeSet::new();

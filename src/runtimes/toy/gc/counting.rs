@@ -6,14 +6,16 @@
 
 use super::barrier::Barrier;
 use super::bits::Bits;
+use super::evacuate::Move;
 use super::object::Header;
 use super::plan::{Plan, Reason};
+use super::room::Room;
 use super::roots::Roots;
-use super::space::Space;
-use super::trace::{Marks, trace, trace_from, visit_slots, word_of};
+use super::trace::{Marks, trace, visit_slots, word_of};
+use crate::error::Result;
 use crate::runtimes::Region;
 use crate::runtimes::toy::memory::words::Words;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// Where the counts of objects stand.
 ///
@@ -35,9 +37,8 @@ pub(super) trait Counts {
 
 /// Reference counting with a backup trace for cycles.
 pub(super) struct Counting<C> {
-    space: Box<dyn Space>,
+    room: Room,
     counts: C,
-    is_frozen: bool,
     /// Objects whose count is zero and whose references are not given up yet.
     dying: Vec<usize>,
 }
@@ -53,27 +54,23 @@ impl Marks for TraceMarks {
 }
 
 impl<C: Counts> Counting<C> {
-    pub(super) fn new(space: Box<dyn Space>, counts: C) -> Self {
-        Self { space, counts, is_frozen: false, dying: Vec::new() }
+    pub(super) fn new(room: Room, counts: C) -> Self {
+        Self { room, counts, dying: Vec::new() }
     }
 
-    /// What the roots and all immortal objects lead to.
+    /// What the roots and all frozen objects lead to.
     fn mark(&self, objects: &mut Words, roots: &Roots<'_>) -> Option<TraceMarks> {
         let mut marks = TraceMarks(Bits::new(objects.len() as u64 * 8, "marks of a trace").ok()?);
-        trace(objects, &mut marks, roots);
-        if self.is_frozen {
-            let counts = &self.counts;
-            let is_immortal = |word: &usize| counts.get(objects, *word) & C::IMMORTAL != 0;
-            let immortal: Vec<usize> = self.space.objects().filter(is_immortal).collect();
-            trace_from(objects, &mut marks, immortal.into_iter());
-        }
+        trace(objects, &mut marks, roots, self.room.frozen());
         Some(marks)
     }
 
     /// Gives up what the dead refer to among the living.
     fn give_up(&mut self, objects: &mut Words, marks: &Bits) {
         let start = objects.start();
-        for word in self.space.objects().filter(|word| !marks.is_set(*word)) {
+        let room = &self.room;
+        let is_dead = |word: &usize| !marks.is_set(*word) && !room.is_frozen(*word);
+        for word in room.objects().filter(is_dead) {
             visit_slots(objects, word, &mut |objects, slot| {
                 if let Some(child) = word_of(objects.get(slot), start).filter(|child| marks.is_set(*child)) {
                     drop_one(&mut self.counts, objects, child);
@@ -97,7 +94,7 @@ fn drop_one<C: Counts>(counts: &mut C, objects: &mut Words, word: usize) -> bool
 impl<C: Counts> Plan for Counting<C> {
     /// A new object has the count zero: the first write of a reference to it makes it one.
     fn allocate(&mut self, objects: &mut Words, header: Header) -> Option<usize> {
-        let word = self.space.allocate(header.size())?;
+        let word = self.room.allocate(header.size())?;
         objects.set(word, header.0);
         objects.set(word + 1, 0);
         self.counts.set(objects, word, 0);
@@ -108,7 +105,7 @@ impl<C: Counts> Plan for Counting<C> {
     fn collect(&mut self, objects: &mut Words, roots: &mut Roots<'_>, _reason: Reason) -> u64 {
         let Some(TraceMarks(marks)) = self.mark(objects, roots) else { return 0 };
         self.give_up(objects, &marks);
-        self.space.sweep(&|word| marks.is_set(word))
+        self.room.sweep(objects, &|word| marks.is_set(word))
     }
 
     fn barrier(&self) -> Barrier {
@@ -128,7 +125,7 @@ impl<C: Counts> Plan for Counting<C> {
 
     fn free(&mut self, objects: &mut Words, word: usize) -> u64 {
         let start = objects.start();
-        let Self { space, counts, dying, .. } = self;
+        let Self { room, counts, dying } = self;
         let mut freed_bytes = 0;
         dying.push(word);
         while let Some(word) = dying.pop() {
@@ -140,7 +137,7 @@ impl<C: Counts> Plan for Counting<C> {
                 }
             });
             let size = Header(objects.get(word)).size();
-            space.free(word, size);
+            room.free(word, size);
             freed_bytes += size;
         }
         freed_bytes
@@ -152,22 +149,39 @@ impl<C: Counts> Plan for Counting<C> {
 
     fn counts(&self, objects: &Words) -> BTreeMap<usize, Option<u64>> {
         let mortal = |word| Some(self.counts.get(objects, word)).filter(|count| count & C::IMMORTAL == 0);
-        self.space.objects().map(|word| (word, mortal(word))).collect()
+        self.room.objects().map(|word| (word, mortal(word))).collect()
     }
 
-    fn compact(&mut self, _objects: &mut Words, _roots: &mut Roots<'_>) {}
+    fn address_space(&self) -> u64 {
+        self.room.address_space()
+    }
 
-    fn freeze(&mut self, objects: &mut Words) {
-        self.is_frozen = true;
-        for word in self.space.objects() {
+    /// Garbage goes first, so that nothing that is left behind is counted.
+    fn compact(&mut self, objects: &mut Words, roots: &mut Roots<'_>) -> Result<()> {
+        self.collect(objects, roots, Reason::Asked);
+        let kept: HashMap<usize, u64> =
+            self.room.objects().map(|word| (word, self.counts.get(objects, word))).collect();
+        if self.counts.table().is_some() {
+            kept.keys().for_each(|word| self.counts.set(objects, *word, 0));
+        }
+        for Move { from, to } in self.room.compact(objects, roots)? {
+            self.counts.set(objects, to, kept.get(&from).copied().unwrap_or_default());
+        }
+        Ok(())
+    }
+
+    fn freeze(&mut self, objects: &mut Words, _roots: &mut Roots<'_>) -> Result<()> {
+        self.room.freeze()?;
+        for word in self.room.objects() {
             let count = self.counts.get(objects, word);
             self.counts.set(objects, word, count | C::IMMORTAL);
         }
+        Ok(())
     }
 
     fn regions(&self, objects: &Words) -> Vec<Region> {
         let mut regions = vec![objects.region("object heap")];
-        regions.extend(self.space.regions());
+        regions.extend(self.room.regions());
         regions.extend(self.counts.table().map(|table| table.region("count table")));
         regions
     }

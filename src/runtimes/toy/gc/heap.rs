@@ -1,6 +1,7 @@
 //! The object heap: allocation, access to object words, and when to collect.
 
 use super::barrier::Barrier;
+use super::generational::cards::CardAddresses;
 use super::object::{BODY, Header, Kind, LIST_ARRAY, LIST_COUNT};
 use super::plan::{self, Plan, Reason};
 use super::roots::Roots;
@@ -15,6 +16,10 @@ const BLOCK: u64 = 16 << 10;
 
 /// Bytes allocated between two collections, at least.
 const QUIET_BYTES: u64 = 32 << 20;
+
+/// Of so many collections that come after a given number of allocations, one is as the program asks
+/// for it, so that bugs of both kinds are found.
+const STRESSED_MAJOR: u64 = 8;
 
 /// More than any heap can be; asking for it is refused when it is mapped.
 const ADDRESS_SPACE: u64 = 1 << 48;
@@ -40,7 +45,7 @@ impl Heap {
         let bytes = options.heap_limit.clamp(BLOCK, ADDRESS_SPACE).next_multiple_of(BLOCK);
         let plan = plan::new(options, bytes)?;
         Ok(Self {
-            objects: Words::map(bytes, "object heap")?,
+            objects: Words::map(plan.address_space(), "object heap")?,
             barrier: plan.barrier(),
             plan,
             allocated_bytes: 0,
@@ -68,6 +73,8 @@ impl Heap {
 
     /// Frees what the roots do not lead to, and starts counting anew.
     pub(crate) fn collect(&mut self, roots: &mut Roots<'_>, reason: Reason) {
+        let is_stressed = self.collect_every != 0 && self.collections.is_multiple_of(STRESSED_MAJOR);
+        let reason = if is_stressed { Reason::Asked } else { reason };
         let live_bytes = self.plan.collect(&mut self.objects, roots, reason);
         self.allocated_bytes = 0;
         self.allocations = 0;
@@ -76,18 +83,24 @@ impl Heap {
     }
 
     /// Gets the heap ready for the first fork.
-    pub(crate) fn prepare_fork(&mut self, at_fork: AtFork, roots: &mut Roots<'_>) {
+    pub(crate) fn prepare_fork(&mut self, at_fork: AtFork, roots: &mut Roots<'_>) -> Result<()> {
         if at_fork.compacts() {
-            self.plan.compact(&mut self.objects, roots);
+            self.plan.compact(&mut self.objects, roots)?;
         }
         if at_fork.freezes() {
-            self.plan.freeze(&mut self.objects);
+            self.plan.freeze(&mut self.objects, roots)?;
         }
+        Ok(())
     }
 
     /// What everybody who writes a reference has to do.
     pub(crate) fn barrier(&self) -> Barrier {
         self.barrier
+    }
+
+    /// Where compiled code finds the cards, for [`Barrier::Cards`].
+    pub(crate) fn cards(&self) -> Option<CardAddresses> {
+        self.plan.cards(&self.objects)
     }
 
     /// How many collections ran since the program was loaded.
@@ -156,8 +169,7 @@ impl Heap {
         Value(self.load(self.load(list, LIST_ARRAY), BODY + 8 * index))
     }
 
-    /// Moves so many items from one array to another, new one.
-    pub(crate) fn move_items(&mut self, from: u64, to: u64, count: u64) {
+    pub(super) fn copy_items(&mut self, from: u64, to: u64, count: u64) {
         let target = (self.word(to, BODY), 0);
         let bytes = usize::try_from(count * 8).unwrap_or(usize::MAX);
         self.objects.copy_within(self.word(from, BODY), target, bytes);

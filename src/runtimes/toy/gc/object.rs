@@ -15,6 +15,8 @@
 //! The upper half alone tells a record's shape and a closure's function, so that compiled code can
 //! compare it with one 32-bit immediate.
 
+use super::bits::GRANULE;
+
 /// Every kind of object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -115,6 +117,11 @@ impl Header {
             Kind::Record | Kind::Closure => 8 * self.count(),
             Kind::Cell | Kind::Int | Kind::Float => 8,
         }
+    }
+
+    /// Words from the object to where the next one may begin.
+    pub(crate) const fn words(self) -> usize {
+        (self.size().next_multiple_of(GRANULE) / 8) as usize
     }
 }
 

@@ -1,12 +1,18 @@
 //! The seam between the heap and its memory policies.
 
 use super::barrier::Barrier;
+use super::compacting::Compacting;
+use super::copying::Copying;
+use super::generational::Generational;
+use super::generational::cards::CardAddresses;
 use super::mark_bitmap::MarkBitmap;
 use super::mark_header::MarkHeader;
+use super::none::Never;
 use super::object::Header;
+use super::room::Room;
 use super::roots::Roots;
 use super::{refcount, refcount_side};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::runtimes::Region;
 use crate::runtimes::toy::memory::words::Words;
 use crate::runtimes::toy::options::{GcPolicy, ToyOptions};
@@ -33,6 +39,9 @@ pub(crate) trait Plan {
 
     /// Frees what the roots do not lead to. Answers how many bytes stay alive.
     fn collect(&mut self, objects: &mut Words, roots: &mut Roots<'_>, reason: Reason) -> u64;
+
+    /// Bytes of address space to map for the objects.
+    fn address_space(&self) -> u64;
 
     /// What everybody who writes a reference has to do.
     fn barrier(&self) -> Barrier {
@@ -64,23 +73,36 @@ pub(crate) trait Plan {
         BTreeMap::new()
     }
 
-    /// Puts live objects together without gaps, in the zygote and before the first fork.
-    fn compact(&mut self, objects: &mut Words, roots: &mut Roots<'_>);
+    /// Where compiled code finds the cards, for [`Barrier::Cards`].
+    fn cards(&self, _objects: &Words) -> Option<CardAddresses> {
+        None
+    }
 
-    /// Leaves everything there is alone from now on: never marked, counted or moved.
-    fn freeze(&mut self, objects: &mut Words);
+    /// Notes that a reference to the second object was written into the first one, for
+    /// [`Barrier::Cards`].
+    fn mark_card(&mut self, _object: usize, _target: usize) {}
+
+    /// Puts live objects together without gaps, in the zygote and before the first fork.
+    fn compact(&mut self, objects: &mut Words, roots: &mut Roots<'_>) -> Result<()>;
+
+    /// Leaves everything there is alone from now on: never marked, counted or moved. New objects get
+    /// pages of their own.
+    fn freeze(&mut self, objects: &mut Words, roots: &mut Roots<'_>) -> Result<()>;
 
     /// The memory of the policy, and the parts of the heap, by name.
     fn regions(&self, objects: &Words) -> Vec<Region>;
 }
 
-/// The policy that was asked for, for a heap of so many bytes.
+/// The policy that was asked for, for a heap whose objects may take so many bytes.
 pub(super) fn new(options: &ToyOptions, heap_bytes: u64) -> Result<Box<dyn Plan>> {
     Ok(match options.gc {
-        GcPolicy::Refcount => Box::new(refcount::new(options.alloc, heap_bytes)?),
-        GcPolicy::RefcountSide => Box::new(refcount_side::new(options.alloc, heap_bytes)?),
-        GcPolicy::MarkHeader => Box::new(MarkHeader::new(options.alloc, heap_bytes)?),
-        GcPolicy::MarkBitmap => Box::new(MarkBitmap::new(options.alloc, heap_bytes)?),
-        other => return Err(Error::new(format!("the memory policy {other} is not there yet"))),
+        GcPolicy::Refcount => Box::new(refcount::new(Room::new(options, heap_bytes)?)),
+        GcPolicy::RefcountSide => Box::new(refcount_side::new(Room::new(options, heap_bytes)?)?),
+        GcPolicy::MarkHeader => Box::new(MarkHeader::new(Room::new(options, heap_bytes)?)),
+        GcPolicy::MarkBitmap => Box::new(MarkBitmap::new(Room::new(options, heap_bytes)?)?),
+        GcPolicy::Copying => Box::new(Copying::new(heap_bytes)),
+        GcPolicy::Compacting => Box::new(Compacting::new(heap_bytes)?),
+        GcPolicy::Generational => Box::new(Generational::new(heap_bytes)?),
+        GcPolicy::None => Box::new(Never::new(Room::new(options, heap_bytes)?)),
     })
 }

@@ -59,15 +59,43 @@ impl Heap {
     /// Writes a reference where none has been: the memory may hold anything.
     fn initialise(&mut self, address: u64, offset: u64, value: Value) {
         self.store(address, offset, value.0);
-        if self.is_counting() {
-            self.retain(value);
+        match self.barrier() {
+            Barrier::None => {}
+            Barrier::Cards => self.mark_card(address, value),
+            Barrier::CountInHeader | Barrier::CountBeside => self.retain(value),
+        }
+    }
+
+    /// Notes that the object was given a reference, if the value is one.
+    fn mark_card(&mut self, object: u64, value: Value) {
+        if let Some(target) = value.as_address() {
+            let (object, target) = (self.word(object, 0), self.word(target, 0));
+            self.plan.mark_card(object, target);
+        }
+    }
+
+    /// Forgets an item that the list counts no more. With cards, arrays are looked into without their
+    /// lists, and so must not hold what is no reference any more.
+    pub(crate) fn forget_item(&mut self, list: u64, index: u64) {
+        if self.barrier() == Barrier::Cards {
+            self.store(self.load(list, LIST_ARRAY), BODY + 8 * index, Value::NIL.0);
+        }
+    }
+
+    /// Moves so many items from one array to another, new one.
+    pub(crate) fn move_items(&mut self, from: u64, to: u64, count: u64) {
+        self.copy_items(from, to, count);
+        if self.barrier() == Barrier::Cards {
+            for index in 0..count {
+                self.mark_card(to, self.slot(to, index));
+            }
         }
     }
 
     /// Writes a reference in the place of another.
     fn replace(&mut self, address: u64, offset: u64, value: Value) {
         if !self.is_counting() {
-            return self.store(address, offset, value.0);
+            return self.initialise(address, offset, value);
         }
         self.retain(value);
         let old = Value(self.load(address, offset));
@@ -112,12 +140,18 @@ mod tests {
     use super::super::roots::Roots;
     use super::*;
     use crate::runtimes::toy::memory::words::Words;
-    use crate::runtimes::toy::{GcPolicy, ToyOptions};
+    use crate::runtimes::toy::{AtFork, GcPolicy, ToyOptions};
 
     fn heaps() -> impl Iterator<Item = Heap> {
         [GcPolicy::Refcount, GcPolicy::RefcountSide]
             .into_iter()
-            .map(|gc| Heap::new(&ToyOptions { gc, heap_limit: 16 << 20, ..ToyOptions::default() }).unwrap())
+            .map(|gc| ToyOptions {
+                gc,
+                heap_limit: 16 << 20,
+                at_fork: AtFork::Freeze,
+                ..ToyOptions::default()
+            })
+            .map(|options| Heap::new(&options).unwrap())
     }
 
     fn record(heap: &mut Heap, field: Value) -> Value {
@@ -197,7 +231,9 @@ mod tests {
         for mut heap in heaps() {
             let old = record(&mut heap, Value::NIL);
             heap.retain(old);
-            heap.plan.freeze(&mut heap.objects);
+            let (mut stack, mut globals) = (Words::map(8, "test").unwrap(), Words::map(8, "test").unwrap());
+            let mut roots = Roots { stack: &mut stack, registers: 0..0, globals: &mut globals };
+            heap.prepare_fork(AtFork::Freeze, &mut roots).unwrap();
             let new = record(&mut heap, old);
             heap.set_slot(old.0, 0, new);
             for _ in 0..5 {

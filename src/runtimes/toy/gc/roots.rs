@@ -20,7 +20,6 @@ impl Roots<'_> {
     }
 
     /// Replaces every root by what the function makes of it, writing only where that differs.
-    #[expect(dead_code, reason = "for policies that move objects")]
     pub(super) fn update(&mut self, mut moved: impl FnMut(u64) -> u64) {
         for index in self.registers.clone() {
             self.stack.update(index, moved(self.stack.get(index)));

@@ -4,6 +4,7 @@ use super::object::{BODY, Header, Kind, LIST_ARRAY, LIST_COUNT, MAP_ENTRIES, MAP
 use super::roots::Roots;
 use crate::runtimes::toy::memory::words::Words;
 use crate::runtimes::toy::vm::value::Value;
+use std::ops::Range;
 
 /// Where a policy keeps its marks.
 pub(super) trait Marks {
@@ -11,30 +12,62 @@ pub(super) trait Marks {
     fn mark(&mut self, objects: &mut Words, word: usize) -> bool;
 }
 
-/// Marks everything that the roots lead to. What waits to be looked into stands outside the heap.
-pub(super) fn trace(objects: &mut Words, marks: &mut impl Marks, roots: &Roots<'_>) {
-    let start = objects.start();
-    trace_from(objects, marks, roots.iter().filter_map(|root| word_of(root, start)));
+/// What is older than the fork and left alone by traces.
+pub(super) struct Frozen<N> {
+    /// Everything before this word of the heap is frozen.
+    pub(super) below: usize,
+    /// The first words of the frozen objects, one by one.
+    pub(super) next: N,
 }
 
-/// Marks everything that the objects lead to, and the objects.
-pub(super) fn trace_from(objects: &mut Words, marks: &mut impl Marks, from: impl Iterator<Item = usize>) {
-    let start = objects.start();
-    let mut waiting = Vec::new();
-    for word in from {
-        reach(objects, marks, word, &mut waiting);
+impl Frozen<fn(&Words) -> Option<usize>> {
+    pub(super) fn nothing() -> Self {
+        Self { below: 0, next: |_| None }
     }
-    while let Some(word) = waiting.pop() {
+}
+
+/// The first words of objects that stand one after the other without gaps.
+pub(super) fn in_a_row(words: Range<usize>) -> impl FnMut(&Words) -> Option<usize> {
+    let mut next = words.start;
+    move |objects| {
+        let word = next;
+        (word < words.end).then(|| {
+            next += Header(objects.get(word)).words();
+            word
+        })
+    }
+}
+
+/// Marks everything that the roots and the frozen objects lead to, but nothing frozen: frozen objects
+/// are read, whether they are alive or not. What waits to be looked into stands outside the heap.
+pub(super) fn trace(
+    objects: &mut Words,
+    marks: &mut impl Marks,
+    roots: &Roots<'_>,
+    mut frozen: Frozen<impl FnMut(&Words) -> Option<usize>>,
+) {
+    let start = objects.start();
+    let below = frozen.below;
+    let mut waiting = Vec::new();
+    for root in roots.iter().filter_map(|root| word_of(root, start)) {
+        reach(objects, marks, (root, below), &mut waiting);
+    }
+    while let Some(word) = (frozen.next)(objects).or_else(|| waiting.pop()) {
         visit_slots(objects, word, &mut |objects, slot| {
             if let Some(child) = word_of(objects.get(slot), start) {
-                reach(objects, marks, child, &mut waiting);
+                reach(objects, marks, (child, below), &mut waiting);
             }
         });
     }
 }
 
-fn reach(objects: &mut Words, marks: &mut impl Marks, word: usize, waiting: &mut Vec<usize>) {
-    if marks.mark(objects, word) && has_slots(objects, word) {
+fn reach(
+    objects: &mut Words,
+    marks: &mut impl Marks,
+    (word, below): (usize, usize),
+    waiting: &mut Vec<usize>,
+) {
+    if word >= below && marks.mark(objects, word) && has_slots(objects, word) {
         waiting.push(word);
     }
 }

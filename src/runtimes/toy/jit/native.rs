@@ -6,6 +6,7 @@
 
 use super::plan::Plan;
 use super::{Layout, SITE_LIMIT, back_end};
+use crate::runtimes::toy::gc::CardAddresses;
 use crate::runtimes::toy::lang::diagnostic::Diagnostic;
 use crate::runtimes::toy::vm::value::Value;
 use crate::runtimes::toy::vm::{DEPTH_WORD, Frame, Vm};
@@ -30,6 +31,10 @@ pub(super) const FLOAT_ZERO_WORD: usize = 10;
 pub(super) const RESUME_WORD: usize = 11;
 /// Context word: where the count of an object at address zero would stand beside the heap.
 pub(super) const COUNTS_WORD: usize = 14;
+/// Context word: objects from this address on are young; see [`CardAddresses`].
+pub(super) const YOUNG_WORD: usize = 12;
+/// Context word: where the card of an object at address zero would stand.
+pub(super) const CARDS_WORD: usize = 13;
 /// Context word: [`free`].
 pub(super) const FREE_WORD: usize = 15;
 
@@ -76,6 +81,10 @@ impl Vm {
             self.stack.set(FLOAT_ZERO_WORD, Value::FLOAT_ZERO.0);
             self.stack.set(COUNTS_WORD, self.heap.count_origin().unwrap_or_default());
             self.stack.set(FREE_WORD, free as *const () as u64);
+            if let Some(CardAddresses { young, base }) = self.heap.cards() {
+                self.stack.set(YOUNG_WORD, young);
+                self.stack.set(CARDS_WORD, base);
+            }
             self.stack.set(GLOBALS_WORD, self.globals.start());
         }
     }

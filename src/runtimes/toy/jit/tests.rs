@@ -45,7 +45,7 @@ fn no_page_is_writable_and_executable_at_any_change() {
         let options = ToyOptions { jit, hot_calls: 1, ..ToyOptions::default() };
         let output = Box::new(std::io::sink());
         let mut runtime = ToyRuntime::load_with_output("t", PROGRAM, options, output).unwrap();
-        runtime.prepare_fork();
+        runtime.prepare_fork().unwrap();
         runtime.run_step(0).unwrap();
         runtime.run_step(0).unwrap();
         let stats = runtime.code_stats();

@@ -82,7 +82,6 @@ impl Mapping {
     }
 
     /// Gives a range of whole pages back to the kernel; they read as zero again. Both ends in bytes.
-    #[expect(dead_code, reason = "for collectors that empty whole spaces")]
     pub(crate) fn discard(&mut self, (from, to): (usize, usize)) {
         if from >= to || to > self.size {
             return;

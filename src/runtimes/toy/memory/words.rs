@@ -4,6 +4,8 @@
 use super::mapping::{Access, Mapping, Sharing};
 use crate::error::Result;
 use crate::runtimes::Region;
+use crate::units::PAGE_SIZE;
+use std::ops::Range;
 use std::ptr::NonNull;
 
 /// A mapping read and written word by word.
@@ -80,6 +82,19 @@ impl Words {
             let target = self.word(index).as_ptr().cast::<u8>();
             std::ptr::copy_nonoverlapping(bytes.as_ptr(), target, bytes.len());
         }
+    }
+
+    /// Gives the whole pages among these words back to the kernel; they read as zero again.
+    pub(crate) fn discard(&mut self, words: Range<usize>) {
+        let page = usize::try_from(PAGE_SIZE).unwrap_or(usize::MAX);
+        let end = words.end.min(self.len) * 8 / page * page;
+        self.mapping.discard(((words.start * 8).next_multiple_of(page), end));
+    }
+
+    /// A part of it as a named region.
+    pub(crate) fn part(&self, words: Range<usize>, name: &str) -> Region {
+        let address = |word: usize| self.start() + word as u64 * 8;
+        Region { start: address(words.start), end: address(words.end), name: name.to_owned() }
     }
 
     fn check_bytes(&self, index: usize, count: usize) {

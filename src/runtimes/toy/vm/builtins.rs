@@ -94,6 +94,7 @@ impl Vm {
         };
         let item = self.heap.list_item(list, rest);
         self.heap.store(list, LIST_COUNT, rest);
+        self.heap.forget_item(list, rest);
         self.heap.carry(item);
         Ok(item)
     }

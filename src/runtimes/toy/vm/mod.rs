@@ -167,11 +167,11 @@ impl Vm {
     }
 
     /// Gets ready for the first fork, with nothing running.
-    pub(crate) fn prepare_fork(&mut self, at_fork: AtFork) {
+    pub(crate) fn prepare_fork(&mut self, at_fork: AtFork) -> Result<()> {
         self.freeze_code();
         self.clear_above(CONTEXT_WORDS);
         let mut roots = Roots { stack: &mut self.stack, registers: 0..0, globals: &mut self.globals };
-        self.heap.prepare_fork(at_fork, &mut roots);
+        self.heap.prepare_fork(at_fork, &mut roots)
     }
 
     /// What is alive when nothing runs.

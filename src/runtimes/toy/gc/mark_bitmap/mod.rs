@@ -3,17 +3,16 @@
 use super::bits::Bits;
 use super::object::Header;
 use super::plan::{Plan, Reason};
+use super::room::Room;
 use super::roots::Roots;
-use super::space::{self, Space};
 use super::trace::{Marks, trace};
 use crate::error::Result;
 use crate::runtimes::Region;
 use crate::runtimes::toy::memory::words::Words;
-use crate::runtimes::toy::options::AllocOrder;
 
 /// Mark and sweep with a mark bitmap.
 pub(super) struct MarkBitmap {
-    space: Box<dyn Space>,
+    room: Room,
     marks: BitmapMarks,
 }
 
@@ -26,34 +25,45 @@ impl Marks for BitmapMarks {
 }
 
 impl MarkBitmap {
-    pub(super) fn new(order: AllocOrder, heap_bytes: u64) -> Result<Self> {
-        let marks = BitmapMarks(Bits::new(heap_bytes, "mark bitmap")?);
-        Ok(Self { space: space::new(order, heap_bytes)?, marks })
+    pub(super) fn new(room: Room) -> Result<Self> {
+        let marks = BitmapMarks(Bits::new(room.address_space(), "mark bitmap")?);
+        Ok(Self { room, marks })
     }
 }
 
 impl Plan for MarkBitmap {
     fn allocate(&mut self, objects: &mut Words, header: Header) -> Option<usize> {
-        let word = self.space.allocate(header.size())?;
+        let word = self.room.allocate(header.size())?;
         objects.set(word, header.0);
         objects.set(word + 1, 0);
         Some(word)
     }
 
     fn collect(&mut self, objects: &mut Words, roots: &mut Roots<'_>, _reason: Reason) -> u64 {
-        self.marks.0.clear(self.space.used_words());
-        trace(objects, &mut self.marks, roots);
+        self.marks.0.clear(self.room.used_words());
+        trace(objects, &mut self.marks, roots, self.room.frozen());
         let marks = &self.marks.0;
-        self.space.sweep(&|word| marks.is_set(word))
+        self.room.sweep(objects, &|word| marks.is_set(word))
     }
 
-    fn compact(&mut self, _objects: &mut Words, _roots: &mut Roots<'_>) {}
+    fn address_space(&self) -> u64 {
+        self.room.address_space()
+    }
 
-    fn freeze(&mut self, _objects: &mut Words) {}
+    fn compact(&mut self, objects: &mut Words, roots: &mut Roots<'_>) -> Result<()> {
+        self.marks.0.discard_from(0);
+        self.room.compact(objects, roots).map(drop)
+    }
+
+    fn freeze(&mut self, _objects: &mut Words, _roots: &mut Roots<'_>) -> Result<()> {
+        self.room.freeze()?;
+        self.marks.0.discard_from(self.room.used_words().start);
+        Ok(())
+    }
 
     fn regions(&self, objects: &Words) -> Vec<Region> {
         let mut regions = vec![objects.region("object heap")];
-        regions.extend(self.space.regions());
+        regions.extend(self.room.regions());
         regions.push(self.marks.0.words.region("mark bitmap"));
         regions
     }

@@ -2,17 +2,16 @@
 
 use super::object::{COLLECTOR_WORD, Header};
 use super::plan::{Plan, Reason};
+use super::room::Room;
 use super::roots::Roots;
-use super::space::{self, Space};
 use super::trace::{Marks, trace};
 use crate::error::Result;
 use crate::runtimes::Region;
 use crate::runtimes::toy::memory::words::Words;
-use crate::runtimes::toy::options::AllocOrder;
 
 /// Mark and sweep, the mark being the collector's word of each object.
 pub(super) struct MarkHeader {
-    space: Box<dyn Space>,
+    room: Room,
     live: Live,
 }
 
@@ -24,8 +23,8 @@ struct Live(u64);
 const MARK: usize = (COLLECTOR_WORD / 8) as usize;
 
 impl MarkHeader {
-    pub(super) fn new(order: AllocOrder, heap_bytes: u64) -> Result<Self> {
-        Ok(Self { space: space::new(order, heap_bytes)?, live: Live(0) })
+    pub(super) fn new(room: Room) -> Self {
+        Self { room, live: Live(0) }
     }
 }
 
@@ -41,7 +40,7 @@ impl Marks for Live {
 
 impl Plan for MarkHeader {
     fn allocate(&mut self, objects: &mut Words, header: Header) -> Option<usize> {
-        let word = self.space.allocate(header.size())?;
+        let word = self.room.allocate(header.size())?;
         objects.set(word, header.0);
         objects.set(word + MARK, self.live.0);
         Some(word)
@@ -49,18 +48,26 @@ impl Plan for MarkHeader {
 
     fn collect(&mut self, objects: &mut Words, roots: &mut Roots<'_>, _reason: Reason) -> u64 {
         self.live.0 ^= 1;
-        trace(objects, &mut self.live, roots);
+        trace(objects, &mut self.live, roots, self.room.frozen());
         let live = self.live.0;
-        self.space.sweep(&|word| objects.get(word + MARK) == live)
+        self.room.sweep(objects, &|word| objects.get(word + MARK) == live)
     }
 
-    fn compact(&mut self, _objects: &mut Words, _roots: &mut Roots<'_>) {}
+    fn address_space(&self) -> u64 {
+        self.room.address_space()
+    }
 
-    fn freeze(&mut self, _objects: &mut Words) {}
+    fn compact(&mut self, objects: &mut Words, roots: &mut Roots<'_>) -> Result<()> {
+        self.room.compact(objects, roots).map(drop)
+    }
+
+    fn freeze(&mut self, _objects: &mut Words, _roots: &mut Roots<'_>) -> Result<()> {
+        self.room.freeze()
+    }
 
     fn regions(&self, objects: &Words) -> Vec<Region> {
         let mut regions = vec![objects.region("object heap")];
-        regions.extend(self.space.regions());
+        regions.extend(self.room.regions());
         regions
     }
 }

@@ -3,10 +3,8 @@
 use super::barrier::Barrier;
 use super::counting::{Counting, Counts};
 use super::object::COLLECTOR_WORD;
-use super::space;
-use crate::error::Result;
+use super::room::Room;
 use crate::runtimes::toy::memory::words::Words;
-use crate::runtimes::toy::options::AllocOrder;
 
 /// Counts in the collector's word of each object.
 pub(super) struct InHeader;
@@ -30,7 +28,7 @@ impl Counts for InHeader {
     }
 }
 
-/// The policy, with room in the given order.
-pub(super) fn new(order: AllocOrder, heap_bytes: u64) -> Result<Counting<InHeader>> {
-    Ok(Counting::new(space::new(order, heap_bytes)?, InHeader))
+/// The policy, with objects in the given room.
+pub(super) fn new(room: Room) -> Counting<InHeader> {
+    Counting::new(room, InHeader)
 }

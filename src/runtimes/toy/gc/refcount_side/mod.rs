@@ -3,10 +3,9 @@
 use super::barrier::Barrier;
 use super::bits::GRANULE;
 use super::counting::{Counting, Counts};
-use super::space;
+use super::room::Room;
 use crate::error::Result;
 use crate::runtimes::toy::memory::words::Words;
-use crate::runtimes::toy::options::AllocOrder;
 
 /// Bytes of one count. There is one for every [`GRANULE`], the first of an object being the object's.
 const COUNT_BYTES: u64 = 4;
@@ -45,8 +44,8 @@ fn place(word: usize) -> (usize, u32) {
     (granule / 2, if is_first { 0 } else { 32 })
 }
 
-/// The policy, with room in the given order.
-pub(super) fn new(order: AllocOrder, heap_bytes: u64) -> Result<Counting<Beside>> {
-    let table = Words::map(heap_bytes / GRANULE * COUNT_BYTES, "count table")?;
-    Ok(Counting::new(space::new(order, heap_bytes)?, Beside { table }))
+/// The policy, with objects in the given room.
+pub(super) fn new(room: Room) -> Result<Counting<Beside>> {
+    let table = Words::map(room.address_space() / GRANULE * COUNT_BYTES, "count table")?;
+    Ok(Counting::new(room, Beside { table }))
 }

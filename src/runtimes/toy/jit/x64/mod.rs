@@ -5,6 +5,7 @@
 //! global. Compiled functions take the address of register 0 in `rdi` and answer a status in `eax`;
 //! a result goes into the word before register 0, where the callee stood.
 
+mod cards;
 mod counting;
 mod guards;
 mod joins;

@@ -51,9 +51,10 @@ impl Compiler<'_> {
     /// the object is their array.
     pub(super) fn store_slot(&mut self) {
         match self.barrier {
-            Barrier::None | Barrier::Cards => {
+            Barrier::None => {
                 asm!(self.ops, mov[rdx], rcx);
             }
+            Barrier::Cards => self.marked_store_slot(),
             Barrier::CountInHeader | Barrier::CountBeside => self.counted_store_slot(),
         }
     }
