@@ -58,8 +58,9 @@ impl Vm {
             return Err(Trap::error(format!("a list cannot have {count} items")));
         };
         let list = self.new_list(count)?;
+        let array = self.heap.load(list.0, LIST_ARRAY);
         for index in 0..count {
-            self.heap.init_list_item(list.0, index, item);
+            self.heap.init_slot(array, index, item);
         }
         self.heap.store(list.0, LIST_COUNT, count);
         Ok(list)

@@ -51,6 +51,26 @@ impl Condition {
     }
 }
 
+/// What to multiply with and to shift by instead of dividing numbers below 2^31.
+///
+/// The factor is the 2^shift-th part of the divisor, rounded up; with 31 bits more in the shift than in the
+/// divisor, the rounding never shows (Granlund and Montgomery, "Division by invariant integers").
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Reciprocal {
+    divisor: i32,
+    factor: u32,
+    shift: i8,
+}
+
+impl Reciprocal {
+    fn of(divisor: i32) -> Option<Self> {
+        let wide = u64::try_from(divisor).ok().filter(|divisor| *divisor >= 2)?;
+        let shift = 31 + (64 - (wide - 1).leading_zeros());
+        let factor = u32::try_from((1_u64 << shift).div_ceil(wide)).ok()?;
+        Some(Self { divisor, factor, shift: i8::try_from(shift).ok()? })
+    }
+}
+
 impl Compiler<'_> {
     pub(super) fn arithmetic(&mut self, operator: Arithmetic, to: u8, left: u8, right: u8) {
         let (known_left, known_right) = (self.known(left), self.known(right));
@@ -131,10 +151,41 @@ impl Compiler<'_> {
             Arithmetic::Div | Arithmetic::Rem if bits == 1 || bits == -1 => {
                 asm!(self.ops, jmp =>otherwise);
             }
-            Arithmetic::Div | Arithmetic::Rem => {
-                asm!(self.ops, mov rcx, bits);
-                self.divide(operator);
-            }
+            Arithmetic::Div | Arithmetic::Rem => match Reciprocal::of(bits >> 1) {
+                Some(reciprocal) => self.divide_by(operator, reciprocal),
+                None => {
+                    asm!(self.ops, mov rcx, bits);
+                    self.divide(operator);
+                }
+            },
+        }
+    }
+
+    /// Divides the integer in `rax` by a constant: by multiplication, where it is small and not negative.
+    fn divide_by(&mut self, operator: Arithmetic, reciprocal: Reciprocal) {
+        let Reciprocal { divisor, factor, shift } = reciprocal;
+        asm!(self.ops,
+            sar rax, 1
+            ; mov rdx, rax
+            ; shr rdx, 31
+            ; jnz >wide
+            ; mov edx, factor.cast_signed()
+            ; imul rdx, rax
+            ; shr rdx, shift
+            ; jmp >divided
+            ; wide:
+            ; mov rcx, rax
+            ; mov r8, divisor
+            ; cqo
+            ; idiv r8
+            ; mov rdx, rax
+            ; mov rax, rcx
+            ; divided:
+        );
+        if operator == Arithmetic::Rem {
+            asm!(self.ops, imul rdx, rdx, divisor; sub rax, rdx; lea rax, [rax * 2 + 1]);
+        } else {
+            asm!(self.ops, lea rax, [rdx * 2 + 1]);
         }
     }
 
@@ -335,3 +386,22 @@ fn jump(compiler: &mut Compiler<'_>, condition: Condition, label: DynamicLabel) 
 }
 
 const _: () = assert!(immediate(Value::TRUE.0) > immediate(Value::FALSE.0));
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn multiplying_with_the_reciprocal_divides(divisor in 2..i32::MAX, small in 2..300_i32, number in 0..=i32::MAX) {
+            for divisor in [divisor, small] {
+                let Reciprocal { factor, shift, .. } = Reciprocal::of(divisor).unwrap();
+                for number in [number, number - number % divisor, i32::MAX, divisor - 1] {
+                    let product = u64::from(number.cast_unsigned()) * u64::from(factor);
+                    prop_assert_eq!(product >> shift, u64::from((number / divisor).cast_unsigned()));
+                }
+            }
+        }
+    }
+}
