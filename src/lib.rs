@@ -36,6 +36,7 @@ pub mod explain;
 pub mod family;
 pub mod interrupt;
 pub mod kernel;
+pub mod lab;
 pub mod observe;
 mod pyext;
 pub mod record;

@@ -15,6 +15,7 @@ const FLOORS: &[&[&str]] = &[
     &["runtimes", "servers", "explain"],
     &["supervisor"],
     &["record"],
+    &["lab"],
     &["cli"],
     &["pyext"],
 ];

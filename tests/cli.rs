@@ -10,7 +10,7 @@ fn forkprint() -> Command {
 
 #[test]
 fn every_verb_explains_itself_with_an_example() {
-    for verb in ["demo", "run", "analyze", "report", "export", "doctor", "completions", "man"] {
+    for verb in ["demo", "run", "lab", "analyze", "report", "export", "toy", "doctor", "completions", "man"] {
         let shown = forkprint().args([verb, "--help"]).assert().success();
         shown.stdout(contains("Example").and(contains(format!("forkprint {verb}"))));
     }

@@ -2,7 +2,7 @@
 
 use forkprint::cpython::fields::FieldClass;
 use forkprint::explain::Place;
-use forkprint::explain::toy::{ToyPlace, place};
+use forkprint::explain::toy::{Collector, ToyMemory, ToyPlace};
 use forkprint::family::Region;
 use forkprint::runtimes::Runtime;
 use forkprint::runtimes::toy::{GcPolicy, ToyOptions, ToyRuntime};
@@ -58,6 +58,19 @@ fn load(workload: &str, gc: GcPolicy) -> ToyRuntime {
     ToyRuntime::load(&path, ToyOptions { gc, heap_limit: 64 << 20, ..ToyOptions::default() }).unwrap()
 }
 
+/// A program that refers to each of 1,000 records once more.
+fn keeping(gc: GcPolicy) -> ToyRuntime {
+    let source = "
+        fn make(n) { return {id: n, name: nil}; }
+        let all = [];
+        for n in 0..1000 { push(all, make(n)); }
+        let kept = list(1000, nil);
+        step keep { for n in 0..1000 { kept[n] = all[n]; } }
+    ";
+    let options = ToyOptions { gc, heap_limit: 64 << 20, ..ToyOptions::default() };
+    ToyRuntime::load_source("keeping", source, options).unwrap()
+}
+
 /// Runs a step; what the words of live objects that it changed are called, and how many there are.
 fn changes(runtime: &mut ToyRuntime, step: &str) -> Vec<(ToyPlace, usize)> {
     let regions = runtime.regions();
@@ -67,15 +80,25 @@ fn changes(runtime: &mut ToyRuntime, step: &str) -> Vec<(ToyPlace, usize)> {
     let before = Memory::of(&pages);
     let index = runtime.steps().iter().position(|name| name == step).unwrap();
     runtime.run_step(index).unwrap();
+    let mut fork = ToyMemory::new(&regions, collector(runtime.options().gc));
     let mut found: Vec<(ToyPlace, usize)> = Vec::new();
     for address in Memory::of(&heap_pages).changed_since(&before) {
-        let called = place(&regions, address, |at, buffer| before.fill(at, buffer)).unwrap();
+        let called = fork.place(address, |at, buffer| before.fill(at, buffer)).unwrap();
         match found.iter_mut().find(|(other, _)| *other == called) {
             Some((_, count)) => *count += 1,
             None => found.push((called, 1)),
         }
     }
     found
+}
+
+fn collector(gc: GcPolicy) -> Collector {
+    match gc {
+        GcPolicy::MarkHeader => Collector::Marks,
+        GcPolicy::Refcount => Collector::Counts,
+        GcPolicy::Copying | GcPolicy::Compacting | GcPolicy::Generational => Collector::Moves,
+        GcPolicy::MarkBitmap | GcPolicy::RefcountSide | GcPolicy::None => Collector::Beside,
+    }
 }
 
 fn named<'a>(regions: &'a [Region], name: &str) -> &'a Region {
@@ -107,6 +130,15 @@ fn marking_in_a_bitmap_changes_no_object() {
 }
 
 #[test]
+fn a_reference_more_changes_a_count() {
+    let items = (stored("toy Array", "items"), 1000);
+    let place = Place::Object { class: FieldClass::Refcount, into_field: 0 };
+    let count = ToyPlace { place, ty: Some("toy Record"), field: Some("count".into()) };
+    assert_eq!(changes(&mut keeping(GcPolicy::Refcount), "keep"), [(count, 1000), items.clone()]);
+    assert_eq!(changes(&mut keeping(GcPolicy::RefcountSide), "keep"), [items]);
+}
+
+#[test]
 fn a_deposit_changes_the_second_field_of_a_record() {
     for gc in [GcPolicy::MarkHeader, GcPolicy::MarkBitmap] {
         let mut runtime = load("mutate.toy", gc);
@@ -131,7 +163,7 @@ fn patches_are_made_to_code() {
     let regions = runtime.regions();
     assert!(!runtime.patched_sites().is_empty());
     for site in runtime.patched_sites() {
-        let found = place(&regions, *site as u64, |_, _| false).unwrap();
+        let found = ToyMemory::new(&regions, Collector::Beside).place(*site as u64, |_, _| false).unwrap();
         assert_eq!(found.place, Place::JitCode);
     }
     assert!(changes(&mut runtime, "warm_up").iter().all(|(called, _)| called.ty == Some("toy Record")));

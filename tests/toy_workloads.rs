@@ -41,9 +41,7 @@ fn workloads() -> Vec<PathBuf> {
 
 fn run(path: &Path, options: ToyOptions) -> String {
     let captured = Captured::default();
-    let source = std::fs::read_to_string(path).unwrap();
-    let output = Box::new(captured.clone());
-    let mut runtime = ToyRuntime::load_with_output("workload", &source, options, output).unwrap();
+    let mut runtime = ToyRuntime::load_file(path, options, Box::new(captured.clone())).unwrap();
     for (step, name) in runtime.steps().into_iter().enumerate() {
         assert_no_page_is_writable_and_executable();
         runtime.run_step(step).unwrap_or_else(|failure| panic!("{name}: {}", failure.message));
@@ -55,7 +53,7 @@ fn run(path: &Path, options: ToyOptions) -> String {
 
 #[test]
 fn workloads_print_the_same_in_every_way() {
-    assert!(workloads().len() >= 5);
+    assert!(workloads().len() >= 11);
     for path in workloads() {
         let expected = run(&path, ToyOptions::default());
         for jit in JitMode::ALL.iter().copied() {

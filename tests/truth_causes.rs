@@ -109,6 +109,23 @@ mod toy {
     }
 
     #[test]
+    fn counts_in_headers() {
+        let Some(found) = measure("gc_marks.toy", &["--gc", "refcount"]) else { return };
+        let object = Some(("toy Record", "count"));
+        Broken { step: "iterate", region: "object heap", least: 4000, cause: "refcount", object }
+            .is_explained(&found);
+    }
+
+    #[test]
+    fn counts_in_a_table() {
+        let Some(found) = measure("gc_marks.toy", &["--gc", "refcount-side"]) else { return };
+        let object = Some(("toy Record", "count"));
+        Broken { step: "iterate", region: "count table", least: 1000, cause: "refcount", object }
+            .is_explained(&found);
+        assert_eq!(broken(&found, "iterate", "object heap"), Vec::<u64>::new());
+    }
+
+    #[test]
     fn patches_of_code_and_their_counters() {
         let Some(found) = measure("jit_patch.toy", &[]) else { return };
         for region in ["hot code", "cold code"] {

@@ -25,6 +25,12 @@ pub fn parser(pages: &[Rung]) -> impl TypedValueParser<Value = Evidence> + use<>
     })
 }
 
+/// Reads a rung with pages.
+pub fn page_rungs() -> impl TypedValueParser<Value = Rung> {
+    PossibleValuesParser::new([Rung::Pfn, Rung::Scan, Rung::Exclusive].map(Rung::name))
+        .try_map(|name| name.parse::<Rung>().map_err(Error::new))
+}
+
 /// Reads a witness of single writes, or none.
 pub fn witnesses() -> impl TypedValueParser<Value = Witness> {
     PossibleValuesParser::new(Witness::ALL.map(Witness::name))

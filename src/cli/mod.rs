@@ -6,13 +6,16 @@ mod doctor;
 mod evidence;
 mod export;
 mod interpreter;
+mod lab;
 pub mod output;
 mod pages;
 mod record;
+mod repl;
 mod report;
 mod run;
 mod spelling;
 mod toy;
+mod toy_command;
 
 use self::output::OutputArgs;
 use crate::error::{EXIT_FAILED, EXIT_OK, Error, Result};
@@ -50,6 +53,8 @@ const EXAMPLES: &str = "Examples:
   forkprint run workloads/python/gc_collect.py      one workload, two workers, text on the terminal
   forkprint analyze gunicorn.conf.py -o shop.html   a real gunicorn under load
   forkprint record -- python server.py              any program that forks
+  forkprint toy                                     try the toy language
+  forkprint lab                                     toy programs under every policy of their runtime
   forkprint doctor                                  what this machine lets us see
 
 Exit codes: 0 fine, 2 it could not be measured or the usage was wrong.";
@@ -60,8 +65,10 @@ enum Verb {
     Run(run::RunArgs),
     Analyze(analyze::AnalyzeArgs),
     Record(record::RecordArgs),
+    Lab(lab::LabArgs),
     Report(report::ReportArgs),
     Export(export::ExportArgs),
+    Toy(toy_command::ToyCommandArgs),
     Doctor(doctor::DoctorArgs),
     Completions(pages::CompletionsArgs),
     Man(pages::ManArgs),
@@ -126,8 +133,10 @@ fn dispatch(verb: Verb, invocation: &Invocation) -> Result<i32> {
         Verb::Run(args) => run::run(args, invocation),
         Verb::Analyze(args) => analyze::run(args, invocation),
         Verb::Record(args) => record::run(args, invocation),
+        Verb::Lab(args) => lab::run(args, invocation),
         Verb::Report(args) => report::run(args, invocation.quiet),
         Verb::Export(args) => export::run(args, invocation.quiet),
+        Verb::Toy(args) => toy_command::run(&args),
         Verb::Doctor(args) => Ok(doctor::run(&args)),
         Verb::Completions(args) => Ok(pages::completions(&args)),
         Verb::Man(args) => pages::man(&args),

@@ -99,7 +99,13 @@ impl DocumentArgs {
         self.output.as_deref().filter(|path| *path != Path::new("-"))
     }
 
-    fn form(&self) -> Result<Format> {
+    /// Whether a text goes to a terminal that shows colours.
+    pub fn is_coloured(&self) -> bool {
+        self.file().is_none() && AutoStream::choice(&std::io::stdout()) != ColorChoice::Never
+    }
+
+    /// The form that was asked for, or that the file's ending tells.
+    pub fn form(&self) -> Result<Format> {
         if let Some(format) = self.format {
             return Ok(format);
         }
@@ -126,8 +132,10 @@ pub fn without_outputs(words: &[OsString]) -> impl Iterator<Item = &OsString> {
             return false;
         }
         let text = word.to_string_lossy();
-        skip_value = ["-o", "--output", "--format", "--capture"].contains(&text.as_ref());
-        let joined = ["--output=", "--format=", "--capture="].iter().any(|start| text.starts_with(start));
+        skip_value = ["-o", "--output", "--format", "--capture", "--captures"].contains(&text.as_ref());
+        let joined = ["--output=", "--format=", "--capture=", "--captures="]
+            .iter()
+            .any(|start| text.starts_with(start));
         let short = text.starts_with("-o") && !text.starts_with("--");
         !(skip_value || joined || short || text == "--force")
     })
@@ -162,10 +170,8 @@ pub fn emit(recording: &Recording, args: &OutputArgs) -> Result<()> {
 pub fn emit_document(recording: &Recording, args: &DocumentArgs, capture: Option<&Path>) -> Result<()> {
     let form = args.form()?;
     let next = next_command(recording, capture);
-    let width = terminal_size::terminal_size().map_or(100, |(width, _)| usize::from(width.0));
-    let to_terminal = args.file().is_none() && AutoStream::choice(&std::io::stdout()) != ColorChoice::Never;
     let document = match form {
-        Format::Text => text::render_with_next(recording, width, to_terminal, &next),
+        Format::Text => text::render_with_next(recording, terminal_width(), args.is_coloured(), &next),
         Format::Json => json::render(recording),
         Format::Html => html::render(recording)?,
     };
@@ -173,6 +179,11 @@ pub fn emit_document(recording: &Recording, args: &DocumentArgs, capture: Option
         Format::Html => format!("xdg-open {}", shell_word(&path.to_string_lossy())),
         Format::Text | Format::Json => next,
     })
+}
+
+/// Columns of the terminal.
+pub fn terminal_width() -> usize {
+    terminal_size::terminal_size().map_or(100, |(width, _)| usize::from(width.0))
 }
 
 /// Writes a finished document to its file, or to standard output.

@@ -10,6 +10,7 @@ pub mod elf;
 pub mod explainer;
 pub mod heap;
 pub mod instruction;
+pub mod movers;
 pub mod names;
 pub mod place;
 pub mod reconcile;

@@ -42,6 +42,10 @@ pub enum Place {
     JitData,
     /// A collector's mark bits, in a bitmap or in a header.
     Marks,
+    /// Reference counts in a table beside the heap.
+    Counts,
+    /// An object that a collector may move, or replace by another that it moves.
+    Movable,
     /// Memory that a collector moves objects to.
     MoveTarget,
     /// Nothing is known.

@@ -2,6 +2,7 @@
 
 use super::allocators::{is_allocator, is_maker};
 use super::instruction::{Decoded, Store};
+use super::movers::is_mover;
 use super::place::Place;
 use crate::cpython::fields::FieldClass;
 use crate::family::Cause;
@@ -45,6 +46,7 @@ const fn by_use(place: Place) -> Option<Cause> {
         Place::JitCode => Some(Cause::JitCode),
         Place::JitData => Some(Cause::JitData),
         Place::Marks => Some(Cause::GcMark),
+        Place::Counts => Some(Cause::Refcount),
         Place::MoveTarget => Some(Cause::GcMove),
         _ => None,
     }
@@ -56,6 +58,9 @@ fn by_store(place: Place, store: &Decoded, writer: &str, version: (u8, u8)) -> C
         Place::Object { class, into_field } | Place::Buffer { class, into_field } => {
             by_field(class, into_field, store, writer, version)
         }
+        // A program stores into fields, a collector into all that it moves: only the code tells.
+        Place::Movable if is_mover(writer) => Cause::GcMove,
+        Place::Movable => Cause::ObjectBody,
         // The link of a free block, or the first object that is put into it: pymalloc takes a block
         // by reading it, so the first write is the new object's. Either way the allocator chose an
         // inherited page for new data, and another allocator would have kept it shared.

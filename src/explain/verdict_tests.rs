@@ -181,13 +181,16 @@ fn real_stores_and_memory_with_one_use() {
         (Place::JitCode, store, "", NEW, Cause::JitCode),
         (Place::JitData, store, "", NEW, Cause::JitData),
         (Place::Marks, written(OR_8, 0, 0), "", NEW, Cause::GcMark),
+        (Place::Counts, store, "", (0, 0), Cause::Refcount),
         (Place::MoveTarget, store, "", NEW, Cause::GcMove),
+        (Place::Movable, store, "", (0, 0), Cause::ObjectBody),
+        (Place::Movable, store, "forkprint::runtimes::toy::gc::slide::Slide::slide", (0, 0), Cause::GcMove),
         (Place::Unknown, store, "", NEW, Cause::Unexplained),
         (Place::Stack, push, "", NEW, Cause::Unexplained),
     ]);
 }
 
-const EVERY_PLACE: [Place; 18] = [
+const EVERY_PLACE: [Place; 21] = [
     object(Refcount),
     object(GcHeader),
     object(Cache),
@@ -205,6 +208,9 @@ const EVERY_PLACE: [Place; 18] = [
     Place::JitCode,
     Place::JitData,
     Place::Marks,
+    Place::Counts,
+    Place::Movable,
+    Place::MoveTarget,
     Place::Unknown,
 ];
 
@@ -236,6 +242,8 @@ fn without_a_store_only_memory_with_one_use_explains_itself() {
             Place::JitCode => Cause::JitCode,
             Place::JitData => Cause::JitData,
             Place::Marks => Cause::GcMark,
+            Place::Counts => Cause::Refcount,
+            Place::MoveTarget => Cause::GcMove,
             _ => Cause::Unexplained,
         };
         assert_eq!(decide(place, None, "malloc", false, NEW), alone, "{place:?}");

@@ -16,6 +16,7 @@ pub mod rung;
 pub mod synthetic;
 pub mod table;
 pub mod vma;
+mod worker_step;
 
 pub use breaks::{Breaks, Witness};
 pub use cause::Cause;

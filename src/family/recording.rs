@@ -2,8 +2,9 @@
 
 use super::breaks::{Breaks, Witness};
 pub use super::rung::Rung;
+pub use super::worker_step::WorkerStep;
 use super::{Ledger, PageState};
-use crate::units::{Bytes, PAGE_SIZE};
+use crate::units::PAGE_SIZE;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -119,6 +120,10 @@ pub struct ZygoteSummary {
     pub private_pages: u64,
     /// Resident set, in bytes.
     pub rss_bytes: u64,
+    /// Of `private_pages`, those in each region that the runtime itself can name; zero where it holds
+    /// none yet.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub runtime_regions: BTreeMap<String, u64>,
 }
 
 /// One worker and how it ended.
@@ -180,59 +185,18 @@ pub struct Step {
     pub workers: Vec<WorkerStep>,
     /// Broken pages by region, summed over the workers.
     pub regions: BTreeMap<String, u64>,
+    /// Fresh pages by region of the runtime, summed over the workers.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub fresh_regions: BTreeMap<String, u64>,
+    /// Bytes that differ from the fork-time bytes by region, summed over the workers.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub changed_regions: BTreeMap<String, u64>,
     /// Broken pages by cause, summed over the workers.
     pub causes: BTreeMap<String, u64>,
     /// Who pays for the private memory of zygote and workers.
     pub ledger: Ledger,
     /// The kernel's own totals, as a second method.
     pub cross_check: CrossCheck,
-}
-
-/// One worker after one step, in pages since the fork.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct WorkerStep {
-    /// Index of the worker.
-    pub worker: u32,
-    /// Process id.
-    pub pid: u32,
-    /// Pages inherited at the fork.
-    pub inherited: u64,
-    /// Inherited pages no longer shared with the zygote.
-    pub broken: u64,
-    /// Of these, written by the worker (also where the zygote wrote too).
-    pub broken_by_worker: u64,
-    /// Of these, written by the zygote (also where the worker wrote too).
-    pub broken_by_zygote: u64,
-    /// Broken pages whose bytes still equal the fork-time bytes.
-    pub ghost: u64,
-    /// Broken pages whose fork-time bytes could not be read: neither ghost nor known to differ.
-    #[serde(default)]
-    pub uncompared: u64,
-    /// Of `ghost`, pages that only the zygote wrote: there its copy bought nothing.
-    #[serde(default)]
-    pub ghost_zygote_only: u64,
-    /// Of `uncompared`, pages that only the zygote wrote.
-    #[serde(default)]
-    pub uncompared_zygote_only: u64,
-    /// Private pages made after the fork.
-    pub fresh: u64,
-    /// Inherited pages no longer mapped.
-    pub gone: u64,
-    /// Bytes that differ from the fork-time bytes, in all broken pages together.
-    pub bytes_changed: u64,
-}
-
-impl WorkerStep {
-    /// Bytes copied for each byte that really differs; `None` when nothing differs.
-    #[expect(clippy::cast_precision_loss, reason = "a ratio for people")]
-    pub fn amplification(&self) -> Option<f64> {
-        (self.bytes_changed > 0).then(|| (self.broken * PAGE_SIZE) as f64 / self.bytes_changed as f64)
-    }
-
-    /// Bytes of the broken pages.
-    pub fn broken_bytes(&self) -> Bytes {
-        Bytes::of_pages(self.broken)
-    }
 }
 
 /// Totals of `smaps_rollup` beside ours, in bytes, summed over the members named.

@@ -7,6 +7,7 @@ use crate::explain::heap::Heap;
 use crate::explain::reconcile::reconcile;
 use crate::explain::rows;
 use crate::explain::symbols::Symbolizer;
+use crate::explain::toy::Collector;
 use crate::family::recording::Recording;
 use crate::family::{Region, Vma, Witness};
 use crate::kernel::remote::SharedMemory;
@@ -18,6 +19,8 @@ pub struct ForkScene {
     pub areas: Vec<Vma>,
     /// Memory that its runtime named.
     pub regions: Vec<Region>,
+    /// What its collector does to objects.
+    pub collector: Collector,
     /// Process whose memory holds the bytes of the fork.
     pub reference: u32,
 }
@@ -50,7 +53,8 @@ fn explain_rows(recording: &mut Recording, trace: &mut Trace, scene: &ForkScene)
     };
     let offsets = trace.offsets().copied();
     let version = offsets.as_ref().map(|offsets| offsets.version);
-    let heap = Heap::new(memory, &scene.areas, &symbolizer, offsets, census.as_ref(), &scene.regions);
+    let heap = Heap::new(memory, &scene.areas, &symbolizer, offsets, census.as_ref(), &scene.regions)
+        .with_collector(scene.collector);
     let mut names = trace.take_names();
     let mut explainer = Explainer::new(heap, &symbolizer, census.as_ref(), version);
     let zygote = recording.zygote.pid;

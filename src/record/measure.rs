@@ -4,13 +4,14 @@ use super::compare::Comparison;
 use super::evidence::{EvidenceSource, Moment};
 use super::explain::{ForkScene, explain};
 use super::options::{Baseline, MeasureOptions};
-use super::pages::PageLog;
+use super::pages::{ChangedBytes, PageLog};
+use super::regions;
 use super::trace::Trace;
 use crate::agent;
 use crate::error::{Error, Result};
 use crate::family::ledger::left_to_the_sibling;
 use crate::family::recording::{
-    About, CrossCheck, Fate, Finding, Recording, Step, WorkerInfo, ZygoteSummary, step_number,
+    About, CrossCheck, Fate, Finding, Recording, Step, WorkerInfo, WorkerStep, ZygoteSummary, step_number,
 };
 use crate::family::{Diff, FrameOwners, Inherited, Ledger, PageState, Process, diff};
 use crate::kernel::Caps;
@@ -18,6 +19,7 @@ use crate::observe::parallel::in_parallel;
 use crate::observe::rollup::{Rollup, read_rollup};
 use crate::observe::{ProcRoot, read_process, read_processes};
 use crate::units::{PAGE_SIZE, Vpn};
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 /// A measurement under way.
@@ -34,6 +36,8 @@ pub struct Measurement {
     forked: Instant,
     trace: Trace,
     scene: ForkScene,
+    /// Nanoseconds of the step that ended last, by index of the worker.
+    times: BTreeMap<usize, u64>,
 }
 
 /// A worker of the family and whether it still lives.
@@ -51,7 +55,7 @@ impl Measurement {
         let root = ProcRoot::system();
         let rung = options.choose_rung(Caps::get())?;
         let process = read_process(&root, baseline.zygote_pid)?;
-        let regions = super::regions::name_regions(&process, baseline.regions.clone(), baseline.python);
+        let regions = regions::name_regions(&process, baseline.regions.clone(), baseline.python);
         let mut instrument = baseline.instrument;
         instrument.extend(areas_of_the_agent(&process));
         instrument.sort_by_key(|range| range.start);
@@ -65,6 +69,7 @@ impl Measurement {
                 pid: process.pid,
                 private_pages: inherited.len() as u64,
                 rss_bytes: process.rss_bytes,
+                runtime_regions: regions::inherited_pages(&inherited, &baseline.regions),
             },
             ..Recording::default()
         };
@@ -72,6 +77,7 @@ impl Measurement {
         Ok(Self {
             root,
             log: PageLog::new(&inherited),
+            times: BTreeMap::new(),
             recording,
             inherited,
             evidence,
@@ -83,6 +89,7 @@ impl Measurement {
             scene: ForkScene {
                 areas: process.vmas,
                 regions: baseline.regions,
+                collector: baseline.collector,
                 reference: baseline.reference_pid.unwrap_or(baseline.zygote_pid),
             },
         })
@@ -105,6 +112,11 @@ impl Measurement {
         self.evidence.note_fork(self.members.len(), at_fork);
         self.add_worker(pid);
         Ok(())
+    }
+
+    /// Notes how long a worker took for the step that ends with the next snapshot.
+    pub fn note_time(&mut self, index: usize, nanoseconds: u64) {
+        self.times.insert(index, nanoseconds);
     }
 
     /// Notes how a worker ended. One whose step failed lives on and is still measured.
@@ -158,10 +170,13 @@ impl Measurement {
             let diff = &diffs[position];
             let bytes = comparison.changed_bytes(index, &moment.workers[position], diff)?;
             self.log.update(index, step_index, diff, &bytes);
+            self.count_changes(&bytes, &mut step);
             let worker = u32::try_from(index).unwrap_or(u32::MAX);
-            step.workers.push(self.log.summary(worker, pid, diff));
+            let nanoseconds = self.times.remove(&index).unwrap_or(0);
+            step.workers.push(WorkerStep { nanoseconds, ..self.log.summary(worker, pid, diff) });
         }
         self.count_regions(&diffs, &mut step);
+        step.fresh_regions = regions::fresh_pages(&diffs, &self.scene.regions);
         let owners = frame_owners(&moment);
         step.ledger = self.ledger(&moment, &diffs, owners.as_ref());
         step.cross_check = self.cross_check(&moment, &diffs, owners.as_ref(), &step.ledger)?;
@@ -205,6 +220,19 @@ impl Measurement {
             diff(&self.inherited, &moment.zygote, worker, &evidence.borrow())
         };
         Ok(moment.workers.iter().zip(alive).enumerate().map(judge_worker).collect())
+    }
+
+    /// Adds the changed bytes of one worker to those of the step, region by region.
+    fn count_changes(&self, bytes: &ChangedBytes, step: &mut Step) {
+        let mut bytes = bytes.clone();
+        bytes.sort_unstable();
+        let mut changed = bytes.into_iter().filter(|(_, count)| *count > 0).peekable();
+        for (run, &region) in self.inherited.table.runs.iter().zip(&self.inherited.region_of_run) {
+            while let Some((_, count)) = changed.next_if(|(index, _)| *index < run.offset + run.len) {
+                let name = &self.inherited.regions[region as usize];
+                *step.changed_regions.entry(name.clone()).or_default() += u64::from(count);
+            }
+        }
     }
 
     #[tracing::instrument(level = "debug", skip_all)]

@@ -1,6 +1,7 @@
 //! What a measurement is given: the zygote at the fork, and the evidence to use.
 
 use crate::error::{Error, Result};
+use crate::explain::toy::Collector;
 use crate::family::{PageRanges, Region, Rung, Witness};
 use crate::kernel::Caps;
 
@@ -13,6 +14,8 @@ pub struct Baseline {
     pub reference_pid: Option<u32>,
     /// Memory the runtime can name. Disjoint, in any order.
     pub regions: Vec<Region>,
+    /// What the collector of a toy runtime does to objects.
+    pub collector: Collector,
     /// Pages that exist only for the measurement.
     pub instrument: PageRanges,
     /// Areas whose writes zygote and workers track (rung `scan`).

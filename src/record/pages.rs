@@ -83,6 +83,7 @@ impl PageLog {
             fresh: diff.fresh_pages(),
             gone: count(|cell| cell.state == PageState::Gone),
             bytes_changed: cells.iter().map(|cell| u64::from(cell.bytes_changed)).sum(),
+            nanoseconds: 0,
         }
     }
 

@@ -1,9 +1,11 @@
 //! Puts names on the zygote's memory: the runtime's own, then `CPython`'s arenas, then ELF sections.
 
 use crate::cpython::pymalloc;
-use crate::family::{Process, Region};
+use crate::family::{Diff, Inherited, Process, Region};
 use crate::kernel::remote::SharedMemory;
 use crate::observe::sections::sections;
+use crate::units::Vpn;
+use std::collections::BTreeMap;
 
 /// Disjoint, sorted regions. Where two sources overlap the better informed one wins: the runtime,
 /// then the allocator, then the linker.
@@ -20,6 +22,32 @@ pub fn name_regions(process: &Process, runtime: Vec<Region>, python: Option<(u8,
         named = sorted(named);
     }
     named
+}
+
+/// Inherited pages in each region of the runtime, those without any too.
+pub fn inherited_pages(inherited: &Inherited, runtime: &[Region]) -> BTreeMap<String, u64> {
+    let mut pages: BTreeMap<String, u64> = runtime.iter().map(|region| (region.name.clone(), 0)).collect();
+    for (run, &region) in inherited.table.runs.iter().zip(&inherited.region_of_run) {
+        if let Some(count) = pages.get_mut(&inherited.regions[region as usize]) {
+            *count += run.len as u64;
+        }
+    }
+    pages
+}
+
+/// Pages made after the fork in each region of the runtime, all workers together.
+pub fn fresh_pages(diffs: &[Diff], runtime: &[Region]) -> BTreeMap<String, u64> {
+    let mut pages = BTreeMap::new();
+    for fresh in diffs.iter().flat_map(|diff| &diff.fresh) {
+        for region in runtime {
+            let (first, end) = (Vpn::of_address(region.start), Vpn::of_address(region.end));
+            let common = fresh.end.min(end).0.saturating_sub(fresh.start.max(first).0);
+            if common > 0 {
+                *pages.entry(region.name.clone()).or_default() += common;
+            }
+        }
+    }
+    pages
 }
 
 fn sorted(mut regions: Vec<Region>) -> Vec<Region> {

@@ -7,11 +7,13 @@ use super::trace::Trace;
 use super::watch::Watch;
 use crate::cpython::offsets::Offsets;
 use crate::error::{Error, Result};
+use crate::explain::toy::Collector;
 use crate::family::recording::{About, Fate, Finding, Recording};
 use crate::family::{Rung, Witness};
 use crate::kernel::caps::{self, Caps, kernel_release, machine};
 use crate::kernel::remote::SharedMemory;
-use crate::runtimes::Workload;
+use crate::runtimes::toy::GcPolicy;
+use crate::runtimes::{StepFailure, Workload};
 use crate::supervisor::Family;
 use crate::supervisor::family::{StepOutcome, tell};
 use crate::supervisor::protocol::{Loaded, Watching, ranges};
@@ -48,6 +50,16 @@ pub struct RunOutcome {
     pub error: Option<Error>,
 }
 
+/// What a memory policy of the toy runtime does to objects that are there already.
+const fn collector(policy: GcPolicy) -> Collector {
+    match policy {
+        GcPolicy::MarkHeader => Collector::Marks,
+        GcPolicy::Refcount => Collector::Counts,
+        GcPolicy::Copying | GcPolicy::Compacting | GcPolicy::Generational => Collector::Moves,
+        GcPolicy::MarkBitmap | GcPolicy::RefcountSide | GcPolicy::None => Collector::Beside,
+    }
+}
+
 /// Runs a workload to its end.
 ///
 /// Errors: it could not be loaded or forked, so that nothing was measured. What happens later ends
@@ -73,7 +85,8 @@ pub fn run(options: &RunOptions, progress: &Progress) -> Result<RunOutcome> {
     let baseline = Baseline {
         zygote_pid: family.zygote_pid(),
         reference_pid: Some(frozen.pid),
-        regions: loaded.regions.clone(),
+        regions: frozen.regions,
+        collector: collector(options.workload.toy.gc),
         instrument: ranges(&frozen.instrument),
         tracked: ranges(&frozen.tracked),
         python: loaded.python,
@@ -84,7 +97,7 @@ pub fn run(options: &RunOptions, progress: &Progress) -> Result<RunOutcome> {
     for _ in 0..options.workers {
         measurement.add_still_worker(family.fork()?)?;
     }
-    let measured = measure_steps(&mut family, &mut measurement, &loaded.steps, progress);
+    let measured = measure_steps(&mut family, &mut measurement, &loaded, progress);
     let error = measured.unwrap_or_else(|error| {
         measurement.add_finding(cut_short(&error));
         Some(error)
@@ -135,13 +148,20 @@ fn offsets(zygote: u32, version: (u8, u8), runtime: Option<u64>) -> Result<Offse
 fn measure_steps(
     family: &mut Family,
     measurement: &mut Measurement,
-    steps: &[String],
+    loaded: &Loaded,
     progress: &Progress,
 ) -> Result<Option<Error>> {
     measurement.snapshot("fork", None)?;
     let mut first_failure = None;
-    for (index, name) in steps.iter().enumerate() {
-        progress.now(format!("step {name} ({} of {})", index + 1, steps.len()));
+    for (index, name) in loaded.steps.iter().enumerate() {
+        progress.now(format!("step {name} ({} of {})", index + 1, loaded.steps.len()));
+        if loaded.zygote_steps.contains(&index) {
+            if let Err(failure) = family.run_in_zygote(index)? {
+                first_failure.get_or_insert(zygote_failed(measurement, failure, name));
+            }
+            measurement.snapshot(name, None)?;
+            continue;
+        }
         for (worker, outcome) in family.run_step(index, name)? {
             if let Some(error) = note_outcome(measurement, worker, outcome, name) {
                 first_failure.get_or_insert(error);
@@ -161,6 +181,20 @@ fn measure_steps(
     Ok(first_failure)
 }
 
+/// Notes that a step in the zygote did not finish. The family lives on.
+fn zygote_failed(measurement: &mut Measurement, failure: StepFailure, step: &str) -> Error {
+    let title = format!("step '{step}' raised in the zygote");
+    let detail = failure.traceback.unwrap_or(failure.message);
+    let fix = "run the step by itself in a plain interpreter first";
+    measurement.add_finding(Finding {
+        code: "FP900".into(),
+        title: title.clone(),
+        evidence: detail.clone(),
+        fix: fix.into(),
+    });
+    Error::new(title).why(detail).fix(fix)
+}
+
 fn cut_short(error: &Error) -> Finding {
     Finding {
         code: "FP902".into(),
@@ -177,7 +211,10 @@ fn note_outcome(
     step: &str,
 ) -> Option<Error> {
     let (fate, detail) = match outcome {
-        StepOutcome::Done => return None,
+        StepOutcome::Done { nanoseconds } => {
+            measurement.note_time(worker, nanoseconds);
+            return None;
+        }
         StepOutcome::Ended(fate) => (fate.clone(), tell(&fate)),
         StepOutcome::Failed(failure) => {
             let fate = Fate::Failed { message: failure.message.clone(), step: step.into() };

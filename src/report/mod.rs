@@ -5,6 +5,7 @@ pub mod folded;
 pub mod gallery;
 pub mod html;
 pub mod json;
+pub mod matrix;
 mod palette;
 mod printable;
 pub mod ranking;

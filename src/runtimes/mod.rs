@@ -86,6 +86,11 @@ pub trait Runtime {
     /// The names of the workload's steps, in the order they run.
     fn steps(&self) -> Vec<String>;
 
+    /// Whether a step runs once, in the zygote and between those of the workers, and not in every worker.
+    fn runs_in_zygote(&self, _index: usize) -> bool {
+        false
+    }
+
     /// Runs one step to its end in the calling process.
     fn run_step(&mut self, index: usize) -> Result<(), StepFailure>;
 
@@ -105,6 +110,12 @@ pub trait Runtime {
     /// Remarks for the reader of the report, such as a missing JIT back end.
     fn notes(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    /// Does what the runtime does to its memory once before the first fork. Forking does it as well; this
+    /// is for those who look at the memory, or freeze a sibling, before they fork through the runtime.
+    fn prepare_fork(&mut self) -> Result<()> {
+        Ok(())
     }
 
     /// Shows the agent around in the zygote, before anything is forked or watched: it may list the

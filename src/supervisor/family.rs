@@ -39,7 +39,10 @@ struct Worker {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StepOutcome {
     /// It ended well.
-    Done,
+    Done {
+        /// How long it took by the worker's clock.
+        nanoseconds: u64,
+    },
     /// It raised; the worker lives.
     Failed(StepFailure),
     /// The worker ended, or was killed because it hung.
@@ -142,9 +145,17 @@ impl Family {
         alive.into_iter().map(|index| Ok((index, self.outcome(index, deadline, name)?))).collect()
     }
 
+    /// Runs one step in the zygote, while the workers stand still.
+    pub fn run_in_zygote(&mut self, step: usize) -> Result<Result<(), StepFailure>> {
+        match self.command(&ToZygote::Run { step }, "running a step")? {
+            FromZygote::Ran(outcome) => Ok(outcome),
+            other => Err(unexpected(&other)),
+        }
+    }
+
     fn outcome(&mut self, index: usize, deadline: Instant, step: &str) -> Result<StepOutcome> {
         match self.workers[index].channel.receive_by(deadline) {
-            Ok(FromWorker::Done) => Ok(StepOutcome::Done),
+            Ok(FromWorker::Done { nanoseconds }) => Ok(StepOutcome::Done { nanoseconds }),
             Ok(FromWorker::Failed(failure)) => Ok(StepOutcome::Failed(failure)),
             Ok(FromWorker::Ready { .. }) => {
                 Err(Error::new("a worker spoke out of turn").pid(self.workers[index].pid))

@@ -31,6 +31,11 @@ pub enum ToZygote {
         /// Index of the worker.
         worker: usize,
     },
+    /// Run one step in the zygote itself.
+    Run {
+        /// Its index.
+        step: usize,
+    },
     /// Wait for a worker that has ended.
     Reap {
         /// Its process id.
@@ -52,6 +57,8 @@ pub enum FromZygote {
         /// Its process id.
         pid: u32,
     },
+    /// The step has ended, well or not.
+    Ran(std::result::Result<(), StepFailure>),
     /// A worker was reaped.
     Reaped(Ending),
     /// The command could not be carried out.
@@ -63,6 +70,8 @@ pub enum FromZygote {
 pub struct Frozen {
     /// Its process id.
     pub pid: u32,
+    /// The memory that the runtime can name, as it is at the fork. Disjoint, in any order.
+    pub regions: Vec<Region>,
     /// Pages of the zygote that exist only for it.
     pub instrument: Vec<(u64, u64)>,
     /// Areas whose writes are tracked, in the zygote and in every worker.
@@ -109,8 +118,8 @@ pub struct Loaded {
     pub description: String,
     /// Names of the steps, in order.
     pub steps: Vec<String>,
-    /// Memory that the runtime can name.
-    pub regions: Vec<Region>,
+    /// Indexes of the steps that run in the zygote, and not in the workers.
+    pub zygote_steps: Vec<usize>,
     /// Remarks for the reader.
     pub notes: Vec<String>,
     /// Version of the `CPython` inside.
@@ -149,7 +158,10 @@ pub enum FromWorker {
         untracked: Option<String>,
     },
     /// The step ended well.
-    Done,
+    Done {
+        /// How long it took by the worker's clock.
+        nanoseconds: u64,
+    },
     /// The step raised.
     Failed(StepFailure),
 }

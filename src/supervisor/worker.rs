@@ -5,6 +5,7 @@ use crate::kernel::spawn::exit_now;
 use crate::kernel::uffd::WriteTracker;
 use crate::runtimes::Runtime;
 use nix::errno::Errno;
+use std::time::Instant;
 
 /// Runs steps until told to end; then leaves without running the program's exit handlers.
 pub fn serve(
@@ -16,12 +17,20 @@ pub fn serve(
     let mut answer = FromWorker::Ready { untracked };
     while channel.send(&answer).is_ok() {
         answer = match channel.receive() {
-            Ok(ToWorker::Run { step }) => match runtime.run_step(step) {
-                Ok(()) => FromWorker::Done,
-                Err(failure) => FromWorker::Failed(failure),
-            },
+            Ok(ToWorker::Run { step }) => run(runtime, step),
             Ok(ToWorker::Exit) | Err(_) => break,
         };
     }
     exit_now(if channel.is_open() { 0 } else { LOST })
+}
+
+fn run(runtime: &mut dyn Runtime, step: usize) -> FromWorker {
+    let began = Instant::now();
+    match runtime.run_step(step) {
+        Ok(()) => {
+            let nanoseconds = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            FromWorker::Done { nanoseconds }
+        }
+        Err(failure) => FromWorker::Failed(failure),
+    }
 }

@@ -58,6 +58,7 @@ pub fn serve(spec: ZygoteSpec) -> i32 {
         let answer = match control.receive() {
             Ok(ToZygote::Freeze { track }) => zygote.freeze(runtime.as_mut(), track),
             Ok(ToZygote::Fork { worker }) => zygote.fork(&mut runtime, worker, &mut control),
+            Ok(ToZygote::Run { step }) => Ok(FromZygote::Ran(runtime.run_step(step))),
             Ok(ToZygote::Reap { pid }) => Ok(FromZygote::Reaped(reap(pid))),
             Ok(ToZygote::Exit) | Err(_) => return 0,
         };
@@ -73,12 +74,13 @@ fn cut_off(control: &Channel) -> i32 {
 }
 
 fn describe(runtime: &dyn Runtime) -> Loaded {
+    let steps = runtime.steps();
     Loaded {
         runtime: runtime.name().into(),
         version: runtime.version(),
         description: runtime.description(),
-        steps: runtime.steps(),
-        regions: runtime.regions(),
+        zygote_steps: (0..steps.len()).filter(|&step| runtime.runs_in_zygote(step)).collect(),
+        steps,
         notes: runtime.notes(),
         python: runtime.python_version(),
     }
@@ -95,6 +97,7 @@ struct Zygote {
 
 impl Zygote {
     fn freeze(&mut self, runtime: &mut dyn Runtime, track: bool) -> Result<FromZygote> {
+        runtime.prepare_fork()?;
         let found = |(socket, spec): (Channel, AgentSpec)| {
             let inside = Inside::find().filter(|_| socket.is_open());
             inside.map(|inside| {
@@ -113,9 +116,15 @@ impl Zygote {
         let own = read_identity(&ProcRoot::system(), std::process::id())?;
         let areas = own.vmas.iter().filter(|vma| vma.copy_on_write() && vma.flags.write);
         let areas: PageRanges = areas.map(|vma| vma.start..vma.end).collect();
+        let regions = runtime.regions();
         let sibling = freeze_sibling()?;
-        let mut frozen =
-            Frozen { pid: sibling.pid, instrument: pairs(&sibling.instrument), tracked: Vec::new(), watched };
+        let mut frozen = Frozen {
+            pid: sibling.pid,
+            regions,
+            instrument: pairs(&sibling.instrument),
+            tracked: Vec::new(),
+            watched,
+        };
         if track {
             let areas = self.track(areas)?;
             frozen.tracked = pairs(areas);

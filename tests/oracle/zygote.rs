@@ -77,6 +77,7 @@ pub fn serve(sockets: &Sockets) -> ! {
                 mapping.write_again(Before::WrittenLate);
                 Answer::Frozen(Frozen {
                     pid: sibling.pid,
+                    regions: Vec::new(),
                     instrument: pairs(&sibling.instrument),
                     tracked: pairs(&areas),
                     watched: Watching::NotAsked,

@@ -33,13 +33,13 @@ impl Write for Captured {
 /// Everything that a program prints, and the error that ended it.
 pub fn run(source: &str, options: ToyOptions) -> String {
     let captured = Captured::default();
-    let end = match ToyRuntime::load_with_output("t", source, options, Box::new(captured.clone())) {
+    let end = match ToyRuntime::load_with_output("t", source, options.clone(), Box::new(captured.clone())) {
         Err(error) => error.to_string(),
         Ok(mut runtime) => {
             runtime.prepare_fork().unwrap();
-            (0..runtime.steps().len())
-                .find_map(|step| runtime.run_step(step).err())
-                .map_or_else(|| "finished".to_owned(), |failure| failure.message)
+            let failure = (0..runtime.steps().len()).find_map(|step| runtime.run_step(step).err());
+            assert_eq!(runtime.miscounted_objects(), 0, "{options:?}\n{source}");
+            failure.map_or_else(|| "finished".to_owned(), |failure| failure.message)
         }
     };
     let printed = String::from_utf8(captured.0.borrow().clone()).unwrap();

@@ -16,7 +16,7 @@ mod types;
 
 use super::Place;
 use super::symbols::Symbolizer;
-use super::toy;
+use super::toy::{Collector, ToyMemory};
 use crate::cpython::census::Census;
 use crate::cpython::memory::Memory;
 use crate::cpython::offsets::Offsets;
@@ -33,7 +33,7 @@ use std::sync::Arc;
 pub struct Heap<'a> {
     memory: &'a dyn Memory,
     symbolizer: &'a Symbolizer,
-    regions: &'a [Region],
+    toy: ToyMemory<'a>,
     areas: Areas<'a>,
     stacks: Stacks,
     python: Option<Python<'a>>,
@@ -66,7 +66,8 @@ impl<'a> Heap<'a> {
     ///
     /// `memory` must give the bytes of the fork (those of the frozen sibling); `areas` are those of
     /// the zygote at the fork, by address. `python` are the layouts of its `CPython`, if it runs one.
-    /// `regions` is memory that a runtime named itself.
+    /// `regions` is memory that a toy runtime named itself; [`Heap::with_collector`] says what its
+    /// collector does.
     pub fn new(
         memory: &'a dyn Memory,
         areas: &'a [Vma],
@@ -80,13 +81,20 @@ impl<'a> Heap<'a> {
         Self {
             memory,
             symbolizer,
-            regions,
+            toy: ToyMemory::new(regions, Collector::default()),
             areas: Areas::new(areas, interpreter),
             stacks: Stacks::find(memory, areas),
             python,
             malloc: Malloc::default(),
             free: None,
         }
+    }
+
+    /// The same, for the memory of a toy runtime whose collector does this to objects.
+    #[must_use]
+    pub fn with_collector(mut self, collector: Collector) -> Self {
+        self.toy.set_collector(collector);
+        self
     }
 
     /// What stood at an address.
@@ -107,9 +115,9 @@ impl<'a> Heap<'a> {
         }
     }
 
-    fn in_region(&self, address: u64) -> Option<Site> {
-        let read = |address, buffer: &mut [u8]| self.memory.read(address, buffer);
-        let toy = toy::place(self.regions, address, read)?;
+    fn in_region(&mut self, address: u64) -> Option<Site> {
+        let memory = self.memory;
+        let toy = self.toy.place(address, |address, buffer: &mut [u8]| memory.read(address, buffer))?;
         Some(Site { place: toy.place, ty: toy.ty.map(Arc::from), field: toy.field, node: None })
     }
 

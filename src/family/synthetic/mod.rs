@@ -57,6 +57,7 @@ pub fn recording(shape: Shape) -> Recording {
             pid: 4100,
             private_pages: u64::from(shape.pages),
             rss_bytes: u64::from(shape.pages) * PAGE_SIZE * 5 / 4,
+            ..ZygoteSummary::default()
         },
         workers: (0..shape.workers)
             .map(|worker| WorkerInfo { worker, pid: 4101 + worker, fate: Fate::Finished })
@@ -284,6 +285,8 @@ fn step(shape: Shape, history: &PageHistory, index: u8) -> Step {
         requests: shape.server.then(|| if index == 0 { 0 } else { 10_u64.pow(u32::from(index) - 1) }),
         seconds: 0.125 * f64::from(index),
         causes: BTreeMap::new(),
+        fresh_regions: BTreeMap::new(),
+        changed_regions: BTreeMap::new(),
         regions,
         cross_check: CrossCheck {
             workers_private_dirty: unique + 6 * PAGE_SIZE,
@@ -335,6 +338,7 @@ fn worker_step(worker: &WorkerPages, diff: &Diff, index: u8) -> WorkerStep {
         fresh: diff.fresh_pages(),
         gone: diff.count(|state| state == PageState::Gone),
         bytes_changed: differing.map(|(cell, _)| u64::from(cell.bytes_changed)).sum(),
+        nanoseconds: 0,
     }
 }
 

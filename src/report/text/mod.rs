@@ -16,7 +16,7 @@ use crate::family::Ledger;
 use crate::family::recording::{Fate, Finding, Recording, Step};
 use crate::report::printable;
 use crate::units::Bytes;
-use paint::Paint;
+pub(super) use paint::Paint;
 use std::fmt::Write;
 
 /// Steps shown before the middle ones are left out: without causes below them, and with.

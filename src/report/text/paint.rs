@@ -3,7 +3,7 @@
 use anstyle::{AnsiColor, Style};
 
 /// Colours, only where asked.
-pub(super) struct Paint {
+pub(in crate::report) struct Paint {
     /// Whether to colour at all.
     pub color: bool,
 }

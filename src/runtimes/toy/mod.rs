@@ -7,11 +7,18 @@
 mod gc;
 mod jit;
 mod lang;
+mod library;
 mod memory;
 mod options;
+mod profile;
 mod runtime;
+mod session;
+mod source;
 mod vm;
 
 pub use jit::CodeStats;
 pub use options::{AllocOrder, AtFork, GcPolicy, JitMode, ToyOptions};
+pub use profile::{Collection, FunctionProfile, Heat, ObjectProfile, Ordinals, Profile, StepProfile};
 pub use runtime::ToyRuntime;
+pub use session::ToySession;
+pub use source::{disassemble_file, format_source, read_source};

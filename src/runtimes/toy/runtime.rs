@@ -1,8 +1,9 @@
 //! A loaded program as a [`Runtime`], and what tests and reports want to know about its memory.
 
 use super::jit::CodeStats;
-use super::lang::{bytecode::Program, compiler, diagnostic::Diagnostic, parser, verifier};
+use super::lang::diagnostic::{Diagnostic, Sources};
 use super::options::{JitMode, ToyOptions};
+use super::source::{compile, read_source};
 use super::vm::Vm;
 use crate::error::{Context, Error, Result};
 use crate::runtimes::{ForkSide, Region, Runtime, StepFailure};
@@ -13,28 +14,28 @@ use std::path::Path;
 /// A toy program whose module level has run.
 pub struct ToyRuntime {
     name: String,
+    sources: Sources,
     description: String,
     options: ToyOptions,
     vm: Vm,
-    has_forked: bool,
+    /// Whether what is done once before the first fork is done.
+    is_prepared: bool,
 }
 
 impl ToyRuntime {
     /// Reads, compiles and loads a source file. `print` writes to the standard output.
     pub fn load(path: &Path, options: ToyOptions) -> Result<Self> {
-        let bytes = std::fs::read(path).at("cannot read the toy program", path)?;
-        let source = String::from_utf8(bytes).map_err(|refused| {
-            let valid = &refused.as_bytes()[..refused.utf8_error().valid_up_to()];
-            let line = valid.split(|byte| *byte == b'\n').count();
-            Error::new("cannot read the toy program")
-                .path(path)
-                .why(format!("line {line} is not UTF-8"))
-                .fix("save the file as UTF-8")
-        })?;
-        Self::load_source(&path.display().to_string(), &source, options)
+        Self::load_file(path, options, Box::new(std::io::stdout()))
     }
 
-    /// Compiles a program and runs its module level. The name is what errors call it.
+    /// The same, with `print` writing elsewhere. The program may import files that lie around it.
+    pub fn load_file(path: &Path, options: ToyOptions, output: Box<dyn Write>) -> Result<Self> {
+        let source = read_source(path)?;
+        Self::start(&path.display().to_string(), &source, Some(path), options, output)
+    }
+
+    /// Compiles a program and runs its module level. The name is what errors call it. It may import
+    /// the library only.
     pub fn load_source(name: &str, source: &str, options: ToyOptions) -> Result<Self> {
         Self::load_with_output(name, source, options, Box::new(std::io::stdout()))
     }
@@ -46,21 +47,29 @@ impl ToyRuntime {
         options: ToyOptions,
         output: Box<dyn Write>,
     ) -> Result<Self> {
-        let program = compile(source).map_err(|error| refused(MALFORMED, name, &error))?;
+        Self::start(name, source, None, options, output)
+    }
+
+    fn start(
+        name: &str,
+        source: &str,
+        file: Option<&Path>,
+        options: ToyOptions,
+        output: Box<dyn Write>,
+    ) -> Result<Self> {
+        let (sources, program) = compile(name, source, file)?;
         let mut vm = Vm::new(program, &options, output)?;
-        vm.run(0).map_err(|error| refused("the toy program failed while it was loaded", name, &error))?;
-        Ok(Self {
-            name: name.to_owned(),
-            description: header_comment(source),
-            options,
-            vm,
-            has_forked: false,
-        })
+        vm.run(0).map_err(|why| {
+            let failed = Error::new("the toy program failed while it was loaded");
+            failed.location(sources.place(why.at)).why(&why.message)
+        })?;
+        let description = header_comment(source);
+        Ok(Self { name: name.to_owned(), sources, description, options, vm, is_prepared: false })
     }
 
     /// Finds what is wrong with a program without running any of it.
     pub fn check(name: &str, source: &str) -> Result<()> {
-        compile(source).map(drop).map_err(|error| refused(MALFORMED, name, &error))
+        compile(name, source, None).map(drop)
     }
 
     /// What the runtime was loaded with.
@@ -70,10 +79,10 @@ impl ToyRuntime {
 
     /// Does what is done once before the first fork. Forking does it as well.
     pub fn prepare_fork(&mut self) -> Result<()> {
-        if self.has_forked {
+        if self.is_prepared {
             return Ok(());
         }
-        self.has_forked = true;
+        self.is_prepared = true;
         self.vm.prepare_fork(self.options.at_fork)
     }
 
@@ -137,20 +146,9 @@ impl ToyRuntime {
     }
 
     fn failure(&self, diagnostic: &Diagnostic) -> StepFailure {
-        StepFailure { message: format!("{}:{diagnostic}", self.name), traceback: None }
+        let message = format!("{}: {}", self.sources.place(diagnostic.at), diagnostic.message);
+        StepFailure { message, traceback: None }
     }
-}
-
-const MALFORMED: &str = "the toy program is malformed";
-
-fn refused(what: &str, name: &str, diagnostic: &Diagnostic) -> Error {
-    Error::new(what).location(format!("{name}:{}", diagnostic.at)).why(&diagnostic.message)
-}
-
-fn compile(source: &str) -> Result<Program, Diagnostic> {
-    let program = compiler::compile(&parser::parse(source)?)?;
-    verifier::verify(&program)?;
-    Ok(program)
 }
 
 fn header_comment(source: &str) -> String {
@@ -176,6 +174,10 @@ impl Runtime for ToyRuntime {
         self.vm.program.steps.iter().map(|step| step.name.to_string()).collect()
     }
 
+    fn runs_in_zygote(&self, index: usize) -> bool {
+        self.vm.program.steps.get(index).is_some_and(|step| step.in_zygote)
+    }
+
     fn run_step(&mut self, index: usize) -> Result<(), StepFailure> {
         let Some(step) = self.vm.program.steps.get(index) else {
             let message = format!("{}: there is no step {index}", self.name);
@@ -196,8 +198,13 @@ impl Runtime for ToyRuntime {
         self.vm.jit.missing().map(str::to_owned).into_iter().collect()
     }
 
+    fn prepare_fork(&mut self) -> Result<()> {
+        Self::prepare_fork(self)
+    }
+
     fn fork(&mut self) -> Result<ForkSide> {
-        self.prepare_fork()?;
+        Self::prepare_fork(self)?;
+        self.vm.has_forked = true;
         self.vm.flush().map_err(|_| Error::new("cannot write the toy program's output before the fork"))?;
         #[expect(unsafe_code, reason = "fork has no safe form")]
         // SAFETY: the runtime has no thread of its own. The caller of Runtime::fork answers for the

@@ -1,16 +1,16 @@
 //! Bitmaps beside the heap: one bit for 16 bytes.
 
 use crate::error::Result;
-use crate::runtimes::toy::memory::words::Words;
-use crate::units::PAGE_SIZE;
+use crate::runtimes::toy::memory::words::{PAGE_WORDS, Words};
 use std::ops::Range;
 
 /// Bytes for which one bit stands. Every object starts at a multiple.
 pub(crate) const GRANULE: u64 = 16;
 /// Heap words for which one 64-bit word of a bitmap stands.
-pub(super) const BITMAP_WORD: usize = 64 * GRANULE as usize / 8;
+pub(super) const BITMAP_WORD: usize = 64 * 2;
+const _: () = assert!(BITMAP_WORD as u64 * 8 == 64 * GRANULE);
 /// Heap words for which one page of a bitmap stands: 512 KiB.
-pub(super) const BITMAP_PAGE: usize = BITMAP_WORD * PAGE_SIZE as usize / 8;
+pub(super) const BITMAP_PAGE: usize = BITMAP_WORD * PAGE_WORDS;
 
 /// One bit for every granule of a heap.
 pub(super) struct Bits {

@@ -30,6 +30,15 @@ impl Marks for Seen {
 }
 
 impl Heap {
+    /// Addresses of the objects that the roots lead to, ascending; none if there is no room to find out.
+    pub(super) fn live_addresses(&mut self, roots: &Roots<'_>) -> Vec<u64> {
+        let Ok(bits) = Bits::new(self.objects.len() as u64 * 8, "census") else { return Vec::new() };
+        let mut seen = Seen(bits);
+        trace(&mut self.objects, &mut seen, roots, Frozen::nothing());
+        let start = self.objects.start();
+        seen.0.iter(self.objects.len()).map(|word| start + word as u64 * 8).collect()
+    }
+
     /// Finds out what the roots lead to.
     pub(crate) fn census(&mut self, roots: &Roots<'_>) -> Result<Census> {
         let mut seen = Seen(Bits::new(self.objects.len() as u64 * 8, "census")?);

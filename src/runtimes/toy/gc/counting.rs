@@ -1,7 +1,7 @@
 //! Reference counting, wherever the counts stand.
 //!
 //! Every reference counts: those in registers and in global variables too. So loading an object into
-//! a register writes its count, as in CPython. An object whose count falls to zero is freed at once.
+//! a register writes its count, as in `CPython`. An object whose count falls to zero is freed at once.
 //! A backup trace frees what only refers to itself.
 
 use super::barrier::Barrier;
@@ -162,7 +162,9 @@ impl<C: Counts> Plan for Counting<C> {
         let kept: HashMap<usize, u64> =
             self.room.objects().map(|word| (word, self.counts.get(objects, word))).collect();
         if self.counts.table().is_some() {
-            kept.keys().for_each(|word| self.counts.set(objects, *word, 0));
+            for word in kept.keys() {
+                self.counts.set(objects, *word, 0);
+            }
         }
         for Move { from, to } in self.room.compact(objects, roots)? {
             self.counts.set(objects, to, kept.get(&from).copied().unwrap_or_default());

@@ -34,10 +34,10 @@ pub(super) fn pack(objects: &mut Words, roots: &mut Roots<'_>) -> Result<Vec<Mov
     objects.write_bytes(0, copy.bytes(0, end * 8));
     objects.discard(end..objects.len());
     let start = objects.start();
-    let moved = |value| word_of(value, start).map_or(value, |word| start + places.get(word / 2) * 8);
-    roots.update(moved);
+    let replaced = |value| word_of(value, start).map_or(value, |word| start + places.get(word / 2) * 8);
+    roots.update(replaced);
     for Move { to, .. } in &moves {
-        visit_slots(objects, *to, &mut |objects, slot| objects.update(slot, moved(objects.get(slot))));
+        visit_slots(objects, *to, &mut |objects, slot| objects.update(slot, replaced(objects.get(slot))));
     }
     Ok(moves)
 }

@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::runtimes::Region;
 use crate::runtimes::toy::memory::words::Words;
 use crate::runtimes::toy::options::{AtFork, ToyOptions};
+use crate::runtimes::toy::profile::{Observer, Ordinals};
 use crate::runtimes::toy::vm::value::Value;
 
 /// The heap is a whole number of these, in bytes.
@@ -38,6 +39,8 @@ pub(crate) struct Heap {
     quiet_bytes: u64,
     collect_every: u32,
     collections: u64,
+    /// Notes what happens, while a program is profiled.
+    observer: Option<Box<Observer>>,
 }
 
 impl Heap {
@@ -53,6 +56,7 @@ impl Heap {
             quiet_bytes: QUIET_BYTES,
             collect_every: options.collect_every,
             collections: 0,
+            observer: None,
         })
     }
 
@@ -62,7 +66,9 @@ impl Heap {
         let word = self.plan.allocate(&mut self.objects, header).ok_or(HeapFull)?;
         self.allocated_bytes += size;
         self.allocations = self.allocations.saturating_add(1);
-        Ok(self.objects.start() + word as u64 * 8)
+        let address = self.objects.start() + word as u64 * 8;
+        self.observed(|observer| observer.made(address, header));
+        Ok(address)
     }
 
     /// Whether it is time to collect, before the next allocation.
@@ -73,6 +79,10 @@ impl Heap {
 
     /// Frees what the roots do not lead to, and starts counting anew.
     pub(crate) fn collect(&mut self, roots: &mut Roots<'_>, reason: Reason) {
+        if self.observer.is_some() {
+            let live = self.live_addresses(roots);
+            self.observed(|observer| observer.collected(live.into_iter(), reason == Reason::Asked));
+        }
         let is_stressed = self.collect_every != 0 && self.collections.is_multiple_of(STRESSED_MAJOR);
         let reason = if is_stressed { Reason::Asked } else { reason };
         let live_bytes = self.plan.collect(&mut self.objects, roots, reason);
@@ -80,6 +90,23 @@ impl Heap {
         self.allocations = 0;
         self.quiet_bytes = live_bytes.max(QUIET_BYTES);
         self.collections += 1;
+    }
+
+    /// Notes from now on what happens. Whoever writes a reference takes it to be counted, and so tells.
+    pub(crate) fn watch(&mut self) {
+        self.barrier = Barrier::CountInHeader;
+        self.observer = Some(Box::new(Observer::new(self.objects.start())));
+    }
+
+    /// Tells the observer, if there is one.
+    pub(crate) fn observed<T>(&mut self, tell: impl FnOnce(&mut Observer) -> T) -> Option<T> {
+        self.observer.as_deref_mut().map(tell)
+    }
+
+    /// What the roots lead to, as the observer knows it.
+    pub(crate) fn live_ordinals(&mut self, roots: &Roots<'_>) -> Ordinals {
+        let live = self.live_addresses(roots);
+        self.observed(|observer| observer.ordinals(live.into_iter())).unwrap_or_default()
     }
 
     /// Gets the heap ready for the first fork.
@@ -119,6 +146,7 @@ impl Heap {
 
     pub(crate) fn store(&mut self, address: u64, offset: u64, word: u64) {
         let index = self.word(address, offset);
+        self.observed(|observer| observer.stores(address, offset, word));
         self.objects.set(index, word);
     }
 
@@ -151,6 +179,7 @@ impl Heap {
     pub(crate) fn write_text(&mut self, address: u64, bytes: &[u8]) {
         let index = self.word(address, BODY);
         self.objects.write_bytes(index, bytes);
+        self.observed(|observer| observer.filled(address, BODY, bytes.len() as u64));
     }
 
     /// Fills a new string with two others.
@@ -159,6 +188,7 @@ impl Heap {
         let to = self.word(address, BODY);
         self.objects.copy_within(self.word(left, BODY), (to, 0), left_bytes);
         self.objects.copy_within(self.word(right, BODY), (to, left_bytes), right_bytes);
+        self.observed(|observer| observer.filled(address, BODY, (left_bytes + right_bytes) as u64));
     }
 
     pub(crate) fn list_len(&self, list: u64) -> u64 {
@@ -173,6 +203,7 @@ impl Heap {
         let target = (self.word(to, BODY), 0);
         let bytes = usize::try_from(count * 8).unwrap_or(usize::MAX);
         self.objects.copy_within(self.word(from, BODY), target, bytes);
+        self.observed(|observer| observer.filled(to, BODY, count * 8));
     }
 
     /// The heap's own memory, by name.

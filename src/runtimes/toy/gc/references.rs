@@ -18,6 +18,7 @@ impl Heap {
 
     /// Counts one more reference, if the value is one.
     pub(crate) fn retain(&mut self, value: Value) {
+        self.observed(|observer| observer.refers(value.0));
         if let Some(address) = value.as_address() {
             let word = self.word(address, 0);
             self.plan.retain(&mut self.objects, word);
@@ -26,6 +27,7 @@ impl Heap {
 
     /// Counts one reference less, and frees what nothing refers to any more.
     pub(crate) fn release(&mut self, value: Value) {
+        self.observed(|observer| observer.refers(value.0));
         if let Some(address) = value.as_address() {
             let word = self.word(address, 0);
             if self.plan.drop_reference(&mut self.objects, word) {
@@ -59,10 +61,10 @@ impl Heap {
     /// Writes a reference where none has been: the memory may hold anything.
     fn initialise(&mut self, address: u64, offset: u64, value: Value) {
         self.store(address, offset, value.0);
-        match self.barrier() {
-            Barrier::None => {}
-            Barrier::Cards => self.mark_card(address, value),
-            Barrier::CountInHeader | Barrier::CountBeside => self.retain(value),
+        if self.is_counting() {
+            self.retain(value);
+        } else if self.barrier() == Barrier::Cards {
+            self.mark_card(address, value);
         }
     }
 
@@ -122,14 +124,14 @@ impl Heap {
     }
 
     /// Gives a new object the array or the bytes that it owns; zero stands for none.
-    pub(crate) fn init_owned(&mut self, owner: u64, offset: u64, owned: u64) {
-        self.initialise(owner, offset, Value(owned));
+    pub(crate) fn init_owned(&mut self, owner: u64, offset: u64, array: u64) {
+        self.initialise(owner, offset, Value(array));
     }
 
     /// Gives an object another array or other bytes of its own. What the old array held is moved to
     /// the new one already, so only the array itself is freed.
-    pub(crate) fn set_owned(&mut self, owner: u64, offset: u64, owned: u64) {
-        self.replace(owner, offset, Value(owned));
+    pub(crate) fn set_owned(&mut self, owner: u64, offset: u64, array: u64) {
+        self.replace(owner, offset, Value(array));
     }
 }
 
@@ -183,7 +185,7 @@ mod tests {
             heap.retain(last);
             heap.retain(last);
             heap.release(last);
-            assert_eq!(counts(&heap), [Some(1); 300_000]);
+            assert_eq!(counts(&heap), vec![Some(1); 300_000]);
             heap.release(last);
             assert_eq!(counts(&heap), []);
             assert_eq!(heap.allocated_bytes, 0);

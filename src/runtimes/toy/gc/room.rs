@@ -92,6 +92,17 @@ impl Room {
     pub(super) fn sweep(&mut self, objects: &Words, is_marked: &dyn Fn(usize) -> bool) -> u64 {
         let base = self.base;
         let swept = self.space.sweep(&|word| is_marked(base + word));
+        self.sweep_older(swept, objects, is_marked)
+    }
+
+    /// The same with marks in a bitmap, compared 64 at a time.
+    pub(super) fn sweep_unmarked(&mut self, objects: &Words, marks: &Bits) -> u64 {
+        let first = self.base / 128;
+        let swept = self.space.sweep_words(&|index, _| marks.words.get(first + index));
+        self.sweep_older(swept, objects, &|word| marks.is_set(word))
+    }
+
+    fn sweep_older(&mut self, swept: u64, objects: &Words, is_marked: &dyn Fn(usize) -> bool) -> u64 {
         let older = match &mut self.older {
             Older::Packed { starts, end } if !self.is_frozen => {
                 sweep_packed(starts, *end, objects, is_marked)
@@ -178,6 +189,8 @@ impl Room {
 
 fn sweep_packed(starts: &mut Bits, end: usize, objects: &Words, is_marked: &dyn Fn(usize) -> bool) -> u64 {
     let dead: Vec<usize> = starts.iter(end).filter(|word| !is_marked(*word)).collect();
-    dead.into_iter().for_each(|word| starts.unset(word));
+    for word in dead {
+        starts.unset(word);
+    }
     starts.iter(end).map(|word| Header(objects.get(word)).words() as u64 * 8).sum()
 }

@@ -6,7 +6,7 @@ use super::plan::Reason;
 use super::{Census, Roots};
 use crate::runtimes::toy::memory::words::Words;
 use crate::runtimes::toy::vm::value::Value;
-use crate::runtimes::toy::{GcPolicy, ToyOptions};
+use crate::runtimes::toy::{AllocOrder, GcPolicy, ToyOptions};
 
 /// Calls the function with one root, in a register.
 fn with_root<T>(root: u64, run: impl FnOnce(&mut Roots<'_>) -> T) -> T {
@@ -88,6 +88,23 @@ fn bitmap_marks_leave_every_heap_word_alone_and_header_marks_change_every_header
             let changed = before.iter().zip(words_of(&heap)).filter(|(old, new)| **old != *new).count();
             assert_eq!(changed, expected, "{gc}");
         }
+    }
+}
+
+#[test]
+fn every_order_keeps_what_is_alive_and_reuses_the_rest() {
+    let policies = [GcPolicy::MarkHeader, GcPolicy::MarkBitmap];
+    for (gc, alloc) in policies.iter().flat_map(|gc| AllocOrder::ALL.iter().map(|alloc| (*gc, *alloc))) {
+        let options = ToyOptions { gc, alloc, heap_limit: 4 << 20, ..ToyOptions::default() };
+        let mut heap = Heap::new(&options).unwrap();
+        let kept = chain(&mut heap, 10_000);
+        for _ in 0..20 {
+            chain(&mut heap, 60_000);
+            collect(&mut heap, kept);
+        }
+        let numbers = std::iter::successors(Some(kept), |at| heap.slot(*at, 0).as_address());
+        let numbers = numbers.map(|record| heap.slot(record, 1).as_small_int());
+        assert!(numbers.eq((0..10_000).rev().map(Some)), "{gc}, {alloc}");
     }
 }
 

@@ -4,34 +4,59 @@ use super::diagnostic::Position;
 use std::rc::Rc;
 
 /// A whole source file.
+#[derive(Debug)]
 pub(crate) struct Module {
     pub(crate) items: Vec<Item>,
 }
 
 /// What may stand at the top of a file.
+#[derive(Debug)]
 pub(crate) enum Item {
     Function { name: Rc<str>, at: Position, function: Function },
-    Step { name: Rc<str>, at: Position, body: Block },
+    Step(Step),
+    Import(Import),
     Statement(Statement),
 }
 
+/// A block that a process runs after the fork.
+#[derive(Debug)]
+pub(crate) struct Step {
+    pub(crate) name: Rc<str>,
+    pub(crate) at: Position,
+    /// Runs once, in the zygote, and not in every worker.
+    pub(crate) in_zygote: bool,
+    pub(crate) body: Block,
+}
+
+/// `import "path" as name;`
+#[derive(Debug)]
+pub(crate) struct Import {
+    pub(crate) path: Rc<str>,
+    pub(crate) name: Rc<str>,
+    pub(crate) at: Position,
+}
+
 /// Parameters and body of a function, named or not.
+#[derive(Debug)]
 pub(crate) struct Function {
     pub(crate) parameters: Vec<(Rc<str>, Position)>,
     pub(crate) body: Block,
 }
 
 /// Statements in braces: a scope of their own.
+#[derive(Debug)]
 pub(crate) struct Block {
     pub(crate) statements: Vec<Statement>,
     pub(crate) depth: u32,
 }
 
+#[derive(Debug)]
 pub(crate) struct Statement {
     pub(crate) at: Position,
     pub(crate) kind: StatementKind,
 }
 
+#[derive(Debug)]
 pub(crate) enum StatementKind {
     Let { name: Rc<str>, value: Expression },
     Function { name: Rc<str>, function: Function },
@@ -48,12 +73,14 @@ pub(crate) enum StatementKind {
     Continue,
 }
 
+#[derive(Debug)]
 pub(crate) struct Expression {
     pub(crate) at: Position,
     pub(crate) depth: u32,
     pub(crate) kind: ExpressionKind,
 }
 
+#[derive(Debug)]
 pub(crate) enum ExpressionKind {
     Nil,
     Bool(bool),

@@ -213,7 +213,7 @@ pub(crate) enum Constant {
 }
 
 /// Code of one function, and all that running and explaining it takes.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Function {
     pub(crate) name: Rc<str>,
     pub(crate) parameters: u8,
@@ -226,13 +226,15 @@ pub(crate) struct Function {
 }
 
 /// The body of a `step` block.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Step {
     pub(crate) name: Rc<str>,
     pub(crate) function: u32,
+    /// Runs once, in the zygote, and not in every worker.
+    pub(crate) in_zygote: bool,
 }
 
-/// A compiled source file.
+/// A compiled program of one file or several.
 #[derive(Debug)]
 pub(crate) struct Program {
     /// The first one is the module level.
@@ -256,7 +258,7 @@ impl Shape {
 }
 
 /// Functions that every program has, by the index in the instruction.
-pub(crate) const BUILTINS: [BuiltinName; 15] = [
+pub(crate) const BUILTINS: [BuiltinName; 18] = [
     BuiltinName { name: "print", arguments: None },
     BuiltinName { name: "len", arguments: Some(1) },
     BuiltinName { name: "push", arguments: Some(2) },
@@ -272,6 +274,9 @@ pub(crate) const BUILTINS: [BuiltinName; 15] = [
     BuiltinName { name: "float", arguments: Some(1) },
     BuiltinName { name: "sqrt", arguments: Some(1) },
     BuiltinName { name: "collect", arguments: Some(0) },
+    BuiltinName { name: "box", arguments: Some(1) },
+    BuiltinName { name: "fetch_add", arguments: Some(2) },
+    BuiltinName { name: "has_forked", arguments: Some(0) },
 ];
 
 /// What the compiler knows about a builtin.

@@ -9,7 +9,8 @@ use crate::runtimes::toy::vm::value::Value;
 use std::rc::Rc;
 
 /// Where a name leads.
-enum Place {
+#[derive(Clone, Copy)]
+pub(super) enum Place {
     Register(Register),
     Cell(Register),
     Capture(u8),
@@ -21,9 +22,7 @@ enum Place {
 impl Compiler {
     /// Computes the expression into any register: a plain variable stays where it is.
     pub(super) fn operand(&mut self, expression: &Expression) -> Result<Register, Diagnostic> {
-        if let ExpressionKind::Name(name) = &expression.kind
-            && let Place::Register(register) = self.resolve(name, expression.at)?
-        {
+        if let Some(Place::Register(register)) = self.place(expression)? {
             return Ok(register);
         }
         let register = self.take(expression.at)?;
@@ -47,7 +46,6 @@ impl Compiler {
                 let index = self.text_constant(text);
                 self.emit(at, Op::Constant { to, index });
             }
-            ExpressionKind::Name(name) => self.load(name, at, to)?,
             ExpressionKind::List(items) => self.list(items, at, to)?,
             ExpressionKind::Map(entries) => self.map(entries, at, to)?,
             ExpressionKind::Record(fields) => self.record(fields, at, to)?,
@@ -89,11 +87,7 @@ impl Compiler {
                 let index = self.operand(index)?;
                 self.emit(at, Op::GetIndex { to, object, index });
             }
-            ExpressionKind::Field { object, name } => {
-                let object = self.operand(object)?;
-                let name = self.name_index(name);
-                self.emit(at, Op::GetField { to, object, name });
-            }
+            ExpressionKind::Name(_) | ExpressionKind::Field { .. } => self.load(expression, to)?,
         }
         self.frame().next = mark;
         Ok(())
@@ -206,11 +200,7 @@ impl Compiler {
     ) -> Result<(), Diagnostic> {
         let count = narrow(arguments.len());
         let slot = self.take(at)?;
-        let place = match &callee.kind {
-            ExpressionKind::Name(name) => Some(self.resolve(name, callee.at)?),
-            _ => None,
-        };
-        let op = match place {
+        let op = match self.place(callee)? {
             Some(Place::Function(function)) => {
                 let wanted = self.parameters.get(&function).copied().unwrap_or_default();
                 check_count(arguments.len(), wanted, at)?;
@@ -238,29 +228,37 @@ impl Compiler {
         Ok(())
     }
 
-    fn load(&mut self, name: &Rc<str>, at: Position, to: Register) -> Result<(), Diagnostic> {
-        let op = match self.resolve(name, at)? {
-            Place::Register(from) => Op::Move { to, from },
-            Place::Cell(cell) => Op::GetCell { to, cell },
-            Place::Capture(index) => Op::GetCapture { to, index },
-            Place::Global(index) => Op::GetGlobal { to, index },
-            Place::Function(function) => Op::Constant { to, index: self.function_constant(function) },
-            Place::Builtin(builtin) => {
+    /// Loads a name, a member of a module, or a field.
+    fn load(&mut self, expression: &Expression, to: Register) -> Result<(), Diagnostic> {
+        let at = expression.at;
+        let op = match (self.place(expression)?, &expression.kind) {
+            (Some(Place::Register(from)), _) => Op::Move { to, from },
+            (Some(Place::Cell(cell)), _) => Op::GetCell { to, cell },
+            (Some(Place::Capture(index)), _) => Op::GetCapture { to, index },
+            (Some(Place::Global(index)), _) => Op::GetGlobal { to, index },
+            (Some(Place::Function(function)), _) => {
+                Op::Constant { to, index: self.function_constant(function) }
+            }
+            (Some(Place::Builtin(builtin)), _) => {
                 self.emit_value(at, to, Value::builtin(builtin));
                 return Ok(());
             }
+            (None, ExpressionKind::Field { object, name }) => {
+                let object = self.operand(object)?;
+                Op::GetField { to, object, name: self.name_index(name) }
+            }
+            (None, _) => return Ok(()),
         };
         self.emit(at, op);
         Ok(())
     }
 
-    pub(super) fn assign_name(
+    pub(super) fn assign_place(
         &mut self,
-        name: &Rc<str>,
+        place: Place,
+        target: &Expression,
         value: &Expression,
-        at: Position,
     ) -> Result<(), Diagnostic> {
-        let place = self.resolve(name, at)?;
         if let Place::Register(to) = place {
             return self.expression(value, to);
         }
@@ -270,11 +268,40 @@ impl Compiler {
             Place::Capture(index) => Op::SetCapture { index, from },
             Place::Global(index) => Op::SetGlobal { from, index },
             Place::Register(_) | Place::Function(_) | Place::Builtin(_) => {
-                return Err(Diagnostic::new(at, format!("'{name}' is a function and cannot be assigned to")));
+                let (ExpressionKind::Name(name) | ExpressionKind::Field { name, .. }) = &target.kind else {
+                    return Ok(());
+                };
+                let message = format!("'{name}' is a function and cannot be assigned to");
+                return Err(Diagnostic::new(target.at, message));
             }
         };
-        self.emit(at, op);
+        self.emit(target.at, op);
         Ok(())
+    }
+
+    /// Where the expression leads, if it is a name or `module.name`.
+    pub(super) fn place(&mut self, expression: &Expression) -> Result<Option<Place>, Diagnostic> {
+        match &expression.kind {
+            ExpressionKind::Name(name) => self.resolve(name, expression.at).map(Some),
+            ExpressionKind::Field { object, name } => self.member(object, name, expression.at),
+            _ => Ok(None),
+        }
+    }
+
+    /// A variable or function of an imported module; nothing if the object is none.
+    fn member(&self, object: &Expression, name: &Rc<str>, at: Position) -> Result<Option<Place>, Diagnostic> {
+        let ExpressionKind::Name(module) = &object.kind else { return Ok(None) };
+        let Some(Global::Module(scope)) = self.scopes[self.scope].get(module).copied() else {
+            return Ok(None);
+        };
+        if self.frames.iter().flat_map(|frame| &frame.locals).any(|local| local.name == *module) {
+            return Ok(None);
+        }
+        match self.scopes[scope].get(name) {
+            Some(Global::Variable(index)) => Ok(Some(Place::Global(*index))),
+            Some(Global::Function(index)) => Ok(Some(Place::Function(*index))),
+            _ => Err(Diagnostic::new(at, format!("the module '{module}' has no '{name}'"))),
+        }
     }
 
     fn resolve(&mut self, name: &Rc<str>, at: Position) -> Result<Place, Diagnostic> {
@@ -286,9 +313,12 @@ impl Compiler {
         if let Some(index) = self.capture(innermost, name, at)? {
             return Ok(Place::Capture(index));
         }
-        match self.globals.get(name) {
+        match self.scopes[self.scope].get(name) {
             Some(Global::Variable(index)) => Ok(Place::Global(*index)),
             Some(Global::Function(index)) => Ok(Place::Function(*index)),
+            Some(Global::Module(_)) => {
+                Err(Diagnostic::new(at, format!("'{name}' is a module; name something of it: {name}.…")))
+            }
             None => builtin(name)
                 .map(Place::Builtin)
                 .ok_or_else(|| Diagnostic::new(at, format!("'{name}' is not defined"))),

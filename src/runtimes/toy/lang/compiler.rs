@@ -1,25 +1,23 @@
-//! Syntax tree to register code: items, functions and what they share. `statements.rs` and
-//! `codegen.rs` compile what stands inside of functions.
+//! Syntax tree to register code: functions and what they share. `module_level.rs` compiles what
+//! stands at the top of files, `statements.rs` and `codegen.rs` what stands inside of functions.
 //!
 //! Registers are taken like a stack: a variable takes the next free one for as long as its block
 //! lasts, a temporary for as long as its expression is computed.
 
-use super::ast::{self, Expression, Item, Module, Statement, StatementKind};
+use super::ast;
 use super::bytecode::{BUILTINS, Constant, Function, Op, Program, Register, Shape, Step};
 use super::diagnostic::{Diagnostic, Position};
-use super::scope::{Capture, Local, names_in_closures, names_in_closures_of};
+use super::scope::{Capture, Local, names_in_closures};
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 /// Registers of one frame. The machine's stack has room for this many at every call depth.
 pub(crate) const FRAME_LIMIT: usize = 250;
 
-/// Compiles a parsed file.
-pub(crate) fn compile(module: &Module) -> Result<Program, Diagnostic> {
-    let mut compiler = Compiler::default();
-    compiler.declare(module)?;
-    compiler.module(module)?;
-    Ok(compiler.program())
+/// Compiles a parsed file that imports nothing.
+#[cfg(test)]
+pub(crate) fn compile(module: &ast::Module) -> Result<Program, Diagnostic> {
+    super::module_level::compile_one(module)
 }
 
 /// What a name at the module level means.
@@ -27,14 +25,21 @@ pub(crate) fn compile(module: &Module) -> Result<Program, Diagnostic> {
 pub(super) enum Global {
     Variable(u32),
     Function(u32),
+    /// Another file, by its index in [`Compiler::scopes`].
+    Module(usize),
 }
 
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub(super) struct Compiler {
     functions: Vec<Option<Function>>,
     pub(super) parameters: HashMap<u32, u8>,
-    steps: Vec<Step>,
-    pub(super) globals: HashMap<Rc<str>, Global>,
+    pub(super) steps: Vec<Step>,
+    /// What the names at the top of each file mean.
+    pub(super) scopes: Vec<HashMap<Rc<str>, Global>>,
+    /// The file being compiled.
+    pub(super) scope: usize,
+    /// Whether a name may get another meaning: a variable keeps its place, a function does not.
+    pub(super) may_redefine: bool,
     global_names: Vec<Rc<str>>,
     constants: Vec<Constant>,
     text_constants: HashMap<Rc<str>, u32>,
@@ -48,6 +53,7 @@ pub(super) struct Compiler {
 }
 
 /// The function being compiled.
+#[derive(Clone)]
 pub(super) struct Frame {
     name: Rc<str>,
     parameters: u8,
@@ -64,45 +70,23 @@ pub(super) struct Frame {
 }
 
 /// Jumps out of a loop that wait for their targets.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub(super) struct LoopJumps {
     pub(super) breaks: Vec<usize>,
     pub(super) continues: Vec<usize>,
 }
 
 impl Compiler {
-    fn declare(&mut self, module: &Module) -> Result<(), Diagnostic> {
-        self.functions.push(None);
-        for item in &module.items {
-            match item {
-                Item::Function { name, at, function } => {
-                    let index = self.reserve_function();
-                    self.parameters.insert(index, narrow(function.parameters.len()));
-                    self.declare_global(name, *at, Global::Function(index))?;
-                }
-                Item::Statement(Statement { at, kind: StatementKind::Let { name, .. } }) => {
-                    let index = index_of(self.global_names.len());
-                    self.global_names.push(name.clone());
-                    self.declare_global(name, *at, Global::Variable(index))?;
-                }
-                Item::Statement(_) => {}
-                Item::Step { name, at, .. } => {
-                    if self.steps.iter().any(|step| step.name == *name) {
-                        return Err(Diagnostic::new(*at, format!("there is a step '{name}' already")));
-                    }
-                    let function = self.reserve_function();
-                    self.steps.push(Step { name: name.clone(), function });
-                }
-            }
-        }
-        Ok(())
+    /// A compiler for a program that grows, with one scope for what is typed. The function stands where
+    /// other programs have their module level.
+    pub(super) fn for_session(first: Function) -> Self {
+        let functions = vec![Some(first)];
+        Self { functions, scopes: vec![HashMap::new()], may_redefine: true, ..Self::default() }
     }
 
-    fn declare_global(&mut self, name: &Rc<str>, at: Position, global: Global) -> Result<(), Diagnostic> {
-        match self.globals.insert(name.clone(), global) {
-            None => Ok(()),
-            Some(_) => Err(Diagnostic::new(at, format!("'{name}' is defined already"))),
-        }
+    /// How many functions, variables and constants there are.
+    pub(super) fn sizes(&self) -> (usize, usize, usize) {
+        (self.functions.len(), self.global_names.len(), self.constants.len())
     }
 
     pub(super) fn reserve_function(&mut self) -> u32 {
@@ -110,51 +94,10 @@ impl Compiler {
         index_of(self.functions.len() - 1)
     }
 
-    fn module(&mut self, module: &Module) -> Result<(), Diagnostic> {
-        let start = Position { line: 1, column: 1 };
-        let statements = module.items.iter().filter_map(|item| match item {
-            Item::Statement(statement) => Some(statement),
-            _ => None,
-        });
-        let needs_cell = names_in_closures_of(statements.clone());
-        self.frames.push(Frame::new("module level".into(), 0, needs_cell));
-        for statement in statements {
-            match &statement.kind {
-                StatementKind::Let { name, value } => self.global_let(name, value)?,
-                _ => self.statement(statement)?,
-            }
-        }
-        self.finish_function(0, start)?;
-        let mut steps = self.steps.iter().map(|step| step.function).collect::<Vec<_>>().into_iter();
-        for item in &module.items {
-            match item {
-                Item::Function { name, at, function } => {
-                    if let Some(Global::Function(index)) = self.globals.get(name).copied() {
-                        self.function_body(index, name.clone(), function, *at)?;
-                    }
-                }
-                Item::Step { name, at, body } => {
-                    if let Some(index) = steps.next() {
-                        let label = format!("step {name}").into();
-                        self.frames.push(Frame::new(label, 0, names_in_closures(body)));
-                        self.block(body)?;
-                        self.finish_function(index, *at)?;
-                    }
-                }
-                Item::Statement(_) => {}
-            }
-        }
-        Ok(())
-    }
-
-    fn global_let(&mut self, name: &Rc<str>, value: &Expression) -> Result<(), Diagnostic> {
-        let mark = self.frame().next;
-        let from = self.operand(value)?;
-        if let Some(Global::Variable(index)) = self.globals.get(name).copied() {
-            self.emit(value.at, Op::SetGlobal { from, index });
-        }
-        self.frame().next = mark;
-        Ok(())
+    /// Reserves the next global variable.
+    pub(super) fn reserve_global(&mut self, name: &Rc<str>) -> u32 {
+        self.global_names.push(name.clone());
+        index_of(self.global_names.len() - 1)
     }
 
     /// Compiles a function's body into a frame of its own; returns what it captures.
@@ -175,7 +118,7 @@ impl Compiler {
         self.finish_function(index, at)
     }
 
-    fn finish_function(&mut self, index: u32, at: Position) -> Result<Vec<Capture>, Diagnostic> {
+    pub(super) fn finish_function(&mut self, index: u32, at: Position) -> Result<Vec<Capture>, Diagnostic> {
         let from = self.take(at)?;
         self.emit_nil(at, from);
         self.emit(at, Op::Return { from });
@@ -232,7 +175,7 @@ impl Compiler {
         index
     }
 
-    fn program(self) -> Program {
+    pub(super) fn program(self) -> Program {
         Program {
             functions: self.functions.into_iter().flatten().collect(),
             steps: self.steps,
@@ -292,7 +235,7 @@ impl Compiler {
 }
 
 impl Frame {
-    fn new(name: Rc<str>, parameters: u8, needs_cell: HashSet<Rc<str>>) -> Self {
+    pub(super) fn new(name: Rc<str>, parameters: u8, needs_cell: HashSet<Rc<str>>) -> Self {
         Self {
             name,
             parameters,

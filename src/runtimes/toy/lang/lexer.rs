@@ -28,6 +28,7 @@ pub(crate) enum Keyword {
     Fn,
     For,
     If,
+    Import,
     In,
     Let,
     Nil,
@@ -39,7 +40,7 @@ pub(crate) enum Keyword {
     While,
 }
 
-const KEYWORDS: [(&str, Keyword); 18] = [
+const KEYWORDS: [(&str, Keyword); 19] = [
     ("and", Keyword::And),
     ("assert", Keyword::Assert),
     ("break", Keyword::Break),
@@ -49,6 +50,7 @@ const KEYWORDS: [(&str, Keyword); 18] = [
     ("fn", Keyword::Fn),
     ("for", Keyword::For),
     ("if", Keyword::If),
+    ("import", Keyword::Import),
     ("in", Keyword::In),
     ("let", Keyword::Let),
     ("nil", Keyword::Nil),
@@ -90,8 +92,9 @@ pub(crate) struct Lexer<'a> {
 }
 
 impl<'a> Lexer<'a> {
-    pub(crate) fn new(source: &'a str) -> Self {
-        Self { rest: source, at: Position { line: 1, column: 1 } }
+    /// Begins at the start of a file, which [`Sources`](super::diagnostic::Sources) has numbered.
+    pub(crate) fn new(source: &'a str, file: u16) -> Self {
+        Self { rest: source, at: Position::start_of(file) }
     }
 
     /// The next token and where it begins; [`Token::End`] for ever after the last one.
@@ -106,6 +109,11 @@ impl<'a> Lexer<'a> {
             _ => self.symbol(first)?,
         };
         Ok((token, at))
+    }
+
+    /// What was not read yet.
+    pub(super) fn rest(&self) -> &'a str {
+        self.rest
     }
 
     fn advance(&mut self) -> Option<char> {
@@ -239,7 +247,7 @@ mod tests {
     use super::*;
 
     fn tokens(source: &str) -> Result<Vec<Token>, Diagnostic> {
-        let mut lexer = Lexer::new(source);
+        let mut lexer = Lexer::new(source, 0);
         let mut all = Vec::new();
         loop {
             match lexer.next_token()?.0 {

@@ -1,6 +1,8 @@
 //! Tokens to items, statements and blocks; `expressions.rs` holds the rest of the grammar.
 
-use super::ast::{Block, Expression, ExpressionKind, Function, Item, Module, Statement, StatementKind};
+use super::ast::{
+    Block, Expression, ExpressionKind, Function, Import, Item, Module, Statement, StatementKind, Step,
+};
 use super::diagnostic::{Diagnostic, Position};
 use super::lexer::{Keyword, Lexer, Token};
 use std::rc::Rc;
@@ -10,12 +12,20 @@ pub(super) const DEPTH_LIMIT: u32 = 100;
 
 const PARAMETER_LIMIT: usize = 32;
 
-/// Parses a whole source file.
+/// Parses a program of one file.
 pub(crate) fn parse(source: &str) -> Result<Module, Diagnostic> {
-    let mut lexer = Lexer::new(source);
+    parse_file(source, 0)
+}
+
+/// Parses one file of a program, which [`Sources`](super::diagnostic::Sources) has numbered.
+pub(crate) fn parse_file(source: &str, file: u16) -> Result<Module, Diagnostic> {
+    let mut lexer = Lexer::new(source, file);
     let (token, at) = lexer.next_token()?;
     let mut parser = Parser { lexer, token, at, nesting: 0 };
     let mut items = Vec::new();
+    while parser.token == Token::Keyword(Keyword::Import) {
+        items.push(Item::Import(parser.import()?));
+    }
     while parser.token != Token::End {
         items.push(parser.item()?);
     }
@@ -92,19 +102,49 @@ impl Parser<'_> {
     fn item(&mut self) -> Result<Item, Diagnostic> {
         let at = self.at;
         if self.accept_keyword(Keyword::Step)? {
-            let name = match &self.token {
-                Token::Text(text) => text.clone(),
-                Token::Name(name) => name.clone(),
-                _ => return Err(self.unexpected("the step's name")),
-            };
-            self.advance()?;
-            return Ok(Item::Step { name, at, body: self.block()? });
+            return Ok(Item::Step(self.step(at)?));
         }
         let statement = self.statement()?;
         Ok(match statement.kind {
             StatementKind::Function { name, function } => Item::Function { name, at, function },
             _ => Item::Statement(statement),
         })
+    }
+
+    fn import(&mut self) -> Result<Import, Diagnostic> {
+        let at = self.at;
+        self.advance()?;
+        let Token::Text(path) = self.token.clone() else {
+            return Err(self.unexpected("the module's name in quotes"));
+        };
+        self.advance()?;
+        self.expect_word("as")?;
+        let name = self.expect_name()?;
+        self.expect_symbol(";")?;
+        Ok(Import { path, name, at })
+    }
+
+    /// A step from its name on.
+    fn step(&mut self, at: Position) -> Result<Step, Diagnostic> {
+        let name = match &self.token {
+            Token::Text(text) => text.clone(),
+            Token::Name(name) => name.clone(),
+            _ => return Err(self.unexpected("the step's name")),
+        };
+        self.advance()?;
+        let in_zygote = self.accept_keyword(Keyword::In)?;
+        if in_zygote {
+            self.expect_word("zygote")?;
+        }
+        Ok(Step { name, at, in_zygote, body: self.block()? })
+    }
+
+    /// A name that means something at this place only, and is free to use elsewhere.
+    fn expect_word(&mut self, word: &str) -> Result<(), Diagnostic> {
+        if !matches!(&self.token, Token::Name(name) if **name == *word) {
+            return Err(self.unexpected(&format!("'{word}'")));
+        }
+        self.advance().map(drop)
     }
 
     pub(super) fn block(&mut self) -> Result<Block, Diagnostic> {
@@ -166,6 +206,9 @@ impl Parser<'_> {
             Keyword::Assert => self.assert_statement(),
             Keyword::Break => self.ended(StatementKind::Break),
             Keyword::Continue => self.ended(StatementKind::Continue),
+            Keyword::Import => {
+                Err(Diagnostic::new(self.at, "imports stand at the top of the file, before everything else"))
+            }
             Keyword::Step => Err(Diagnostic::new(self.at, "a step may stand at the top of the file only")),
             _ => self.expression_statement(),
         }
@@ -311,9 +354,10 @@ mod tests {
             assert 1 <= 2, "order";
             step one { a[0] = 1; }
             step "step two" { }
+            step three in zygote { let as = 1; let zygote = as; }
         "#;
         let module = parse(source).map_err(|d| d.to_string()).unwrap();
-        assert_eq!(module.items.len(), 8);
+        assert_eq!(module.items.len(), 9);
     }
 
     #[test]
@@ -326,6 +370,13 @@ mod tests {
             ("if true { step x {} }", "1:11: a step may stand at the top of the file only"),
             ("step { }", "1:6: expected the step's name, found '{'"),
             ("for x of y {}", "1:7: expected 'in', found 'of'"),
+            ("import x as y;", "1:8: expected the module's name in quotes, found 'x'"),
+            ("import \"x\" to y;", "1:12: expected 'as', found 'to'"),
+            (
+                "let a = 1; import \"x\" as y;",
+                "1:12: imports stand at the top of the file, before everything else",
+            ),
+            ("step x in worker {}", "1:11: expected 'zygote', found 'worker'"),
             ("print(1;", "1:8: expected ',', found ';'"),
         ] {
             assert_eq!(refused(source), expected);

@@ -216,6 +216,9 @@ impl Compiler {
     }
 
     fn assign(&mut self, target: &Expression, value: &Expression) -> Result<(), Diagnostic> {
+        if let Some(place) = self.place(target)? {
+            return self.assign_place(place, target, value);
+        }
         match &target.kind {
             ExpressionKind::Index { object, index } => {
                 let object = self.operand(object)?;
@@ -231,7 +234,6 @@ impl Compiler {
                 self.emit(target.at, Op::SetField { object, from, name });
                 Ok(())
             }
-            ExpressionKind::Name(name) => self.assign_name(name, value, target.at),
             _ => Ok(()),
         }
     }

@@ -8,6 +8,10 @@ use crate::units::PAGE_SIZE;
 use std::ops::Range;
 use std::ptr::NonNull;
 
+/// Words of one page.
+pub(crate) const PAGE_WORDS: usize = 512;
+const _: () = assert!(PAGE_WORDS as u64 * 8 == PAGE_SIZE);
+
 /// A mapping read and written word by word.
 pub(crate) struct Words {
     mapping: Mapping,
@@ -86,9 +90,9 @@ impl Words {
 
     /// Gives the whole pages among these words back to the kernel; they read as zero again.
     pub(crate) fn discard(&mut self, words: Range<usize>) {
-        let page = usize::try_from(PAGE_SIZE).unwrap_or(usize::MAX);
-        let end = words.end.min(self.len) * 8 / page * page;
-        self.mapping.discard(((words.start * 8).next_multiple_of(page), end));
+        let start = words.start.next_multiple_of(PAGE_WORDS);
+        let end = words.end.min(self.len) / PAGE_WORDS * PAGE_WORDS;
+        self.mapping.discard((start * 8, end * 8));
     }
 
     /// A part of it as a named region.

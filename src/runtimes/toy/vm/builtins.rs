@@ -50,6 +50,9 @@ impl Vm {
                 let name = self.type_name(argument(self, 0));
                 self.new_text(name.as_bytes())
             }
+            "box" => self.new_box(argument(self, 0)),
+            "fetch_add" => self.fetch_add(argument(self, 0), argument(self, 1)),
+            "has_forked" => Ok(Value::boolean(self.has_forked)),
             "has" => {
                 let map = self.map_argument("has", argument(self, 0))?;
                 Ok(Value::boolean(self.map_get(map, argument(self, 1))?.is_some()))

@@ -23,7 +23,7 @@ impl Vm {
         text
     }
 
-    /// The value's text as inside of a list.
+    /// The value as a program would write it: strings in quotes.
     pub(super) fn quoted(&self, value: Value) -> String {
         let mut text = String::new();
         self.write(&mut text, value, 0);
@@ -44,6 +44,12 @@ impl Vm {
             return;
         }
         let Some(address) = value.as_address() else {
+            if let Some(held) = self.unboxed(value) {
+                text.push_str("box(");
+                self.write(text, held, depth + 1);
+                text.push(')');
+                return;
+            }
             match value.as_builtin() {
                 Some(builtin) => {
                     let _ = write!(text, "<builtin {}>", BUILTINS[usize::from(builtin)].name);
@@ -130,6 +136,7 @@ impl Vm {
             Some(Kind::Closure) => "function",
             Some(Kind::Array | Kind::Cell) => "object",
             None if value.as_builtin().is_some() => "function",
+            None if value.as_shared_box().is_some() => "box",
             None if value == Value::TRUE || value == Value::FALSE => "bool",
             None => "nil",
         }

@@ -7,7 +7,6 @@ use super::cursor::Cursor;
 use super::quick;
 use super::value::Value;
 use super::{DEPTH_WORD, Frame, Vm};
-use crate::runtimes::toy::gc::Barrier;
 use crate::runtimes::toy::gc::object::LIST_COUNT;
 use crate::runtimes::toy::lang::bytecode::Op;
 use crate::runtimes::toy::lang::diagnostic::Diagnostic;
@@ -27,7 +26,7 @@ impl Vm {
         self.nesting += 1;
         let result = if self.nesting > NESTING_LIMIT + 1 {
             Err(self.diagnostic(start, too_deep()))
-        } else if matches!(self.heap.barrier(), Barrier::CountInHeader | Barrier::CountBeside) {
+        } else if self.heap.is_counting() {
             self.run_frames::<true>(start, floor)
         } else {
             self.run_frames::<false>(start, floor)
@@ -122,22 +121,25 @@ impl Vm {
                 }
                 Op::GetField { to, object, name } => match self.find_field(at.get(object), name) {
                     Some((_, position)) => {
+                        self.notice::<COUNTED>(&at);
                         let value = self.heap.slot(at.get(object).0, position);
                         self.put::<COUNTED>(&at, to, value);
                     }
                     None => self.operate_as(at.site(), op)?,
                 },
                 Op::SetField { object, from, name } => match self.find_field(at.get(object), name) {
-                    Some((_, position)) => self.heap.set_slot(at.get(object).0, position, at.get(from)),
+                    Some((_, position)) => {
+                        self.notice::<COUNTED>(&at);
+                        self.heap.set_slot(at.get(object).0, position, at.get(from));
+                    }
                     None => self.operate_as(at.site(), op)?,
                 },
-                Op::Call { .. } | Op::CallFunction { .. } => self.call(&mut at, op)?,
+                Op::Call { .. } | Op::CallFunction { .. } => {
+                    self.notice::<COUNTED>(&at);
+                    self.call(&mut at, op)?;
+                }
                 Op::Return { from } => {
-                    if COUNTED {
-                        self.end_registers(at.site(), from);
-                    } else {
-                        self.stack.set(at.site().base - 1, at.get(from).0);
-                    }
+                    self.end_registers::<COUNTED>(at.site(), at.get(from));
                     self.stack.set(DEPTH_WORD, self.stack.get(DEPTH_WORD) - 1);
                     match self.caller(floor) {
                         Some(caller) => at = caller,
@@ -156,6 +158,15 @@ impl Vm {
             self.set_register(at.site(), to, value);
         } else {
             at.set(to, value);
+        }
+    }
+
+    /// Tells an observer of a place that compiled code would change.
+    #[inline]
+    fn notice<const COUNTED: bool>(&mut self, at: &Cursor) {
+        if COUNTED {
+            let Frame { function, pc, .. } = at.site();
+            self.heap.observed(|observer| observer.runs((function, pc)));
         }
     }
 

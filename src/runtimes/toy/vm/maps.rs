@@ -16,9 +16,6 @@ use crate::runtimes::toy::gc::object::{
 const FIRST_ROOM: u64 = 4;
 /// Most entries of a map: its index stays shorter than the longest string.
 const ROOM_LIMIT: u64 = 1 << 26;
-/// Slots of the map object that hold references, as [`super::Heap::set_slot`] counts them.
-const ENTRIES_SLOT: u64 = (MAP_ENTRIES - BODY) / 8;
-const INDEX_SLOT: u64 = (MAP_INDEX - BODY) / 8;
 
 /// The two objects of a map, and how large they are.
 #[derive(Clone, Copy)]
@@ -50,8 +47,8 @@ impl Vm {
         let map = self.heap.allocate(Header::new(Kind::Map, 0, 0))?;
         self.heap.store(map, MAP_COUNT, 0);
         self.heap.store(map, MAP_USED, 0);
-        self.heap.init_slot(map, ENTRIES_SLOT, Value(table.entries));
-        self.heap.init_slot(map, INDEX_SLOT, Value(table.index));
+        self.heap.init_owned(map, MAP_ENTRIES, table.entries);
+        self.heap.init_owned(map, MAP_INDEX, table.index);
         Ok(Value(map))
     }
 
@@ -158,8 +155,8 @@ impl Vm {
             if table.room > 0 {
                 self.heap.move_items(table.entries, larger.entries, 2 * count);
             }
-            self.heap.set_slot(map, ENTRIES_SLOT, Value(larger.entries));
-            self.heap.set_slot(map, INDEX_SLOT, Value(larger.index));
+            self.heap.set_owned(map, MAP_ENTRIES, larger.entries);
+            self.heap.set_owned(map, MAP_INDEX, larger.index);
             larger
         } else {
             self.close_gaps(map, table);

@@ -1,5 +1,6 @@
 //! The machine: registers, globals and counters around the heap, and the two ways to run code.
 
+mod boxes;
 mod builtins;
 pub(crate) mod calls;
 mod cursor;
@@ -23,11 +24,13 @@ use super::jit::Jit;
 use super::lang::bytecode::{Constant, Program};
 use super::lang::compiler::FRAME_LIMIT;
 use super::lang::diagnostic::Diagnostic;
+use super::memory::shared::SharedWords;
 use super::memory::words::Words;
 use super::options::{AtFork, ToyOptions};
 use crate::error::{Error, Result};
 use crate::runtimes::Region;
 use std::io::Write;
+use std::ops::Range;
 use value::Value;
 
 /// Calls that may be running at once.
@@ -82,7 +85,11 @@ pub(crate) struct Vm {
     /// Calls of every function, rounds of every function's loops, and what compiled code keeps outside
     /// of itself; see [`super::jit`].
     pub(crate) counters: Words,
+    /// How many boxes there are, then what they hold.
+    boxes: SharedWords,
     pub(crate) jit: Jit,
+    /// Whether the zygote has forked, this process being it or one of its workers.
+    pub(crate) has_forked: bool,
     /// The error on its way through compiled code, which only says that there is one.
     pub(crate) failure: Option<Diagnostic>,
     /// How many times compiled and interpreted code alternate on the native stack.
@@ -97,13 +104,21 @@ pub(crate) struct Vm {
 impl Vm {
     /// Sets up memory and constants; runs nothing yet.
     pub(crate) fn new(program: Program, options: &ToyOptions, output: Box<dyn Write>) -> Result<Self> {
+        let mut vm = Self::set_up(program, options, output)?;
+        vm.fill_globals(options)?;
+        Ok(vm)
+    }
+
+    fn set_up(program: Program, options: &ToyOptions, output: Box<dyn Write>) -> Result<Self> {
         let functions = program.functions.len();
-        let mut vm = Self {
+        Ok(Self {
             heap: Heap::new(options)?,
             stack: Words::map((CALL_DEPTH_LIMIT + 4) * (FRAME_LIMIT as u64 + 6) * 8, "stack")?,
             globals: Words::map((program.globals.len() + program.constants.len()) as u64 * 8 + 8, "globals")?,
             counters: Words::map(super::jit::table_bytes(functions), "counters")?,
+            boxes: boxes::map()?,
             jit: Jit::new(options, functions)?,
+            has_forked: false,
             failure: None,
             nesting: 0,
             hot_calls: options.hot_calls.max(1),
@@ -112,12 +127,26 @@ impl Vm {
             output,
             held_output: Vec::new(),
             program,
-        };
-        vm.set_up_globals().map_err(|_| {
+        })
+    }
+
+    fn fill_globals(&mut self, options: &ToyOptions) -> Result<()> {
+        self.set_up_globals().map_err(|_| {
             Error::new("the program's constants do not fit into the heap")
                 .why(format!("the heap limit is {}", crate::units::Bytes(options.heap_limit)))
                 .fix("choose a larger heap limit")
-        })?;
+        })
+    }
+
+    /// The same, with a heap that notes what happens.
+    pub(crate) fn new_watched(
+        program: Program,
+        options: &ToyOptions,
+        output: Box<dyn Write>,
+    ) -> Result<Self> {
+        let mut vm = Self::set_up(program, options, output)?;
+        vm.heap.watch();
+        vm.fill_globals(options)?;
         Ok(vm)
     }
 
@@ -126,7 +155,12 @@ impl Vm {
         for index in 0..variables {
             self.globals.set(index, Value::UNSET.0);
         }
-        for index in 0..self.program.constants.len() {
+        self.set_up_constants(0..self.program.constants.len())
+    }
+
+    fn set_up_constants(&mut self, which: Range<usize>) -> Result<(), Trap> {
+        let variables = self.program.globals.len();
+        for index in which {
             let value = match self.program.constants[index].clone() {
                 Constant::Text(text) => self.new_text(text.as_bytes())?,
                 Constant::Int(value) => self.new_int(value)?,
@@ -152,6 +186,20 @@ impl Vm {
         written.map_err(|trap| self.diagnostic(Frame { function, pc: 0, base: 0 }, trap))
     }
 
+    /// Runs a function as [`Vm::run`] does; tells what it returned, unless that is nil.
+    pub(crate) fn evaluate(&mut self, function: u32) -> Result<Option<String>, Diagnostic> {
+        self.run(function)?;
+        let value = Value(self.stack.get(CONTEXT_WORDS));
+        Ok((value != Value::NIL).then(|| self.quoted(value)))
+    }
+
+    /// Takes a later version of the program, whose tables are as large and whose new constants are these.
+    /// False when these do not fit into the heap.
+    pub(crate) fn extend(&mut self, program: Program, constants: Range<usize>) -> bool {
+        self.program = program;
+        self.set_up_constants(constants).is_ok()
+    }
+
     /// Index of a constant among the globals.
     pub(crate) fn constant_word(&self, index: u32) -> usize {
         self.program.globals.len() + index as usize
@@ -174,10 +222,16 @@ impl Vm {
         self.heap.prepare_fork(at_fork, &mut roots)
     }
 
+    /// The roots when nothing runs.
+    pub(crate) fn roots_at_rest(&mut self) -> (&mut Heap, Roots<'_>) {
+        let roots = Roots { stack: &mut self.stack, registers: 0..0, globals: &mut self.globals };
+        (&mut self.heap, roots)
+    }
+
     /// What is alive when nothing runs.
     pub(crate) fn census(&mut self) -> Result<super::gc::Census> {
-        let roots = Roots { stack: &mut self.stack, registers: 0..0, globals: &mut self.globals };
-        self.heap.census(&roots)
+        let (heap, roots) = self.roots_at_rest();
+        heap.census(&roots)
     }
 
     /// How many objects have a count that is wrong, when nothing runs and references are counted. The
@@ -232,6 +286,7 @@ impl Vm {
         ];
         let mut regions = self.heap.regions();
         regions.extend(named.map(|(words, name)| words.region(name)));
+        regions.push(self.boxes.region("shared boxes"));
         regions.extend(self.jit.regions());
         regions
     }

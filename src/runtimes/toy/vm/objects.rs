@@ -1,5 +1,6 @@
 //! Strings, lists, records and closures.
 
+use super::boxes::FIELD as BOX_FIELD;
 use super::value::Value;
 use super::{Frame, Trap, Vm};
 use crate::runtimes::toy::gc::object::{
@@ -96,7 +97,7 @@ impl Vm {
     pub(super) fn get_field(&self, object: Value, name: u32) -> Result<Value, Trap> {
         match self.find_field(object, name) {
             Some((_, position)) => Ok(self.heap.slot(object.0, position)),
-            None => Err(self.no_field(object, name)),
+            None => self.boxed_field(object, name).ok_or_else(|| self.no_field(object, name)),
         }
     }
 
@@ -106,8 +107,16 @@ impl Vm {
                 self.heap.set_slot(object.0, position, value);
                 Ok(())
             }
-            None => Err(self.no_field(object, name)),
+            None => match object.as_shared_box().filter(|_| &*self.program.names[name as usize] == BOX_FIELD)
+            {
+                Some(index) => self.set_box(index, value),
+                None => Err(self.no_field(object, name)),
+            },
         }
+    }
+
+    fn boxed_field(&self, object: Value, name: u32) -> Option<Value> {
+        self.unboxed(object).filter(|_| &*self.program.names[name as usize] == BOX_FIELD)
     }
 
     fn no_field(&self, object: Value, name: u32) -> Trap {

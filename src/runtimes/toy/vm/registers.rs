@@ -6,6 +6,7 @@
 
 use super::value::Value;
 use super::{Frame, HIGH_WORD, Vm};
+use crate::runtimes::toy::lang::compiler::FRAME_LIMIT;
 
 impl Vm {
     pub(crate) fn register(&self, frame: Frame, register: u8) -> Value {
@@ -13,10 +14,7 @@ impl Vm {
     }
 
     pub(crate) fn set_register(&mut self, frame: Frame, register: u8, value: Value) {
-        self.set_stack_word(frame.base + usize::from(register), value);
-    }
-
-    fn set_stack_word(&mut self, index: usize, value: Value) {
+        let index = frame.base + usize::from(register);
         if self.heap.is_counting() {
             self.exchange(index, value);
         } else {
@@ -35,6 +33,7 @@ impl Vm {
     }
 
     pub(super) fn set_global(&mut self, index: usize, value: Value) {
+        self.heap.observed(|observer| observer.assigns(index));
         if !self.heap.is_counting() {
             return self.globals.set(index, value.0);
         }
@@ -44,11 +43,15 @@ impl Vm {
         self.heap.release(old);
     }
 
-    /// Hands a call's result to its caller, where the callee stood, and gives up the call's registers.
-    pub(super) fn end_registers(&mut self, site: Frame, result: u8) {
-        self.set_stack_word(site.base - 1, self.register(site, result));
-        if self.heap.is_counting() {
+    /// Hands a call's result to its caller, where the callee stood. When references are counted, gives
+    /// up the call's registers.
+    #[inline]
+    pub(super) fn end_registers<const COUNTED: bool>(&mut self, site: Frame, result: Value) {
+        if COUNTED {
+            self.exchange(site.base - 1, result);
             self.give_up(site.base, self.top(site));
+        } else {
+            self.stack.set(site.base - 1, result.0);
         }
     }
 
@@ -63,14 +66,18 @@ impl Vm {
 
     /// Clears what ended calls left above the running ones. So every word of the stack is zero, alive at
     /// the last collection, or written since: never the address of what was freed or moved.
-    pub(super) fn clear_above(&mut self, top: usize) {
+    pub(crate) fn clear_above(&mut self, top: usize) {
         let high = self.high();
+        self.heap.observed(|observer| observer.reaches(high as u64));
         if self.heap.is_counting() {
             self.give_up(top, high);
         } else {
             (top..high).for_each(|index| self.stack.update(index, 0));
         }
-        self.stack.set(HIGH_WORD, self.stack.start() + top as u64 * 8);
+        // A caller goes on to write its registers, which may reach further than those of the call that
+        // runs, but no further than a whole frame.
+        let reach = (top + FRAME_LIMIT).min(self.stack.len());
+        self.stack.set(HIGH_WORD, self.stack.start() + reach as u64 * 8);
     }
 
     /// Index of the first word that no call wrote since the last collection.

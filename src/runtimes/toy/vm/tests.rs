@@ -308,6 +308,30 @@ fn mistakes_are_errors_with_a_place() {
 }
 
 #[test]
+fn a_box_holds_what_every_process_understands() {
+    check(
+        "let b = box(1); b.value = b.value + 1; print(b, b.value, type(b), b == b, b == box(2), fetch_add(b, 40)); print(b);
+         for v in [nil, true, false, -5] { b.value = v; assert b.value == v; }
+         fn up(x) { x.value = x.value + 1; return x.value; } let c = box(0); for i in 0..200 { up(c); } print(up(c));",
+        "box(42) 2 box true false 2\nbox(42)\n201\n",
+    );
+    for (source, expected) in [
+        ("box([]);", "t:1:4 a box holds an int, a float, a bool or nil, not a list"),
+        (
+            "let b = box(0);\nb.value = \"x\";",
+            "t:2:2 a box holds an int, a float, a bool or nil, not a string",
+        ),
+        ("box(4611686018427387904);", "t:1:4 a box holds ints between -(2^62) and 2^62 - 1"),
+        ("box(1).size;", "t:1:7 cannot take the field 'size' of a box"),
+        ("fetch_add(1, 1);", "t:1:10 'fetch_add' takes a box, not an int"),
+        ("fetch_add(box(nil), 1);", "t:1:10 'fetch_add' adds an int to an int, not nil"),
+        ("for i in 0..70000 { box(i); }", "t:1:24 there are 65535 boxes already, and no room for more"),
+    ] {
+        check(source, expected);
+    }
+}
+
+#[test]
 fn endless_recursion_and_endless_allocation_end() {
     let too_deep = "the calls are nested deeper than 10000; is this an endless recursion?";
     check("fn f(n) {\n return f(n + 1) + 1; }\nf(0);", &format!("t:2:10 {too_deep}"));
@@ -372,5 +396,16 @@ fn counted_garbage_is_freed_at_once_and_cycles_when_the_heap_is_full() {
             assert!(runtime.run_step(0).is_err());
             assert_eq!(runtime.miscounted_objects(), 0);
         }
+    }
+}
+
+/// The callee has fewer registers than the caller fills after the collection.
+#[test]
+fn registers_filled_after_a_collection_in_a_callee_are_cleared_too() {
+    let source = "fn f() { collect(); } step s { f(); print([1], [2], [3], [4], [5], [6], nil.x); }";
+    for options in every_way().filter(|options| options.collect_every == 0) {
+        let mut runtime = ToyRuntime::load_source("t", source, options.clone()).unwrap();
+        assert!(runtime.run_step(0).is_err());
+        assert_eq!(runtime.miscounted_objects(), 0, "{options:?}");
     }
 }

@@ -5,7 +5,7 @@
 //! | `…1`     | an integer of 63 bits, shifted left by one           |
 //! | `…0000`  | address of an object; zero is a register never set   |
 //! | `…10`    | a float whose exponent is neither tiny nor huge      |
-//! | `…0100`  | nil, false, true, or a builtin function              |
+//! | `…0100`  | nil, false, true, a builtin function, or a shared box |
 //!
 //! Integers outside of 63 bits and floats of rare exponents are objects of their own
 //! ([`Kind::Int`](super::super::gc::object::Kind), `Kind::Float`).
@@ -15,6 +15,7 @@
 pub(crate) struct Value(pub(crate) u64);
 
 const BUILTIN_TAG: u64 = 0x34;
+const BOX_TAG: u64 = 0x54;
 const FLOAT_TAG: u64 = 2;
 /// The word for `0.0`.
 const FLOAT_ZERO: u64 = Value::FLOAT_ZERO.0;
@@ -35,6 +36,15 @@ impl Value {
 
     pub(crate) const fn builtin(index: u8) -> Self {
         Self((index as u64) << 8 | BUILTIN_TAG)
+    }
+
+    /// The box in that word of the shared boxes.
+    pub(crate) const fn shared_box(index: u64) -> Self {
+        Self(index << 8 | BOX_TAG)
+    }
+
+    pub(crate) const fn as_shared_box(self) -> Option<u64> {
+        if self.0 & 0xff == BOX_TAG { Some(self.0 >> 8) } else { None }
     }
 
     /// The integer as a tagged word, if it fits.
@@ -142,6 +152,9 @@ mod tests {
     fn words_that_are_no_integers_are_told_apart() {
         assert_eq!(Value::builtin(7).as_builtin(), Some(7));
         assert_eq!(Value::NIL.as_builtin(), None);
+        assert_eq!(Value::shared_box(900).as_shared_box(), Some(900));
+        assert_eq!(Value::shared_box(900).as_address(), None);
+        assert_eq!(Value::builtin(7).as_shared_box(), None);
         assert_eq!(Value::TRUE.as_address(), None);
         assert_eq!(Value(0x7000_0000_0010).as_address(), Some(0x7000_0000_0010));
         assert!(Value::TRUE.is_truthy() && !Value::FALSE.is_truthy() && !Value::NIL.is_truthy());

@@ -11,12 +11,8 @@ use super::roots::Roots;
 use super::trace::in_a_row;
 use crate::error::Result;
 use crate::runtimes::Region;
-use crate::runtimes::toy::memory::words::Words;
-use crate::units::PAGE_SIZE;
+use crate::runtimes::toy::memory::words::{PAGE_WORDS, Words};
 use std::ops::Range;
-
-/// Words of one page.
-const PAGE: usize = PAGE_SIZE as usize / 8;
 
 /// A semispace collector after Cheney.
 pub(super) struct Copying {
@@ -85,7 +81,7 @@ impl Plan for Copying {
         objects.discard(self.spaces[1].clone());
         let space = &mut self.spaces[0];
         self.frozen = space.start..self.top;
-        space.start = self.top.next_multiple_of(PAGE).min(space.end);
+        space.start = self.top.next_multiple_of(PAGE_WORDS).min(space.end);
         self.top = space.start;
         Ok(())
     }

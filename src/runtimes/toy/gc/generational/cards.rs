@@ -2,16 +2,15 @@
 
 use crate::error::Result;
 use crate::runtimes::Region;
-use crate::runtimes::toy::memory::words::Words;
-use crate::units::PAGE_SIZE;
+use crate::runtimes::toy::memory::words::{PAGE_WORDS, Words};
 
 /// Words of the heap for which one card stands: 512 bytes.
 const CARD: usize = 64;
 /// Shifts an address so that 512 bytes become one.
-pub(crate) const CARD_SHIFT: u32 = 9;
+pub(crate) const CARD_SHIFT: i8 = 9;
 
 /// Words of the heap for which one page of cards stands: 2 MiB.
-pub(super) const CARD_PAGE: usize = CARD * PAGE_SIZE as usize;
+pub(super) const CARD_PAGE: usize = CARD * 8 * PAGE_WORDS;
 
 /// Where compiled code finds the cards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

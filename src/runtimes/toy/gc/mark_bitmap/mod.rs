@@ -42,8 +42,7 @@ impl Plan for MarkBitmap {
     fn collect(&mut self, objects: &mut Words, roots: &mut Roots<'_>, _reason: Reason) -> u64 {
         self.marks.0.clear(self.room.used_words());
         trace(objects, &mut self.marks, roots, self.room.frozen());
-        let marks = &self.marks.0;
-        self.room.sweep(objects, &|word| marks.is_set(word))
+        self.room.sweep_unmarked(objects, &self.marks.0)
     }
 
     fn address_space(&self) -> u64 {

@@ -1,10 +1,19 @@
 //! Where objects that never move are put: the order in memory, and which cells are free.
 
+mod bump;
+mod page;
+mod runs;
+mod scattered;
 mod size_class;
+#[cfg(test)]
+mod tests;
 
-use crate::error::{Error, Result};
+use super::bits::{bit_of, set_words};
+use crate::error::Result;
 use crate::runtimes::Region;
 use crate::runtimes::toy::options::AllocOrder;
+use bump::Bump;
+use scattered::Scattered;
 use size_class::SizeClass;
 
 /// Room for objects, and which of it is taken. A bit of the allocation bitmap is set where an object
@@ -18,7 +27,16 @@ pub(super) trait Space {
     fn free(&mut self, word: usize, bytes: u64);
 
     /// Frees every taken cell that is not marked. Answers how many bytes stay taken.
-    fn sweep(&mut self, is_marked: &dyn Fn(usize) -> bool) -> u64;
+    fn sweep(&mut self, is_marked: &dyn Fn(usize) -> bool) -> u64 {
+        self.sweep_words(&|index, taken| {
+            let kept = set_words(index, taken).filter(|word| is_marked(*word));
+            kept.fold(0, |kept, word| kept | bit_of(word).1)
+        })
+    }
+
+    /// The same for 64 granules at once: the function is given the index and the bits of a word of the
+    /// allocation bitmap, and answers the bits of the objects that stay. Others it may answer too.
+    fn sweep_words(&mut self, kept: &dyn Fn(usize, u64) -> u64) -> u64;
 
     /// First words of all objects, live or not yet swept, in address order.
     fn objects(&self) -> Box<dyn Iterator<Item = usize> + '_>;
@@ -33,7 +51,8 @@ pub(super) trait Space {
 /// Room in the order that was asked for.
 pub(super) fn new(order: AllocOrder, heap_bytes: u64) -> Result<Box<dyn Space>> {
     Ok(match order {
+        AllocOrder::Bump => Box::new(Bump::new(heap_bytes)?),
         AllocOrder::SizeClass => Box::new(SizeClass::new(heap_bytes)?),
-        other => return Err(Error::new(format!("the allocation order {other} is not there yet"))),
+        AllocOrder::Scattered => Box::new(Scattered::new(heap_bytes)?),
     })
 }

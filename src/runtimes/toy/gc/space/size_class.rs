@@ -3,7 +3,7 @@
 //! A cell is taken when its bit in the allocation bitmap is set. There are no lists of free cells,
 //! so neither allocating nor sweeping reads or writes a free cell.
 
-use super::super::bits::{Bits, GRANULE, bit_of, set_words};
+use super::super::bits::{Bits, GRANULE};
 use super::Space;
 use crate::error::Result;
 use crate::runtimes::Region;
@@ -46,8 +46,10 @@ pub(super) struct SizeClass {
     lowest_free: usize,
     /// The block that each size of cells is taken from.
     current: [Option<u32>; SIZES.len()],
-    /// Blocks with free cells that no allocation has looked at since the last sweep.
+    /// Blocks whose cursor is not at their end, but for the current ones.
     available: [Vec<u32>; SIZES.len()],
+    /// Whether single objects were freed since the last look for blocks without any.
+    may_be_empty: bool,
     taken: Bits,
 }
 
@@ -60,6 +62,7 @@ impl SizeClass {
             lowest_free: 0,
             current: [None; SIZES.len()],
             available: std::array::from_fn(|_| Vec::new()),
+            may_be_empty: false,
             taken: Bits::new(heap_bytes, "allocation bitmap")?,
         })
     }
@@ -113,23 +116,28 @@ impl SizeClass {
 
     /// The first of so many free blocks in a row; the caller says what they become.
     fn free_run(&mut self, count: usize) -> Option<usize> {
-        let found = if self.free >= count { self.find_run(count) } else { None };
-        if let Some(first) = found {
-            self.free -= count;
-            if first == self.lowest_free {
-                self.lowest_free += count;
-            }
+        if let Some(first) = self.find_run(count) {
             return Some(first);
         }
-        let first = self.table.len();
-        if count > self.limit - first {
-            return None;
+        // The last blocks may be free, and be the beginning of a run that goes on behind them.
+        let tail = self.table.iter().rev().take_while(|state| **state == State::Free).count();
+        let first = self.table.len() - tail;
+        if count <= self.limit - first {
+            self.free -= tail;
+            self.table.resize(first + count, State::Rest);
+            return Some(first);
         }
-        self.table.resize(first + count, State::Rest);
-        Some(first)
+        if self.may_be_empty {
+            self.release_empty_blocks();
+            return self.free_run(count);
+        }
+        None
     }
 
     fn find_run(&mut self, count: usize) -> Option<usize> {
+        if self.free < count {
+            return None;
+        }
         while self.table.get(self.lowest_free).is_some_and(|state| *state != State::Free) {
             self.lowest_free += 1;
         }
@@ -137,40 +145,62 @@ impl SizeClass {
         for (index, state) in self.table.iter().enumerate().skip(self.lowest_free) {
             run = if *state == State::Free { run + 1 } else { 0 };
             if run == count {
-                return Some(index + 1 - count);
+                let first = index + 1 - count;
+                self.free -= count;
+                if first == self.lowest_free {
+                    self.lowest_free += count;
+                }
+                return Some(first);
             }
         }
         None
     }
 
-    fn sweep_cells(&mut self, block: usize, class: u8, is_marked: &dyn Fn(usize) -> bool) -> u64 {
+    /// Makes blocks of cells free that have no object left.
+    fn release_empty_blocks(&mut self) {
+        self.may_be_empty = false;
+        for block in 0..self.table.len() {
+            let State::Cells { class, .. } = self.table[block] else { continue };
+            let mut bits = block * BLOCK_BITS..(block + 1) * BLOCK_BITS;
+            if bits.all(|index| self.taken.words.get(index) == 0) {
+                let number = u32::try_from(block).ok();
+                let class = usize::from(class);
+                self.available[class].retain(|other| Some(*other) != number);
+                self.current[class] = self.current[class].filter(|other| Some(*other) != number);
+                self.release(block, 1);
+            }
+        }
+    }
+
+    fn sweep_cells(&mut self, block: usize, class: u8, kept: &dyn Fn(usize, u64) -> u64) -> u64 {
         let mut live = 0_u64;
         for index in block * BLOCK_BITS..(block + 1) * BLOCK_BITS {
-            let mut kept = 0;
-            for word in set_words(index, self.taken.words.get(index)) {
-                if is_marked(word) {
-                    kept |= bit_of(word).1;
-                    live += 1;
-                }
+            let taken = self.taken.words.get(index);
+            if taken != 0 {
+                let stay = taken & kept(index, taken);
+                live += u64::from(stay.count_ones());
+                self.taken.words.update(index, stay);
             }
-            self.taken.words.update(index, kept);
         }
         let size = u64::from(SIZES[usize::from(class)]);
         if live == 0 {
             self.release(block, 1);
-        } else if live < BLOCK / size {
-            self.table[block] = State::Cells { class, cursor: 0 };
+            return 0;
+        }
+        let cells = BLOCK / size;
+        let cursor = if live < cells { 0 } else { u16::try_from(cells).unwrap_or(u16::MAX) };
+        self.table[block] = State::Cells { class, cursor };
+        if live < cells {
             self.available[usize::from(class)].extend(u32::try_from(block));
         }
         live * size
     }
 
-    fn sweep_large(&mut self, block: usize, count: usize, is_marked: &dyn Fn(usize) -> bool) -> u64 {
-        let word = block * BLOCK_WORDS;
-        if is_marked(word) {
+    fn sweep_large(&mut self, block: usize, count: usize, kept: &dyn Fn(usize, u64) -> u64) -> u64 {
+        if kept(block * BLOCK_BITS, 1) & 1 != 0 {
             return count as u64 * BLOCK;
         }
-        self.taken.unset(word);
+        self.taken.unset(block * BLOCK_WORDS);
         self.release(block, count);
         0
     }
@@ -195,25 +225,30 @@ impl Space for SizeClass {
     fn free(&mut self, word: usize, _bytes: u64) {
         self.taken.unset(word);
         let block = word / BLOCK_WORDS;
-        match self.table[block] {
-            State::Cells { class, .. } => {
-                // A block that nothing was free in is not looked at before the next sweep otherwise.
-                if let State::Cells { cursor, .. } = &mut self.table[block] {
-                    let size = usize::from(SIZES[usize::from(class)]) / 8;
-                    let cell = (word % BLOCK_WORDS) / size;
-                    *cursor = u16::try_from(cell).unwrap_or(0).min(*cursor);
-                }
-                if self.current[usize::from(class)] != u32::try_from(block).ok() {
-                    self.available[usize::from(class)].extend(u32::try_from(block));
+        match &mut self.table[block] {
+            State::Cells { class, cursor } => {
+                self.may_be_empty = true;
+                let class = usize::from(*class);
+                let size = u64::from(SIZES[class]);
+                let was_full = u64::from(*cursor) == BLOCK / size;
+                let cell = (word % BLOCK_WORDS) as u64 * 8 / size;
+                *cursor = u16::try_from(cell).unwrap_or(0).min(*cursor);
+                let number = u32::try_from(block).ok();
+                if was_full && self.current[class] != number {
+                    self.available[class].extend(number);
                 }
             }
-            State::Large { blocks } => self.release(block, blocks as usize),
+            State::Large { blocks } => {
+                let blocks = *blocks as usize;
+                self.release(block, blocks);
+            }
             State::Free | State::Rest => {}
         }
     }
 
-    fn sweep(&mut self, is_marked: &dyn Fn(usize) -> bool) -> u64 {
+    fn sweep_words(&mut self, kept: &dyn Fn(usize, u64) -> u64) -> u64 {
         let mut live_bytes = 0;
+        self.may_be_empty = false;
         self.current = [None; SIZES.len()];
         self.available.iter_mut().for_each(Vec::clear);
         let mut block = 0;
@@ -222,11 +257,11 @@ impl Space for SizeClass {
             block += match state {
                 State::Free | State::Rest => 1,
                 State::Cells { class, .. } => {
-                    live_bytes += self.sweep_cells(block, class, is_marked);
+                    live_bytes += self.sweep_cells(block, class, kept);
                     1
                 }
                 State::Large { blocks } => {
-                    live_bytes += self.sweep_large(block, blocks as usize, is_marked);
+                    live_bytes += self.sweep_large(block, blocks as usize, kept);
                     blocks as usize
                 }
             };

@@ -5,8 +5,6 @@ use super::{Compiler, asm, context};
 use crate::runtimes::toy::gc::CARD_SHIFT;
 use dynasmrt::{DynasmApi, DynasmLabelApi};
 
-const SHIFT: i8 = CARD_SHIFT as i8;
-
 impl Compiler<'_> {
     /// Stores `rcx` into the slot at the address in `rdx` of the object in `rax`, and marks the
     /// object's card if it is old and the value a young object. Changes `rax`.
@@ -20,7 +18,7 @@ impl Compiler<'_> {
             ; jb =>done
             ; cmp rax, [r12 + context(YOUNG_WORD)]
             ; jae =>done
-            ; shr rax, SHIFT
+            ; shr rax, CARD_SHIFT
             ; add rax, [r12 + context(CARDS_WORD)]
             ; mov BYTE [rax], 1
             ; =>done

@@ -22,7 +22,7 @@ type Checked = Result<(), String>;
 
 /// Refuses a program that a machine must not run.
 pub(crate) fn verify(program: &Program) -> Result<(), Diagnostic> {
-    let start = Position { line: 1, column: 1 };
+    let start = Position::start_of(0);
     check_tables(program).map_err(|why| refused(start, "the program", &why))?;
     for function in &program.functions {
         let place = function.positions.first().copied().unwrap_or(start);
