@@ -39,6 +39,7 @@ impl Vm {
         result
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm for every instruction")]
     fn run_frames<const COUNTED: bool>(&mut self, start: Frame, floor: usize) -> Result<(), Diagnostic> {
         let mut at = self.cursor(start);
         loop {

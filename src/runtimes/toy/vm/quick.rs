@@ -61,7 +61,7 @@ pub(super) fn compare_others(operator: Comparison, left: Value, right: Value) ->
 }
 
 #[inline]
-fn holds<T: PartialOrd>(operator: Comparison, left: T, right: T) -> bool {
+fn holds<T: PartialOrd + Copy>(operator: Comparison, left: T, right: T) -> bool {
     match operator {
         Comparison::Eq => left == right,
         Comparison::Ne => left != right,

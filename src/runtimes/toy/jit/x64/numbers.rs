@@ -151,13 +151,14 @@ impl Compiler<'_> {
             Arithmetic::Div | Arithmetic::Rem if bits == 1 || bits == -1 => {
                 asm!(self.ops, jmp =>otherwise);
             }
-            Arithmetic::Div | Arithmetic::Rem => match Reciprocal::of(bits >> 1) {
-                Some(reciprocal) => self.divide_by(operator, reciprocal),
-                None => {
+            Arithmetic::Div | Arithmetic::Rem => {
+                if let Some(reciprocal) = Reciprocal::of(bits >> 1) {
+                    self.divide_by(operator, reciprocal);
+                } else {
                     asm!(self.ops, mov rcx, bits);
                     self.divide(operator);
                 }
-            },
+            }
         }
     }
 
