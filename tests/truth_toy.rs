@@ -142,7 +142,19 @@ mod workloads {
         "toy",
         ".toy",
         &[],
-        [closures, gc_marks, iterate, jit_patch, mutate]
+        [
+            churn,
+            closures,
+            gc_marks,
+            isolation,
+            iterate,
+            jit_patch,
+            mutate,
+            numeric,
+            persistent,
+            read_copy_update,
+            shapes
+        ]
     );
 }
 
@@ -151,6 +163,18 @@ mod workloads_with_marks_in_headers {
         "toy",
         ".toy",
         &["--gc", "mark-header"],
-        [closures, gc_marks, iterate, jit_patch, mutate]
+        [
+            churn,
+            closures,
+            gc_marks,
+            isolation,
+            iterate,
+            jit_patch,
+            mutate,
+            numeric,
+            persistent,
+            read_copy_update,
+            shapes
+        ]
     );
 }

@@ -68,7 +68,7 @@ fn one_family() -> Taken {
     let baseline = Baseline {
         zygote_pid: family.zygote_pid(),
         reference_pid: Some(frozen.pid),
-        regions: loaded.regions,
+        regions: frozen.regions.clone(),
         instrument: ranges(&frozen.instrument),
         python: Some(version),
         ..Baseline::default()
