@@ -108,6 +108,8 @@ impl Plan for Generational {
             self.old.promote(objects, roots, self.young());
             self.top = self.nursery.start;
         }
+        #[cfg(test)]
+        assert!(self.old.starts_are_right(objects), "after a collection that was {reason:?}");
         (self.old.used() + self.young().len()) as u64 * 8
     }
 

@@ -78,7 +78,7 @@ impl OldSpace {
         }
         self.cards.clear(self.top);
         let old_top = std::mem::replace(&mut self.top, copies.finish(objects));
-        self.note_starts(objects, old_top);
+        self.note_starts(objects, old_top, old_top);
     }
 
     /// Frees what is dead, and moves what lives among the young objects to the top if it has room
@@ -110,8 +110,9 @@ impl OldSpace {
                 &slide,
                 [0..self.frozen, self.base..self.top, young.start..young_top],
             );
-            self.note_starts(objects, self.base);
-            self.starts.clear(self.top.next_multiple_of(BITMAP_WORD)..old_top.max(self.top));
+        }
+        if slide.moves() || self.top < old_top {
+            self.note_starts(objects, self.base, old_top);
         }
         self.cards.clear(old_top);
         if young_top > young.start {
@@ -120,8 +121,9 @@ impl OldSpace {
         young_top
     }
 
-    /// Notes where the objects from this word on begin, writing only where that differs.
-    fn note_starts(&mut self, objects: &Words, from: usize) {
+    /// Notes where the objects from this word on begin, and that none begins between the top and where
+    /// it was before. Writes only where that differs.
+    fn note_starts(&mut self, objects: &Words, from: usize, old_top: usize) {
         let (mut index, first) = bit_of(from);
         let mut bits = self.starts.words.get(index) & (first - 1);
         let mut next = in_a_row(from..self.top);
@@ -134,6 +136,8 @@ impl OldSpace {
             bits |= bit;
         }
         self.starts.words.update(index, bits);
+        let rest = (index + 1) * BITMAP_WORD;
+        self.starts.clear(rest..old_top.max(self.top).max(rest));
     }
 
     /// Marks the cards of all old objects that refer to young ones.
@@ -161,6 +165,19 @@ impl OldSpace {
         self.cards.discard_from(self.base);
         self.starts.discard_from(self.base);
         self.marks.0.discard_from(self.base);
+    }
+
+    /// Whether the allocation bitmap has the beginnings of all objects and no others.
+    #[cfg(test)]
+    pub(super) fn starts_are_right(&self, objects: &Words) -> bool {
+        let objects_of = |row| {
+            std::iter::from_fn({
+                let mut next = in_a_row(row);
+                move || next(objects)
+            })
+        };
+        let expected = objects_of(0..self.frozen).chain(objects_of(self.base..self.top));
+        self.starts.iter(self.end).eq(expected)
     }
 
     /// What no object takes.
