@@ -25,14 +25,17 @@ const WORTH_A_DESIGN: u64 = 5;
 pub(super) fn others(recording: &Recording, all: &Ranking) -> Option<String> {
     let command = recording.about.command.replace('=', " ");
     let frequent = all.by_cause().into_iter().filter(|row| row.pages * 100 >= all.pages() * WORTH_A_DESIGN);
-    let flags = frequent.map(|row| flags(row.cause)).find(|flags| !flags.is_empty())?;
-    let new: Vec<&str> = flags.iter().copied().filter(|flag| is_other(&command, flag)).collect();
+    let (cause, flags) =
+        frequent.map(|row| (row.cause, flags(row.cause))).find(|(_, flags)| !flags.is_empty())?;
+    let new: Vec<&str> = flags.iter().copied().filter(|flag| is_other(&command, cause, flag)).collect();
     (!new.is_empty()).then(|| format!("compare another design: {}", new.join(", or ")))
 }
 
 /// Whether the command does not choose this already, by a flag or for want of one.
-fn is_other(command: &str, flag: &str) -> bool {
+fn is_other(command: &str, cause: Cause, flag: &str) -> bool {
     match flag {
+        // Of all that mark, one alone does so anywhere but in a bitmap.
+        MARK_BITMAP if cause == Cause::GcMark => command.contains("--gc mark-header"),
         MARK_BITMAP => command.contains("--gc ") && !command.contains(MARK_BITMAP),
         FREEZE => !command.contains("freeze"),
         _ => !command.contains(flag),
@@ -56,9 +59,11 @@ mod tests {
 
     #[test]
     fn what_is_chosen_already_is_not_advised() {
+        let is_other = |command, flag| super::is_other(command, Cause::GcMark, flag);
         assert!(is_other("run a.toy --gc mark-header", MARK_BITMAP));
-        assert!(!is_other("run a.toy", MARK_BITMAP) && !is_other("run a.toy --gc mark-bitmap", MARK_BITMAP));
+        assert!(!is_other("run a.toy", MARK_BITMAP) && !is_other("run a.toy --gc generational", MARK_BITMAP));
         assert!(is_other("run a.toy", FREEZE) && !is_other("run a.toy --at-fork compact-freeze", FREEZE));
         assert!(is_other("run a.toy --gc refcount", "--gc refcount-side"));
+        assert!(super::is_other("run a.toy --gc copying", Cause::GcMove, MARK_BITMAP));
     }
 }
