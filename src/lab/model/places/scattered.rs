@@ -1,5 +1,6 @@
-//! Anywhere: small objects go to pages drawn by lot among four times as many as they need, the emptiest
-//! of four draws each, so that all pages are about equally full; larger ones take whole pages.
+//! Anywhere: small objects go to pages drawn by lot among at least four times as many as they need, the
+//! emptier of two draws each, so that all pages are about equally full; larger ones take whole pages.
+//! Pages without an object are free for anything after a collection.
 //!
 //! The draws are not those of the runtime. What can be predicted is how many pages hold one of a set of
 //! objects, not which: with `c` objects on each of `P` pages, of which a fraction `f` is written, about
@@ -7,12 +8,13 @@
 
 use super::{GRANULE, Places};
 use crate::units::PAGE_SIZE;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Bytes of the largest object that shares its page.
 const SMALL: u64 = PAGE_SIZE / 2;
 /// Pages of the window for each page's worth of small objects.
 const SPREAD: u64 = 4;
-/// Pages by which the window grows, at least; otherwise by an eighth.
+/// Pages by which the window grows, at least; otherwise by half.
 const GROWTH: usize = 64;
 
 #[derive(Default)]
@@ -20,6 +22,8 @@ pub(super) struct Scattered {
     /// Pages for small objects: address, and bytes taken.
     window: Vec<(u64, u64)>,
     small: u64,
+    /// Free pages before the last one that was ever used.
+    free: BTreeSet<u64>,
     /// Pages that were ever used.
     pages: u64,
     draws: u64,
@@ -35,10 +39,17 @@ impl Scattered {
     }
 
     fn grow(&mut self) {
-        for _ in 0..GROWTH.max(self.window.len() / 8) {
-            self.window.push((self.pages * PAGE_SIZE, 0));
-            self.pages += 1;
+        for _ in 0..GROWTH.max(self.window.len() / 2) {
+            let page = self.take_page();
+            self.window.push((page * PAGE_SIZE, 0));
         }
+    }
+
+    fn take_page(&mut self) -> u64 {
+        self.free.pop_first().unwrap_or_else(|| {
+            self.pages += 1;
+            self.pages - 1
+        })
     }
 }
 
@@ -53,7 +64,7 @@ impl Places for Scattered {
         if (self.small + bytes) * SPREAD > self.window.len() as u64 * PAGE_SIZE {
             self.grow();
         }
-        let drawn = [0; 4].map(|_| self.draw(self.window.len()));
+        let drawn = [0; 2].map(|_| self.draw(self.window.len()));
         let slot = drawn.into_iter().min_by_key(|slot| self.window[*slot].1).unwrap_or(0);
         self.small += bytes;
         let (page, taken) = &mut self.window[slot];
@@ -62,16 +73,28 @@ impl Places for Scattered {
         *page + (*taken - bytes).min(PAGE_SIZE - bytes)
     }
 
-    fn sweep(&mut self, live: &[(u64, u64)]) {
-        self.window.iter_mut().for_each(|(_, taken)| *taken = 0);
-        self.small = 0;
-        for (address, bytes) in live {
-            let page = address / PAGE_SIZE * PAGE_SIZE;
-            if let Ok(slot) = self.window.binary_search_by_key(&page, |(page, _)| *page) {
-                self.window[slot].1 += bytes.next_multiple_of(GRANULE);
-                self.small += bytes.next_multiple_of(GRANULE);
-            }
+    fn free(&mut self, address: u64, bytes: u64) {
+        let bytes = bytes.next_multiple_of(GRANULE);
+        let page = address / PAGE_SIZE * PAGE_SIZE;
+        if let Some((_, taken)) = self.window.iter_mut().find(|(start, _)| *start == page) {
+            *taken = taken.saturating_sub(bytes);
+            self.small -= bytes;
         }
+    }
+
+    fn sweep(&mut self, live: &[(u64, u64)]) {
+        let mut held: BTreeMap<u64, u64> = BTreeMap::new();
+        for (address, bytes) in live {
+            let bytes = bytes.next_multiple_of(GRANULE);
+            let pages = address / PAGE_SIZE..=(address + bytes - 1) / PAGE_SIZE;
+            pages.for_each(|page| *held.entry(page).or_default() += bytes);
+        }
+        self.window
+            .iter_mut()
+            .for_each(|(page, taken)| *taken = held.get(&(*page / PAGE_SIZE)).copied().unwrap_or(0));
+        self.window.retain(|(_, taken)| *taken > 0);
+        self.small = self.window.iter().map(|(_, taken)| taken).sum();
+        self.free = (0..self.pages).filter(|page| !held.contains_key(page)).collect();
     }
 
     fn used(&self) -> u64 {
@@ -90,7 +113,8 @@ mod tests {
         let mut places = Scattered::default();
         let addresses: Vec<u64> = (0..100_000).map(|_| places.place(48)).collect();
         let pages = places.window.len() as f64;
-        assert!((pages - 4.0 * 100_000.0 * 48.0 / 4096.0).abs() < pages / 8.0);
+        let least = 4.0 * 100_000.0 * 48.0 / 4096.0;
+        assert!((least..=1.5 * least).contains(&pages), "{pages} pages");
         for stride in [50, 1000] {
             let mut set = PageSet::default();
             addresses.iter().step_by(stride).for_each(|address| set.insert(*address, 8));
