@@ -3,20 +3,21 @@
 use super::output::write_file;
 use super::{Invocation, interpreter};
 use crate::error::{Context, EXIT_OK, Error, Result};
-use crate::family::recording::Recording;
 use crate::interrupt;
+use crate::lab::{self, LabOptions, PolicySpec};
 use crate::record::progress::Progress;
 use crate::record::server::{AnalyzeOptions, analyze};
 use crate::record::{MeasureOptions, RunOptions, RunOutcome, run as measure};
-use crate::report::{gallery, html};
+use crate::report::{gallery, html, matrix};
 use crate::runtimes::Workload;
-use crate::runtimes::toy::{GcPolicy, ToyOptions};
+use crate::runtimes::toy::{AllocOrder, GcPolicy, ToyOptions};
 use crate::servers::gunicorn;
 use crate::servers::load::Plan;
 use clap::Args;
 use include_dir::{Dir, include_dir};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::Duration;
 
 /// The workloads, carried along so that the demo needs no checkout.
@@ -65,7 +66,12 @@ struct Exhibit {
 
 enum Kind {
     Run(PathBuf, ToyOptions),
-    Server { config: PathBuf, load: PathBuf },
+    Server {
+        config: PathBuf,
+        load: PathBuf,
+    },
+    /// The matrix of all toy programs and the default policies.
+    Lab,
 }
 
 /// Runs the verb.
@@ -90,7 +96,7 @@ pub fn run(args: &DemoArgs, invocation: &Invocation) -> Result<i32> {
         interrupt::check()?;
         progress.now(format!("{} ({} of {})", exhibit.name, position + 1, exhibits.len()));
         match show(exhibit, args, scratch.path(), invocation) {
-            Ok(recording) => entries.push(gallery::Entry::of(&recording, format!("{}.html", exhibit.name))),
+            Ok(entry) => entries.push(entry),
             Err(error) if error.is_interrupt() => return Err(error),
             Err(error) => failures.push((exhibit.name.as_str(), error)),
         }
@@ -103,8 +109,49 @@ pub fn run(args: &DemoArgs, invocation: &Invocation) -> Result<i32> {
 }
 
 /// Measures one exhibit and writes its report. One that ended early is an error, and no report.
-fn show(exhibit: &Exhibit, args: &DemoArgs, workloads: &Path, invocation: &Invocation) -> Result<Recording> {
-    let outcome = match &exhibit.kind {
+fn show(
+    exhibit: &Exhibit,
+    args: &DemoArgs,
+    workloads: &Path,
+    invocation: &Invocation,
+) -> Result<gallery::Entry> {
+    let href = format!("{}.html", exhibit.name);
+    let (document, entry) = if let Kind::Lab = exhibit.kind {
+        let matrix = lab::run(&laboratory(exhibit, invocation), &Progress::silent())?;
+        (matrix::html::render(&matrix)?, gallery::Entry::of_matrix(&matrix, &exhibit.name, href.clone()))
+    } else {
+        let RunOutcome { mut recording, error } = measure_family(exhibit, args, workloads, invocation)?;
+        error.map_or(Ok(()), Err)?;
+        recording.about.title.clone_from(&exhibit.name);
+        (html::render(&recording)?, gallery::Entry::of(&recording, href.clone()))
+    };
+    write_file(&args.output.join(href), document.as_bytes(), args.force)?;
+    Ok(entry)
+}
+
+fn laboratory(exhibit: &Exhibit, invocation: &Invocation) -> LabOptions {
+    LabOptions {
+        policies: PolicySpec::defaults(),
+        programs: Vec::new(),
+        workers: 1,
+        jobs: thread::available_parallelism().map_or(1, usize::from),
+        timeout: TIMEOUT,
+        rung: None,
+        captures: None,
+        force: false,
+        self_command: invocation.self_command.clone(),
+        command: exhibit.command.clone(),
+    }
+}
+
+fn measure_family(
+    exhibit: &Exhibit,
+    args: &DemoArgs,
+    workloads: &Path,
+    invocation: &Invocation,
+) -> Result<RunOutcome> {
+    let progress = Progress::silent();
+    match &exhibit.kind {
         Kind::Run(path, toy) => measure(
             &RunOptions {
                 workload: Workload { path: workloads.join(path), toy: toy.clone() },
@@ -116,7 +163,7 @@ fn show(exhibit: &Exhibit, args: &DemoArgs, workloads: &Path, invocation: &Invoc
                 command: exhibit.command.clone(),
                 mute: true,
             },
-            &Progress::silent(),
+            &progress,
         ),
         Kind::Server { config, load } => analyze(
             &AnalyzeOptions {
@@ -130,15 +177,10 @@ fn show(exhibit: &Exhibit, args: &DemoArgs, workloads: &Path, invocation: &Invoc
                 patience: TIMEOUT,
                 command: exhibit.command.clone(),
             },
-            &Progress::silent(),
+            &progress,
         ),
-    };
-    let RunOutcome { mut recording, error } = outcome?;
-    error.map_or(Ok(()), Err)?;
-    recording.about.title.clone_from(&exhibit.name);
-    let report = args.output.join(format!("{}.html", exhibit.name));
-    write_file(&report, html::render(&recording)?.as_bytes(), args.force)?;
-    Ok(recording)
+        Kind::Lab => Err(Error::new("a matrix is no family")),
+    }
 }
 
 fn exhibits(workers: usize) -> Vec<Exhibit> {
@@ -156,10 +198,20 @@ fn exhibits(workers: usize) -> Vec<Exhibit> {
             let header = ToyOptions { gc: GcPolicy::MarkHeader, ..ToyOptions::default() };
             exhibits.push(run(path, "_in_headers", " --gc mark-header", header));
             exhibits.push(run(path, "_in_a_bitmap", " --gc mark-bitmap", ToyOptions::default()));
+        } else if path.file_stem().is_some_and(|stem| stem == "persistent") {
+            let scattered = ToyOptions { alloc: AllocOrder::Scattered, ..ToyOptions::default() };
+            let bump = ToyOptions { alloc: AllocOrder::Bump, ..ToyOptions::default() };
+            exhibits.push(run(path, "_one_after_the_other", " --alloc bump", bump));
+            exhibits.push(run(path, "_scattered", " --alloc scattered", scattered));
         } else {
             exhibits.push(run(path, "", "", ToyOptions::default()));
         }
     }
+    exhibits.push(Exhibit {
+        name: "laboratory".into(),
+        command: "forkprint lab -o laboratory.html".into(),
+        kind: Kind::Lab,
+    });
     let shop = Path::new("servers/gunicorn_shop");
     exhibits.push(Exhibit {
         name: "gunicorn_shop".into(),
@@ -240,7 +292,7 @@ mod tests {
         let exhibits = exhibits(2);
         let names: std::collections::BTreeSet<_> = exhibits.iter().map(|exhibit| &exhibit.name).collect();
         assert_eq!(names.len(), exhibits.len());
-        assert_eq!(exhibits.len(), files("python", "py").len() + files("toy", "toy").len() + 2);
+        assert_eq!(exhibits.len(), files("python", "py").len() + files("toy", "toy").len() + 4);
         assert!(files("python", "py").len() >= 12 && files("toy", "toy").len() >= 5);
     }
 }

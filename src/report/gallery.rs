@@ -1,6 +1,7 @@
 //! The index page of a gallery: one card for each report.
 
 use super::html::{page, style};
+use super::matrix::{Matrix, legend};
 use super::palette::Role;
 use super::ranking::headline;
 use super::summary::{Summary, shown_percent};
@@ -49,6 +50,23 @@ impl Entry {
             command: about.command.clone(),
             figures: summary.as_ref().map(figures).unwrap_or_default(),
             parts: summary.as_ref().map(parts).unwrap_or_default(),
+        }
+    }
+
+    /// The card of a matrix whose report is at `href`.
+    pub fn of_matrix(matrix: &Matrix, title: &str, href: impl Into<String>) -> Self {
+        let mut sentences = legend::verdict(matrix).into_iter();
+        let mut next = || sentences.next().unwrap_or_default();
+        Self {
+            href: href.into(),
+            title: title.to_owned(),
+            description: "The same toy programs under every memory and code policy.".to_owned(),
+            runtime: "toy".to_owned(),
+            verdict: [next(), next()],
+            headline: None,
+            command: matrix.command.clone(),
+            figures: format!("{} programs × {} policies", matrix.programs.len(), matrix.policies.len()),
+            parts: Vec::new(),
         }
     }
 }

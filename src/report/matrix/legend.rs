@@ -5,7 +5,7 @@ use crate::report::summary::{counted, grouped};
 use crate::units::Bytes;
 
 /// What to read first.
-pub(super) fn verdict(matrix: &Matrix) -> Vec<String> {
+pub(in crate::report) fn verdict(matrix: &Matrix) -> Vec<String> {
     let mut sentences = Vec::new();
     if !matrix.complete {
         let asked = matrix.programs.len() * matrix.policies.len();

@@ -5,7 +5,7 @@
 
 mod best;
 pub mod html;
-mod legend;
+pub(super) mod legend;
 pub mod text;
 
 pub use best::{Agreement, Best, Standing};
