@@ -54,6 +54,25 @@ mod toy {
         Some(causes::measure(&bench, workload, arguments))
     }
 
+    /// 60,000 records behind one that dies after the fork.
+    const SLIDING: &str = "
+        let first = [{number: 0, next: nil}];
+        let all = [];
+        for number in 0..60000 { push(all, {number: number, next: nil}); }
+        collect();
+        step slide { first = nil; collect(); }
+    ";
+
+    /// Measures a program, or skips.
+    fn measure_source(source: &str, arguments: &[&str]) -> Option<Recording> {
+        if !witness::can_be_had() {
+            return None;
+        }
+        let bench = Bench::new();
+        std::fs::write(bench.path("program.toy"), source).unwrap();
+        Some(causes::measure(&bench, "program.toy", arguments))
+    }
+
     /// Numbers of the pages of a region that were broken in a step.
     fn broken(recording: &Recording, step: &str, region: &str) -> Vec<u64> {
         let broken = causes::broken_in(recording, step);
@@ -123,6 +142,28 @@ mod toy {
         Broken { step: "iterate", region: "count table", least: 1000, cause: "refcount", object }
             .is_explained(&found);
         assert_eq!(broken(&found, "iterate", "object heap"), Vec::<u64>::new());
+    }
+
+    /// Each original gets the address of its copy.
+    #[test]
+    fn copies_of_everything() {
+        let Some(found) = measure("gc_marks.toy", &["--gc", "copying"]) else { return };
+        let left: Vec<&str> = ["space A", "space B"]
+            .into_iter()
+            .filter(|space| broken(&found, "collect", space).len() >= 4000)
+            .collect();
+        let [space] = left[..] else { panic!("one space is left: {left:?}") };
+        let object = Some(("toy Record", "header"));
+        Broken { step: "collect", region: space, least: 4000, cause: "gc_move", object }.is_explained(&found);
+    }
+
+    /// What lies behind dead objects moves down, over whatever lay there.
+    #[test]
+    fn compacted_objects() {
+        for (gc, region) in [("compacting", "object heap"), ("generational", "old space")] {
+            let Some(found) = measure_source(SLIDING, &["--gc", gc]) else { return };
+            Broken { step: "slide", region, least: 500, cause: "gc_move", object: None }.is_explained(&found);
+        }
     }
 
     #[test]

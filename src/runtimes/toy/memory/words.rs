@@ -38,19 +38,24 @@ impl Words {
         self.word(index)
     }
 
+    #[inline(always)]
     pub(crate) fn get(&self, index: usize) -> u64 {
         assert!(index < self.len, "word {index} of {}", self.len);
         // SAFETY: the index is inside the mapping, which is readable and lives as long as self.
-        unsafe { self.mapping.pointer().cast::<u64>().add(index).read() }
+        unsafe { *self.mapping.pointer().cast::<u64>().as_ptr().add(index) }
     }
 
+    /// Always inlined, and a plain store, so that the code that writes is the caller's in every build:
+    /// who writes to a page is told by its symbol.
+    #[inline(always)]
     pub(crate) fn set(&mut self, index: usize, value: u64) {
         assert!(index < self.len, "word {index} of {}", self.len);
         // SAFETY: the index is inside the mapping, which is writable, and self is borrowed uniquely.
-        unsafe { self.mapping.pointer().cast::<u64>().add(index).write(value) }
+        unsafe { *self.mapping.pointer().cast::<u64>().as_ptr().add(index) = value }
     }
 
     /// Writes only if the word differs, so that a page of equal words stays shared after a fork.
+    #[inline(always)]
     pub(crate) fn update(&mut self, index: usize, value: u64) {
         if self.get(index) != value {
             self.set(index, value);
