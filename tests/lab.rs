@@ -123,7 +123,7 @@ fn what_makes_no_sense_is_refused_before_anything_is_measured() {
         (&["--policies", "mark-bitmap+fast"][..], "'fast' is no part of a policy"),
         (&["--policies", "patch+off"], "exclude each other"),
         (&["--policies", "mark-bitmap", "--gc", "copying"], "cannot be used with"),
-        (&["--gc", "nothing"], "is no memory policy"),
+        (&["--gc", "nothing"], "possible values: refcount, refcount-side"),
         (&["--program", "gc_mark"], "neither built in nor a .toy file"),
         (&["--program", "no.toy"], "there is no such file"),
         (&["--program", "closures", "--program", "closures"], "two programs are called"),

@@ -10,6 +10,9 @@ const WORD: u64 = 8;
 pub(super) fn predict(profile: &Profile, moves: bool) -> Vec<Vec<(&'static str, u64)>> {
     let (mut stack, mut globals) = (PageSet::default(), PageSet::default());
     let mut after = |step: &StepProfile| {
+        if step.in_zygote {
+            return vec![("vm stack", stack.len()), ("global variables", globals.len())];
+        }
         // The words at the bottom say how deep calls are: every step writes them.
         stack.insert(0, step.stack_words.max(1) * WORD);
         step.globals.iter().for_each(|index| globals.insert(u64::from(*index) * WORD, WORD));

@@ -16,9 +16,11 @@ mod session;
 mod source;
 mod vm;
 
-pub use jit::CodeStats;
+pub use jit::{CodeStats, Emitted};
 pub use options::{AllocOrder, AtFork, GcPolicy, JitMode, ToyOptions};
-pub use profile::{Collection, FunctionProfile, Heat, ObjectProfile, Ordinals, Profile, StepProfile};
+pub use profile::{
+    CodeProfile, Collection, Death, FunctionProfile, Heat, ObjectProfile, Ordinals, Profile, StepProfile,
+};
 pub use runtime::ToyRuntime;
 pub use session::ToySession;
 pub use source::{disassemble_file, format_source, read_source};

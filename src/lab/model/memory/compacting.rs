@@ -4,7 +4,7 @@
 use super::{HEAP, MARKS, Memory, NOWHERE};
 use crate::lab::model::pages::{PageSet, Written};
 use crate::lab::model::places::{BITMAP_PAGE, GRANULE};
-use crate::runtimes::toy::{AtFork, Collection, ObjectProfile, Ordinals};
+use crate::runtimes::toy::{AtFork, Collection, ObjectProfile, Ordinals, Profile};
 
 #[derive(Default)]
 pub(super) struct Compacting {
@@ -49,13 +49,17 @@ impl Memory for Compacting {
         self.top += object.bytes.next_multiple_of(GRANULE);
     }
 
+    fn pass_over(&mut self, object: ObjectProfile) {
+        self.at.push((NOWHERE, object.bytes));
+    }
+
     fn collect(&mut self, collection: &Collection) {
         self.slide(&collection.live);
     }
 
-    fn fork(&mut self, alive: &Ordinals, at_fork: AtFork) {
+    fn fork(&mut self, profile: &Profile, at_fork: AtFork) {
         if at_fork.compacts() {
-            self.slide(alive);
+            self.slide(&profile.alive);
         }
         if at_fork.freezes() {
             self.frozen = self.at.len();

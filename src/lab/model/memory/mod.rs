@@ -10,6 +10,7 @@ mod tests;
 use super::pages::Written;
 use crate::lab::policy::PolicySpec;
 use crate::runtimes::toy::{AtFork, Collection, GcPolicy, ObjectProfile, Ordinals, Profile, StepProfile};
+use std::ops::Range;
 
 /// Bytes before an object's own data; the second half of them is the collector's word.
 const COLLECTOR_WORD: u64 = 8;
@@ -29,10 +30,16 @@ trait Memory {
     fn collect(&mut self, collection: &Collection);
 
     /// The first fork comes, with these objects alive.
-    fn fork(&mut self, alive: &Ordinals, at_fork: AtFork);
+    fn fork(&mut self, profile: &Profile, at_fork: AtFork);
 
     /// The address of an object, and the region it is in.
     fn place_of(&self, ordinal: usize) -> Option<(&'static str, u64)>;
+
+    /// An object that only the zygote makes: it has no room in a worker.
+    fn pass_over(&mut self, object: ObjectProfile);
+
+    /// Nothing refers to an object any more; where references are counted, its room is free.
+    fn die(&mut self, _ordinal: usize) {}
 
     /// Objects a reference to which came or went.
     fn visit(&mut self, _visited: &Ordinals) {}
@@ -47,8 +54,13 @@ trait Memory {
 /// Pages of each region of objects and of the tables beside them, after each step.
 pub(super) fn predict(profile: &Profile, spec: PolicySpec) -> Vec<Vec<(&'static str, u64)>> {
     let mut memory = policy(profile, spec);
-    run(memory.as_mut(), profile, 0..profile.older, 0..profile.older_collections);
-    memory.fork(&profile.alive, spec.at_fork);
+    let before = Events {
+        made: 0..profile.older,
+        collections: 0..profile.older_collections,
+        deaths: 0..profile.older_deaths,
+    };
+    run(memory.as_mut(), profile, before);
+    memory.fork(profile, spec.at_fork);
     memory.written().begin();
     profile.steps.iter().map(|step| run_step(memory.as_mut(), profile, step)).collect()
 }
@@ -58,11 +70,15 @@ fn policy(profile: &Profile, spec: PolicySpec) -> Box<dyn Memory> {
         GcPolicy::Copying => Box::new(copying::Copying::default()),
         GcPolicy::Compacting => Box::new(compacting::Compacting::default()),
         GcPolicy::Generational => Box::new(generational::Generational::new(profile)),
-        _ => Box::new(still::Still::new(profile, spec)),
+        _ => Box::new(still::Still::new(profile.objects.len(), spec)),
     }
 }
 
 fn run_step(memory: &mut dyn Memory, profile: &Profile, step: &StepProfile) -> Vec<(&'static str, u64)> {
+    if step.in_zygote {
+        step.made.clone().for_each(|ordinal| memory.pass_over(profile.objects[ordinal]));
+        return memory.written().counts().collect();
+    }
     // Stores come before the step's collections: what they do to old objects is the same either way,
     // unless the collection moves them.
     for &(ordinal, word) in &step.stored {
@@ -72,24 +88,36 @@ fn run_step(memory: &mut dyn Memory, profile: &Profile, step: &StepProfile) -> V
     }
     memory.visit(&step.visited);
     memory.link(&step.linked);
-    run(memory, profile, step.made.clone(), step.collections.clone());
+    let events = Events {
+        made: step.made.clone(),
+        collections: step.collections.clone(),
+        deaths: step.deaths.clone(),
+    };
+    run(memory, profile, events);
     memory.visit(&step.visited);
     memory.written().counts().collect()
 }
 
-/// Makes objects and collects, in the order of the profile.
-fn run(
-    memory: &mut dyn Memory,
-    profile: &Profile,
-    made: std::ops::Range<usize>,
-    collections: std::ops::Range<usize>,
-) {
-    let mut due = profile.collections[collections].iter().peekable();
-    for ordinal in made {
-        while let Some(collection) = due.next_if(|collection| collection.at <= ordinal) {
+/// A part of what a profile tells.
+struct Events {
+    made: Range<usize>,
+    collections: Range<usize>,
+    deaths: Range<usize>,
+}
+
+/// Makes objects, buries them and collects, in the order of the profile.
+fn run(memory: &mut dyn Memory, profile: &Profile, events: Events) {
+    let mut collections = profile.collections[events.collections].iter().peekable();
+    let mut deaths = profile.deaths[events.deaths].iter().peekable();
+    for ordinal in events.made {
+        while let Some(death) = deaths.next_if(|death| death.at <= ordinal) {
+            memory.die(death.ordinal);
+        }
+        while let Some(collection) = collections.next_if(|collection| collection.at <= ordinal) {
             memory.collect(collection);
         }
         memory.make(ordinal, profile.objects[ordinal]);
     }
-    due.for_each(|collection| memory.collect(collection));
+    deaths.for_each(|death| memory.die(death.ordinal));
+    collections.for_each(|collection| memory.collect(collection));
 }

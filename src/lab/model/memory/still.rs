@@ -5,8 +5,8 @@ use crate::lab::model::pages::{PageSet, Written};
 use crate::lab::model::places::{self, BITMAP_PAGE, GRANULE, Places};
 use crate::lab::policy::PolicySpec;
 use crate::runtimes::toy::{AllocOrder, AtFork, Collection, GcPolicy, ObjectProfile, Ordinals, Profile};
-use std::collections::BTreeMap;
 
+const COUNTS: &str = "count table";
 /// Bytes of the count of one granule.
 const COUNT: u64 = 4;
 /// Keeps the bitmap of the space that is opened at the fork apart from that of the older one.
@@ -18,11 +18,6 @@ pub(super) struct Still {
     places: Box<dyn Places>,
     /// Address and bytes of every object, by ordinal.
     at: Vec<(u64, u64)>,
-    /// Objects that outlive the garbage around them; where references are counted, nothing else keeps
-    /// its room.
-    kept: Option<Ordinals>,
-    /// Where short-lived objects of each size come and go, where references are counted.
-    passing: BTreeMap<u64, u64>,
     /// Ordinals below are left alone.
     frozen: usize,
     /// Ordinals below are packed, below `base`.
@@ -35,35 +30,18 @@ pub(super) struct Still {
 }
 
 impl Still {
-    pub(super) fn new(profile: &Profile, spec: PolicySpec) -> Self {
-        let counts = matches!(spec.gc, GcPolicy::Refcount | GcPolicy::RefcountSide);
-        let kept = || {
-            let after = profile.steps.iter().flat_map(|step| step.alive.iter());
-            profile.alive.iter().chain(after).collect()
-        };
+    pub(super) fn new(objects: usize, spec: PolicySpec) -> Self {
         Self {
             gc: spec.gc,
             order: spec.alloc,
             places: places::new(spec.alloc),
-            at: Vec::with_capacity(profile.objects.len()),
-            kept: counts.then(kept),
-            passing: BTreeMap::new(),
+            at: Vec::with_capacity(objects),
             frozen: 0,
             packed: 0,
             base: 0,
             marked: PageSet::default(),
             written: Written::default(),
         }
-    }
-
-    fn room(&mut self, ordinal: usize, bytes: u64) -> u64 {
-        let passes = self.kept.as_ref().is_some_and(|kept| !kept.contains(ordinal));
-        let base = self.base;
-        if !passes {
-            return base + self.places.place(bytes);
-        }
-        let places = &mut self.places;
-        *self.passing.entry(bytes.next_multiple_of(GRANULE)).or_insert_with(|| base + places.place(bytes))
     }
 
     /// The byte of the allocation bitmap that an object's bit is in.
@@ -105,17 +83,21 @@ impl Still {
         self.marked = marks;
     }
 
+    /// Takes the bit of a dead object out of the allocation bitmap.
+    fn bury(&mut self, ordinal: usize) {
+        let bit = self.start_bit(self.at[ordinal].0);
+        self.written.write(STARTS, bit, 1);
+        self.at[ordinal].0 = NOWHERE;
+    }
+
     /// Takes the bits of dead objects out of the allocation bitmap.
     fn sweep(&mut self, live: &Ordinals) {
-        let dead: Vec<(usize, u64)> = self.thawed().filter(|(ordinal, _)| !live.contains(*ordinal)).collect();
+        let dead: Vec<usize> =
+            self.thawed().map(|(ordinal, _)| ordinal).filter(|ordinal| !live.contains(*ordinal)).collect();
         if dead.is_empty() {
             return;
         }
-        for (ordinal, address) in dead {
-            let bit = self.start_bit(address);
-            self.written.write(STARTS, bit, 1);
-            self.at[ordinal].0 = NOWHERE;
-        }
+        dead.into_iter().for_each(|ordinal| self.bury(ordinal));
         let mut rest: Vec<(u64, u64)> = self.at[self.packed..]
             .iter()
             .filter(|(address, _)| *address != NOWHERE && *address >= self.base)
@@ -123,7 +105,6 @@ impl Still {
             .collect();
         rest.sort_unstable();
         self.places.sweep(&rest);
-        self.passing.clear();
     }
 
     /// Opens a new space above what there is, on a page of every bitmap of its own.
@@ -131,7 +112,6 @@ impl Still {
         self.base = used.next_multiple_of(BITMAP_PAGE);
         self.packed = self.at.len();
         self.places = places::new(self.order);
-        self.passing.clear();
     }
 }
 
@@ -141,31 +121,51 @@ const fn bitmap_byte(address: u64) -> u64 {
 }
 
 impl Memory for Still {
-    fn make(&mut self, ordinal: usize, object: ObjectProfile) {
-        let address = self.room(ordinal, object.bytes);
+    fn make(&mut self, _ordinal: usize, object: ObjectProfile) {
+        let address = self.base + self.places.place(object.bytes);
         self.at.push((address, object.bytes));
         self.written.write(HEAP, address, object.written);
         let bit = self.start_bit(address);
         self.written.write(STARTS, bit, 1);
+        if self.gc == GcPolicy::RefcountSide {
+            self.written.write(COUNTS, address / GRANULE * COUNT, COUNT);
+        }
+    }
+
+    fn pass_over(&mut self, object: ObjectProfile) {
+        self.at.push((NOWHERE, object.bytes));
+    }
+
+    fn die(&mut self, ordinal: usize) {
+        let (address, bytes) = self.at[ordinal];
+        if ordinal < self.frozen || address == NOWHERE {
+            return;
+        }
+        self.bury(ordinal);
+        if address >= self.base {
+            self.places.free(address - self.base, bytes);
+        }
     }
 
     fn collect(&mut self, collection: &Collection) {
         match self.gc {
             GcPolicy::MarkHeader => self.mark_headers(&collection.live),
             GcPolicy::MarkBitmap => self.mark_bits(&collection.live),
-            // The dead are gone already, and the backup trace marks in memory of its own.
+            // The backup trace of counting marks in memory of its own.
+            GcPolicy::Refcount | GcPolicy::RefcountSide => {}
             _ => return,
         }
         self.sweep(&collection.live);
     }
 
-    fn fork(&mut self, alive: &Ordinals, at_fork: AtFork) {
+    fn fork(&mut self, profile: &Profile, at_fork: AtFork) {
         if at_fork.compacts() {
             let mut end = 0;
-            for (ordinal, (address, bytes)) in self.at.iter_mut().enumerate() {
-                let place = if alive.contains(ordinal) { end } else { NOWHERE };
-                end += if place == NOWHERE { 0 } else { bytes.next_multiple_of(GRANULE) };
-                *address = place;
+            self.at.iter_mut().for_each(|(address, _)| *address = NOWHERE);
+            for &ordinal in &profile.packing {
+                let (address, bytes) = &mut self.at[ordinal];
+                *address = end;
+                end += bytes.next_multiple_of(GRANULE);
             }
             self.marked = PageSet::default();
             self.open_space(end);
@@ -187,14 +187,14 @@ impl Memory for Still {
 
     /// Every visit adds to a count and takes from it again.
     fn visit(&mut self, visited: &Ordinals) {
-        if self.kept.is_none() {
+        if !matches!(self.gc, GcPolicy::Refcount | GcPolicy::RefcountSide) {
             return;
         }
         for ordinal in visited.iter().filter(|ordinal| *ordinal >= self.frozen) {
             let Some((_, address)) = self.place_of(ordinal) else { continue };
             match self.gc {
                 GcPolicy::Refcount => self.written.write(HEAP, address + COLLECTOR_WORD, 8),
-                _ => self.written.write("count table", address / GRANULE * COUNT, COUNT),
+                _ => self.written.write(COUNTS, address / GRANULE * COUNT, COUNT),
             }
         }
     }

@@ -34,6 +34,23 @@ impl Places for Bump {
         start
     }
 
+    fn free(&mut self, address: u64, bytes: u64) {
+        let (mut start, mut end) = (address, address + bytes.next_multiple_of(GRANULE));
+        if let Some((before, room)) = self.gaps.range(..start).next_back().map(|(at, room)| (*at, *room))
+            && before + room == start
+        {
+            start = before;
+        }
+        end += self.gaps.remove(&end).unwrap_or(0);
+        self.lowest.clear();
+        if end == self.end {
+            self.gaps.remove(&start);
+            self.end = start;
+        } else {
+            self.gaps.insert(start, end - start);
+        }
+    }
+
     fn sweep(&mut self, live: &[(u64, u64)]) {
         self.gaps.clear();
         self.lowest.clear();

@@ -3,10 +3,10 @@
 //!
 //! The n-th object of a size goes into the n-th cell of that size. After a collection the free cells of
 //! blocks that still hold something come first, in address order; blocks that hold nothing are free for
-//! any size.
+//! any size. A cell that becomes free at once is taken next if its block is the one in use.
 
 use super::Places;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 const BLOCK: u64 = 16 << 10;
 
@@ -16,12 +16,19 @@ const SIZES: [u64; 23] = [
     2720, 4096,
 ];
 
+/// A block of cells.
+struct Block {
+    size: u64,
+    free: BTreeSet<u64>,
+}
+
 #[derive(Default)]
 pub(super) struct SizeClass {
-    /// Free cells of each size, in the order they are taken.
-    free: BTreeMap<u64, VecDeque<u64>>,
-    /// Size of the cells of each block; large objects have none.
-    cells: BTreeMap<u64, u64>,
+    cells: BTreeMap<u64, Block>,
+    /// The block that each size of cells is taken from.
+    current: BTreeMap<u64, u64>,
+    /// Other blocks of each size with free cells; the last one is taken first.
+    available: BTreeMap<u64, Vec<u64>>,
     free_blocks: BTreeSet<u64>,
     /// Blocks that were ever used.
     blocks: u64,
@@ -58,17 +65,35 @@ impl Places for SizeClass {
         let Some(size) = cell_of(bytes) else {
             return self.take_blocks(bytes.div_ceil(BLOCK)) * BLOCK;
         };
-        if let Some(cell) = self.free.get_mut(&size).and_then(VecDeque::pop_front) {
-            return cell;
+        loop {
+            let block = *self.current.entry(size).or_insert(u64::MAX);
+            if let Some(cell) = self.cells.get_mut(&block).and_then(|block| block.free.pop_first()) {
+                return cell;
+            }
+            let next = self.available.get_mut(&size).and_then(Vec::pop).unwrap_or_else(|| {
+                let block = self.take_blocks(1);
+                self.cells.insert(block, Block { size, free: cells_of(block, size).collect() });
+                block
+            });
+            self.current.insert(size, next);
         }
-        let block = self.take_blocks(1);
-        self.cells.insert(block, size);
-        self.free.entry(size).or_default().extend(cells_of(block, size).skip(1));
-        block * BLOCK
+    }
+
+    fn free(&mut self, address: u64, bytes: u64) {
+        let number = address / BLOCK;
+        let Some(block) = self.cells.get_mut(&number) else {
+            self.free_blocks.extend(number..number + bytes.div_ceil(BLOCK));
+            return;
+        };
+        if block.free.is_empty() && self.current.get(&block.size) != Some(&number) {
+            self.available.entry(block.size).or_default().push(number);
+        }
+        block.free.insert(address);
     }
 
     fn sweep(&mut self, live: &[(u64, u64)]) {
-        self.free.clear();
+        self.current.clear();
+        self.available.clear();
         self.free_blocks = (0..self.blocks).collect();
         for (address, bytes) in live {
             let first = address / BLOCK;
@@ -78,9 +103,11 @@ impl Places for SizeClass {
         }
         self.cells.retain(|block, _| !self.free_blocks.contains(block));
         let taken: BTreeSet<u64> = live.iter().map(|(address, _)| *address).collect();
-        for (block, size) in &self.cells {
-            let cells = cells_of(*block, *size).filter(|cell| !taken.contains(cell));
-            self.free.entry(*size).or_default().extend(cells);
+        for (&number, block) in self.cells.iter_mut().rev() {
+            block.free = cells_of(number, block.size).filter(|cell| !taken.contains(cell)).collect();
+            if !block.free.is_empty() {
+                self.available.entry(block.size).or_default().push(number);
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! The object heap: allocation, access to object words, and when to collect.
 
 use super::barrier::Barrier;
+use super::evacuate;
 use super::generational::cards::CardAddresses;
 use super::object::{BODY, Header, Kind, LIST_ARRAY, LIST_COUNT};
 use super::plan::{self, Plan, Reason};
@@ -40,7 +41,7 @@ pub(crate) struct Heap {
     collect_every: u32,
     collections: u64,
     /// Notes what happens, while a program is profiled.
-    observer: Option<Box<Observer>>,
+    pub(super) observer: Option<Box<Observer>>,
 }
 
 impl Heap {
@@ -107,6 +108,14 @@ impl Heap {
     pub(crate) fn live_ordinals(&mut self, roots: &Roots<'_>) -> Ordinals {
         let live = self.live_addresses(roots);
         self.observed(|observer| observer.ordinals(live.into_iter())).unwrap_or_default()
+    }
+
+    /// What the roots lead to, in the order in which a breadth-first trace meets it.
+    pub(crate) fn ordinals_in_trace_order(&mut self, roots: &Roots<'_>) -> Result<Vec<usize>> {
+        let start = self.objects.start();
+        let met = evacuate::breadth_first(&mut self.objects, roots)?;
+        let addresses = met.into_iter().map(|word| start + word as u64 * 8);
+        Ok(self.observed(|observer| observer.in_order(addresses)).unwrap_or_default())
     }
 
     /// Gets the heap ready for the first fork.

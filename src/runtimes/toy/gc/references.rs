@@ -47,7 +47,12 @@ impl Heap {
     /// Frees an object whose count has become zero.
     pub(crate) fn free(&mut self, address: u64) {
         let word = self.word(address, 0);
-        let freed_bytes = self.plan.free(&mut self.objects, word);
+        let (start, observer) = (self.objects.start(), &mut self.observer);
+        let freed_bytes = self.plan.free(&mut self.objects, word, &mut |word| {
+            if let Some(observer) = observer {
+                observer.died(start + word as u64 * 8);
+            }
+        });
         self.allocated_bytes = self.allocated_bytes.saturating_sub(freed_bytes);
     }
 

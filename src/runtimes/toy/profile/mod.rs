@@ -4,15 +4,17 @@
 //! known by their *ordinal*: the first one made is 0. Addresses never leave the observer, so nothing of
 //! the policy that happens to run below gets into the profile.
 
+mod code;
 mod observer;
 mod ordinals;
 
+pub use code::CodeProfile;
 pub(crate) use observer::Observer;
 pub use ordinals::Ordinals;
 
-use super::lang::bytecode::{Function, Op, Program};
+use super::lang::bytecode::{Function, Op, Program, Step};
 use super::lang::diagnostic::Diagnostic;
-use super::options::{AtFork, ToyOptions};
+use super::options::{AtFork, GcPolicy, ToyOptions};
 use super::source::compile_file;
 use super::vm::{CONTEXT_WORDS, Vm};
 use crate::error::{Error, Result};
@@ -29,6 +31,13 @@ pub struct Profile {
     pub older: usize,
     /// Those of them that are alive at the fork.
     pub alive: Ordinals,
+    /// The same, in the order in which a breadth-first trace meets them.
+    pub packing: Vec<usize>,
+    /// Every object that was given back as soon as nothing referred to it, before the fork and after it:
+    /// none unless references are counted.
+    pub deaths: Vec<Death>,
+    /// How many of them are older than the fork.
+    pub older_deaths: usize,
     /// Every collection, before the fork and after it.
     pub collections: Vec<Collection>,
     /// How many of them are older than the fork.
@@ -75,6 +84,15 @@ pub struct Collection {
     pub live: Ordinals,
 }
 
+/// The end of one object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Death {
+    /// Objects made before it.
+    pub at: usize,
+    /// The object.
+    pub ordinal: usize,
+}
+
 /// How hot a function is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Heat {
@@ -104,6 +122,10 @@ pub struct StepProfile {
     pub linked: Ordinals,
     /// Its collections, as indexes into [`Profile::collections`].
     pub collections: Range<usize>,
+    /// Its deaths, as indexes into [`Profile::deaths`].
+    pub deaths: Range<usize>,
+    /// Whether the zygote runs it, and no worker.
+    pub in_zygote: bool,
     /// Words of the stack, from its start, that it may have written.
     pub stack_words: u64,
     /// Global variables that it assigned, by index.
@@ -115,15 +137,16 @@ pub struct StepProfile {
 }
 
 impl Profile {
-    /// Runs a program once, and each of its steps once, without a fork.
+    /// Runs a program once, and each of its steps once, without a fork. Objects die at collections or,
+    /// where the policy counts references, with the last reference to them.
     ///
     /// Errors: the program cannot be read or compiled, or fails.
-    pub fn of(path: &Path) -> Result<Self> {
+    pub fn of(path: &Path, gc: GcPolicy) -> Result<Self> {
         let (sources, program) = compile_file(path)?;
-        let (steps, functions) = (steps_of(&program), functions_of(&program));
+        let (steps, functions) = (program.steps.clone(), functions_of(&program));
         let globals = u32::try_from(program.globals.len() + program.constants.len()).unwrap_or(u32::MAX);
         // Counts calls and rounds as the compiler would, and compiles nothing.
-        let options = ToyOptions { hot_calls: u32::MAX, ..ToyOptions::default() };
+        let options = ToyOptions { gc, hot_calls: u32::MAX, ..ToyOptions::default() };
         let mut vm = Vm::new_watched(program, &options, Box::new(std::io::sink()))?;
         let fail =
             |what: &str, why: &Diagnostic| Error::new(what).location(sources.place(why.at)).why(&why.message);
@@ -131,17 +154,19 @@ impl Profile {
         vm.prepare_fork(AtFork::Nothing)?;
         let (heap, roots) = vm.roots_at_rest();
         let alive = heap.live_ordinals(&roots);
+        let packing = heap.ordinals_in_trace_order(&roots)?;
         let heat_at_fork = heat_of(&vm, functions.len());
         let mut profile = vm.heap.observed(|observer| observer.fork(alive)).unwrap_or_default();
         profile.heat = heat_at_fork;
-        for (name, function) in steps {
+        profile.packing = packing;
+        for Step { name, function, in_zygote } in steps {
             vm.run(function).map_err(|why| fail("a step of the toy program failed", &why))?;
             vm.clear_above(CONTEXT_WORDS);
             let counted = heat_of(&vm, functions.len());
             let (heap, roots) = vm.roots_at_rest();
             let alive = heap.live_ordinals(&roots);
-            if let Some(step) = heap.observed(|observer| observer.end_step(name)) {
-                profile.steps.push(StepProfile { heat: counted, alive, ..step });
+            if let Some(step) = heap.observed(|observer| observer.end_step(name.to_string())) {
+                profile.steps.push(StepProfile { heat: counted, alive, in_zygote, ..step });
             }
         }
         vm.heap.observed(|observer| observer.finish(&mut profile));
@@ -149,10 +174,6 @@ impl Profile {
         profile.globals = globals;
         Ok(profile)
     }
-}
-
-fn steps_of(program: &Program) -> Vec<(String, u32)> {
-    program.steps.iter().map(|step| (step.name.to_string(), step.function)).collect()
 }
 
 fn functions_of(program: &Program) -> Vec<FunctionProfile> {
@@ -186,7 +207,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("program.toy");
         std::fs::write(&path, source).unwrap();
-        Profile::of(&path).unwrap()
+        Profile::of(&path, GcPolicy::MarkBitmap).unwrap()
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Notes what happens to objects while a program is profiled.
 
-use super::{Collection, ObjectProfile, Ordinals, Profile, Site, StepProfile};
+use super::{Collection, Death, ObjectProfile, Ordinals, Profile, Site, StepProfile};
 use crate::runtimes::toy::gc::object::{BODY, Header};
 use crate::runtimes::toy::vm::value::Value;
 
@@ -19,6 +19,7 @@ pub(crate) struct Observer {
     objects: Vec<ObjectProfile>,
     older: usize,
     collections: Vec<Collection>,
+    deaths: Vec<Death>,
     /// What is under way: everything before the fork, then one step after the other.
     now: StepProfile,
 }
@@ -37,6 +38,13 @@ impl Observer {
         }
         self.at[granule] = u32::try_from(self.objects.len()).unwrap_or(NOBODY);
         self.objects.push(ObjectProfile { bytes: header.size(), written: BODY });
+    }
+
+    /// Nothing refers to an object any more, and its room was given back.
+    pub(crate) fn died(&mut self, address: u64) {
+        if let Some(ordinal) = self.ordinal(address) {
+            self.deaths.push(Death { at: self.objects.len(), ordinal });
+        }
     }
 
     /// A word of an object is written.
@@ -101,6 +109,11 @@ impl Observer {
         addresses.filter_map(|address| self.ordinal(address)).collect()
     }
 
+    /// The same, in this order.
+    pub(crate) fn in_order(&self, addresses: impl Iterator<Item = u64>) -> Vec<usize> {
+        addresses.filter_map(|address| self.ordinal(address)).collect()
+    }
+
     /// The program stands before its fork.
     pub(super) fn fork(&mut self, alive: Ordinals) -> Profile {
         let before = std::mem::take(&mut self.now);
@@ -110,6 +123,7 @@ impl Observer {
             older: self.older,
             alive,
             older_collections: self.collections.len(),
+            older_deaths: self.deaths.len(),
             sites: before.sites,
             ..Profile::default()
         }
@@ -118,6 +132,7 @@ impl Observer {
     fn begin_step(&mut self) {
         self.now.made = self.objects.len()..self.objects.len();
         self.now.collections = self.collections.len()..self.collections.len();
+        self.now.deaths = self.deaths.len()..self.deaths.len();
     }
 
     /// A step has ended.
@@ -127,6 +142,7 @@ impl Observer {
         step.name = name;
         step.made.end = self.objects.len();
         step.collections.end = self.collections.len();
+        step.deaths.end = self.deaths.len();
         step
     }
 
@@ -134,6 +150,7 @@ impl Observer {
     pub(super) fn finish(&mut self, profile: &mut Profile) {
         profile.objects = std::mem::take(&mut self.objects);
         profile.collections = std::mem::take(&mut self.collections);
+        profile.deaths = std::mem::take(&mut self.deaths);
     }
 
     fn granule(&self, address: u64) -> usize {
