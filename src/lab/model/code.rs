@@ -34,7 +34,10 @@ pub(super) fn predict(profile: &Profile, spec: PolicySpec) -> Vec<Vec<(&'static 
         .iter()
         .zip(before)
         .map(|(step, before)| {
-            code.run(step, before);
+            // What the zygote learns after the fork, no worker that exists learns.
+            if !step.in_zygote {
+                code.run(step, before);
+            }
             code.written.counts().filter(|(_, pages)| *pages > 0).collect()
         })
         .collect()
@@ -82,7 +85,7 @@ impl<'a> Code<'a> {
         code.compile(&profile.heat);
         code.learned = profile.sites.iter().filter(|site| code.places.contains_key(site)).copied().collect();
         code.begin_pages();
-        code.written.begin();
+        code.written.by_worker(true);
         code
     }
 

@@ -18,7 +18,9 @@ mod vm;
 
 pub use jit::CodeStats;
 pub use options::{AllocOrder, AtFork, GcPolicy, JitMode, ToyOptions};
-pub use profile::{Collection, FunctionProfile, Heat, ObjectProfile, Ordinals, Profile, StepProfile};
+pub use profile::{
+    Collection, Death, FunctionProfile, Heat, Link, ObjectProfile, Ordinals, Profile, StepProfile,
+};
 pub use runtime::ToyRuntime;
 pub use session::ToySession;
 pub use source::{disassemble_file, format_source, read_source};

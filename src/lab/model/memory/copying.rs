@@ -28,15 +28,18 @@ impl Copying {
         if self.space == 0 { self.start } else { 0 }
     }
 
-    fn copy(&mut self, live: &Ordinals) {
+    /// Copies what lives, in this order.
+    fn copy(&mut self, live: &Ordinals, order: impl Iterator<Item = usize>) {
         let from = SPACES[self.space];
         self.space = 1 - self.space;
         let to = SPACES[self.space];
         self.top = self.first();
-        for ordinal in self.frozen..self.at.len() {
+        for dead in (self.frozen..self.at.len()).filter(|ordinal| !live.contains(*ordinal)) {
+            self.at[dead].0 = NOWHERE;
+        }
+        for ordinal in order {
             let (address, bytes) = self.at[ordinal];
-            if address == NOWHERE || !live.contains(ordinal) {
-                self.at[ordinal].0 = NOWHERE;
+            if address == NOWHERE {
                 continue;
             }
             self.written.write(from, address + COLLECTOR_WORD, 8);
@@ -55,12 +58,12 @@ impl Memory for Copying {
     }
 
     fn collect(&mut self, collection: &Collection) {
-        self.copy(&collection.live);
+        self.copy(&collection.live, self.frozen..self.at.len());
     }
 
-    fn fork(&mut self, alive: &Ordinals, at_fork: AtFork) {
+    fn fork(&mut self, alive: &Ordinals, order: &[u32], at_fork: AtFork) {
         if at_fork.compacts() {
-            self.copy(alive);
+            self.copy(alive, order.iter().map(|ordinal| *ordinal as usize));
         }
         if at_fork.freezes() {
             self.frozen = self.at.len();

@@ -73,9 +73,14 @@ impl Generational {
         next.is_some_and(|(_, alive)| alive.contains(ordinal))
     }
 
-    /// Empties the nursery, whose objects live if the function says so.
-    fn promote(&mut self, lives: impl Fn(&Self, usize) -> bool, forwards: bool) {
-        for ordinal in self.young..self.at.len() {
+    /// Empties the nursery in this order, of objects that live if the function says so.
+    fn promote(
+        &mut self,
+        order: impl IntoIterator<Item = usize>,
+        lives: impl Fn(&Self, usize) -> bool,
+        forwards: bool,
+    ) {
+        for ordinal in order {
             let Place { is_young, address, bytes } = self.at[ordinal];
             if !is_young || address == NOWHERE {
                 continue;
@@ -126,7 +131,7 @@ impl Generational {
         self.written.write_pages(MARKS, &self.marked);
         self.written.write_pages(MARKS, &marks);
         self.marked = marks;
-        self.promote(|_, ordinal| live.contains(ordinal), false);
+        self.promote(self.young..self.at.len(), |_, ordinal| live.contains(ordinal), false);
         if moves {
             let end = old_end.max(self.old);
             self.written.write(STARTS, self.base / GRANULE / 8, (end - self.base) / GRANULE / 8);
@@ -150,7 +155,7 @@ impl Memory for Generational {
                 let live = (0..self.at.len()).filter(|&older| self.survives(older)).collect();
                 self.major(&live);
             } else {
-                self.promote(Self::survives, true);
+                self.promote(self.young..self.at.len(), Self::survives, true);
             }
         }
         debug_assert_eq!(ordinal, self.at.len());
@@ -166,12 +171,14 @@ impl Memory for Generational {
         }
     }
 
-    fn fork(&mut self, alive: &Ordinals, at_fork: AtFork) {
+    fn fork(&mut self, alive: &Ordinals, order: &[u32], at_fork: AtFork) {
         if at_fork.compacts() {
             self.major(alive);
         }
         if at_fork.freezes() {
-            self.promote(|_, ordinal| alive.contains(ordinal), true);
+            let young = order.iter().map(|ordinal| *ordinal as usize).filter(|one| *one >= self.young);
+            let order = young.chain(self.young..self.at.len()).collect::<Vec<_>>();
+            self.promote(order, |_, ordinal| alive.contains(ordinal), true);
             self.frozen = self.at.len();
             self.base = self.old.next_multiple_of(BITMAP_PAGE);
             self.old = self.base;

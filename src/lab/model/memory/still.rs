@@ -5,7 +5,6 @@ use crate::lab::model::pages::{PageSet, Written};
 use crate::lab::model::places::{self, BITMAP_PAGE, GRANULE, Places};
 use crate::lab::policy::PolicySpec;
 use crate::runtimes::toy::{AllocOrder, AtFork, Collection, GcPolicy, ObjectProfile, Ordinals, Profile};
-use std::collections::BTreeMap;
 
 /// Bytes of the count of one granule.
 const COUNT: u64 = 4;
@@ -18,11 +17,9 @@ pub(super) struct Still {
     places: Box<dyn Places>,
     /// Address and bytes of every object, by ordinal.
     at: Vec<(u64, u64)>,
-    /// Objects that outlive the garbage around them; where references are counted, nothing else keeps
-    /// its room.
-    kept: Option<Ordinals>,
-    /// Where short-lived objects of each size come and go, where references are counted.
-    passing: BTreeMap<u64, u64>,
+    /// Objects whose room was given back because nothing refers to them, where references are counted.
+    /// Their place is still known, for it was written.
+    gone: Ordinals,
     /// Ordinals below are left alone.
     frozen: usize,
     /// Ordinals below are packed, below `base`.
@@ -36,18 +33,12 @@ pub(super) struct Still {
 
 impl Still {
     pub(super) fn new(profile: &Profile, spec: PolicySpec) -> Self {
-        let counts = matches!(spec.gc, GcPolicy::Refcount | GcPolicy::RefcountSide);
-        let kept = || {
-            let after = profile.steps.iter().flat_map(|step| step.alive.iter());
-            profile.alive.iter().chain(after).collect()
-        };
         Self {
             gc: spec.gc,
             order: spec.alloc,
             places: places::new(spec.alloc),
             at: Vec::with_capacity(profile.objects.len()),
-            kept: counts.then(kept),
-            passing: BTreeMap::new(),
+            gone: Ordinals::default(),
             frozen: 0,
             packed: 0,
             base: 0,
@@ -56,14 +47,8 @@ impl Still {
         }
     }
 
-    fn room(&mut self, ordinal: usize, bytes: u64) -> u64 {
-        let passes = self.kept.as_ref().is_some_and(|kept| !kept.contains(ordinal));
-        let base = self.base;
-        if !passes {
-            return base + self.places.place(bytes);
-        }
-        let places = &mut self.places;
-        *self.passing.entry(bytes.next_multiple_of(GRANULE)).or_insert_with(|| base + places.place(bytes))
+    fn counts(&self) -> bool {
+        matches!(self.gc, GcPolicy::Refcount | GcPolicy::RefcountSide)
     }
 
     /// The byte of the allocation bitmap that an object's bit is in.
@@ -77,7 +62,8 @@ impl Still {
     /// Objects with room, whose collector may write to them.
     fn thawed(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
         let all = self.at.iter().enumerate().skip(self.frozen);
-        all.filter(|(_, (address, _))| *address != NOWHERE).map(|(ordinal, (address, _))| (ordinal, *address))
+        let here = all.filter(|(ordinal, (address, _))| *address != NOWHERE && !self.gone.contains(*ordinal));
+        here.map(|(ordinal, (address, _))| (ordinal, *address))
     }
 
     /// One collector's word for each live object.
@@ -116,14 +102,13 @@ impl Still {
             self.written.write(STARTS, bit, 1);
             self.at[ordinal].0 = NOWHERE;
         }
-        let mut rest: Vec<(u64, u64)> = self.at[self.packed..]
-            .iter()
-            .filter(|(address, _)| *address != NOWHERE && *address >= self.base)
-            .map(|(address, bytes)| (address - self.base, *bytes))
+        let mut rest: Vec<(u64, u64)> = self
+            .thawed()
+            .filter(|(ordinal, address)| *ordinal >= self.packed && *address >= self.base)
+            .map(|(ordinal, address)| (address - self.base, self.at[ordinal].1))
             .collect();
         rest.sort_unstable();
         self.places.sweep(&rest);
-        self.passing.clear();
     }
 
     /// Opens a new space above what there is, on a page of every bitmap of its own.
@@ -131,7 +116,6 @@ impl Still {
         self.base = used.next_multiple_of(BITMAP_PAGE);
         self.packed = self.at.len();
         self.places = places::new(self.order);
-        self.passing.clear();
     }
 }
 
@@ -142,7 +126,8 @@ const fn bitmap_byte(address: u64) -> u64 {
 
 impl Memory for Still {
     fn make(&mut self, ordinal: usize, object: ObjectProfile) {
-        let address = self.room(ordinal, object.bytes);
+        debug_assert_eq!(ordinal, self.at.len());
+        let address = self.base + self.places.place(object.bytes);
         self.at.push((address, object.bytes));
         self.written.write(HEAP, address, object.written);
         let bit = self.start_bit(address);
@@ -153,19 +138,39 @@ impl Memory for Still {
         match self.gc {
             GcPolicy::MarkHeader => self.mark_headers(&collection.live),
             GcPolicy::MarkBitmap => self.mark_bits(&collection.live),
-            // The dead are gone already, and the backup trace marks in memory of its own.
+            // The backup trace marks in memory of its own, and finds only what refers to itself. As the
+            // dead are gone already, it is never due.
+            GcPolicy::Refcount | GcPolicy::RefcountSide if collection.is_asked => {}
             _ => return,
         }
         self.sweep(&collection.live);
     }
 
-    fn fork(&mut self, alive: &Ordinals, at_fork: AtFork) {
+    /// Where references are counted, the room is free at once, but for that of what was packed.
+    fn die(&mut self, ordinal: usize) {
+        let Some((address, bytes)) = self.at.get(ordinal).copied().filter(|(address, _)| *address != NOWHERE)
+        else {
+            return;
+        };
+        if !self.counts() || ordinal < self.frozen {
+            return;
+        }
+        self.gone.insert(ordinal);
+        let bit = self.start_bit(address);
+        self.written.write(STARTS, bit, 1);
+        if ordinal >= self.packed {
+            self.places.free(address - self.base, bytes);
+        }
+    }
+
+    fn fork(&mut self, _alive: &Ordinals, order: &[u32], at_fork: AtFork) {
         if at_fork.compacts() {
+            self.at.iter_mut().for_each(|(address, _)| *address = NOWHERE);
             let mut end = 0;
-            for (ordinal, (address, bytes)) in self.at.iter_mut().enumerate() {
-                let place = if alive.contains(ordinal) { end } else { NOWHERE };
-                end += if place == NOWHERE { 0 } else { bytes.next_multiple_of(GRANULE) };
-                *address = place;
+            for ordinal in order {
+                let (address, bytes) = &mut self.at[*ordinal as usize];
+                *address = end;
+                end += bytes.next_multiple_of(GRANULE);
             }
             self.marked = PageSet::default();
             self.open_space(end);
@@ -187,7 +192,7 @@ impl Memory for Still {
 
     /// Every visit adds to a count and takes from it again.
     fn visit(&mut self, visited: &Ordinals) {
-        if self.kept.is_none() {
+        if !self.counts() {
             return;
         }
         for ordinal in visited.iter().filter(|ordinal| *ordinal >= self.frozen) {

@@ -22,6 +22,9 @@ pub(super) trait Places {
     /// Where the next object of so many bytes goes.
     fn place(&mut self, bytes: u64) -> u64;
 
+    /// The room of this object, and of no other, is free again.
+    fn free(&mut self, address: u64, bytes: u64);
+
     /// These objects, and no others, stay: (address, bytes), ascending.
     fn sweep(&mut self, live: &[(u64, u64)]);
 

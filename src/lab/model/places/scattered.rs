@@ -1,5 +1,5 @@
-//! Anywhere: small objects go to pages drawn by lot among four times as many as they need, the emptiest
-//! of four draws each, so that all pages are about equally full; larger ones take whole pages.
+//! Anywhere: small objects go to pages drawn by lot among four times as many as they need, the emptier
+//! of two draws each, so that all pages are about equally full; larger ones take whole pages.
 //!
 //! The draws are not those of the runtime. What can be predicted is how many pages hold one of a set of
 //! objects, not which: with `c` objects on each of `P` pages, of which a fraction `f` is written, about
@@ -7,12 +7,15 @@
 
 use super::{GRANULE, Places};
 use crate::units::PAGE_SIZE;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Bytes of the largest object that shares its page.
 const SMALL: u64 = PAGE_SIZE / 2;
 /// Pages of the window for each page's worth of small objects.
 const SPREAD: u64 = 4;
-/// Pages by which the window grows, at least; otherwise by an eighth.
+/// Pages drawn for one object.
+const DRAWS: usize = 2;
+/// Pages by which the window grows, at least; otherwise by half.
 const GROWTH: usize = 64;
 
 #[derive(Default)]
@@ -20,8 +23,9 @@ pub(super) struct Scattered {
     /// Pages for small objects: address, and bytes taken.
     window: Vec<(u64, u64)>,
     small: u64,
-    /// Pages that were ever used.
+    /// Pages that were ever used, and those of them that are free, by number.
     pages: u64,
+    free: BTreeSet<u64>,
     draws: u64,
 }
 
@@ -34,10 +38,21 @@ impl Scattered {
         usize::try_from((mixed ^ mixed >> 31) % bound.max(1) as u64).unwrap_or(0)
     }
 
+    /// The first of so many free pages in a row.
+    fn take_pages(&mut self, count: u64) -> u64 {
+        let is_free = |first: &&u64| (1..count).all(|more| self.free.contains(&(**first + more)));
+        let first = self.free.iter().find(is_free).copied().unwrap_or(self.pages);
+        for page in first..first + count {
+            self.free.remove(&page);
+        }
+        self.pages = self.pages.max(first + count);
+        first
+    }
+
     fn grow(&mut self) {
-        for _ in 0..GROWTH.max(self.window.len() / 8) {
-            self.window.push((self.pages * PAGE_SIZE, 0));
-            self.pages += 1;
+        for _ in 0..GROWTH.max(self.window.len() / 2) {
+            let page = self.take_pages(1);
+            self.window.push((page * PAGE_SIZE, 0));
         }
     }
 }
@@ -46,14 +61,12 @@ impl Places for Scattered {
     fn place(&mut self, bytes: u64) -> u64 {
         let bytes = bytes.next_multiple_of(GRANULE);
         if bytes > SMALL {
-            let pages = bytes.div_ceil(PAGE_SIZE);
-            self.pages += pages;
-            return (self.pages - pages) * PAGE_SIZE;
+            return self.take_pages(bytes.div_ceil(PAGE_SIZE)) * PAGE_SIZE;
         }
         if (self.small + bytes) * SPREAD > self.window.len() as u64 * PAGE_SIZE {
             self.grow();
         }
-        let drawn = [0; 4].map(|_| self.draw(self.window.len()));
+        let drawn = [0; DRAWS].map(|_| self.draw(self.window.len()));
         let slot = drawn.into_iter().min_by_key(|slot| self.window[*slot].1).unwrap_or(0);
         self.small += bytes;
         let (page, taken) = &mut self.window[slot];
@@ -62,16 +75,37 @@ impl Places for Scattered {
         *page + (*taken - bytes).min(PAGE_SIZE - bytes)
     }
 
+    fn free(&mut self, address: u64, bytes: u64) {
+        let bytes = bytes.next_multiple_of(GRANULE);
+        let page = address / PAGE_SIZE;
+        if bytes > SMALL {
+            self.free.extend(page..page + bytes.div_ceil(PAGE_SIZE));
+        } else if let Some((_, taken)) = self.window.iter_mut().find(|(first, _)| *first == page * PAGE_SIZE)
+        {
+            *taken = taken.saturating_sub(bytes);
+            self.small -= bytes;
+        }
+    }
+
+    /// Pages that hold nothing leave the window and are free for anything.
     fn sweep(&mut self, live: &[(u64, u64)]) {
-        self.window.iter_mut().for_each(|(_, taken)| *taken = 0);
+        let mut taken: BTreeMap<u64, u64> = BTreeMap::new();
+        self.free = (0..self.pages).collect();
         self.small = 0;
         for (address, bytes) in live {
-            let page = address / PAGE_SIZE * PAGE_SIZE;
-            if let Ok(slot) = self.window.binary_search_by_key(&page, |(page, _)| *page) {
-                self.window[slot].1 += bytes.next_multiple_of(GRANULE);
-                self.small += bytes.next_multiple_of(GRANULE);
+            let bytes = bytes.next_multiple_of(GRANULE);
+            for page in address / PAGE_SIZE..(address + bytes).div_ceil(PAGE_SIZE) {
+                self.free.remove(&page);
+            }
+            if bytes <= SMALL {
+                *taken.entry(address / PAGE_SIZE * PAGE_SIZE).or_default() += bytes;
+                self.small += bytes;
             }
         }
+        self.window.retain_mut(|(page, bytes)| {
+            *bytes = taken.get(page).copied().unwrap_or_default();
+            *bytes > 0
+        });
     }
 
     fn used(&self) -> u64 {

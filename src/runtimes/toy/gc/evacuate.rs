@@ -42,7 +42,9 @@ pub(super) fn pack(objects: &mut Words, roots: &mut Roots<'_>) -> Result<Vec<Mov
     Ok(moves)
 }
 
-fn plan(objects: &mut Words, roots: &Roots<'_>, mut seen: Bits) -> Vec<Move> {
+/// The live objects in the order in which a breadth-first trace from the roots meets them, and where
+/// packing would put each.
+pub(super) fn plan(objects: &mut Words, roots: &Roots<'_>, mut seen: Bits) -> Vec<Move> {
     let start = objects.start();
     let (mut moves, mut end) = (Vec::new(), 0);
     let mut meet = |objects: &Words, value: u64, moves: &mut Vec<Move>| {

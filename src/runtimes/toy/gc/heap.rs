@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::runtimes::Region;
 use crate::runtimes::toy::memory::words::Words;
 use crate::runtimes::toy::options::{AtFork, ToyOptions};
-use crate::runtimes::toy::profile::{Observer, Ordinals};
+use crate::runtimes::toy::profile::Observer;
 use crate::runtimes::toy::vm::value::Value;
 
 /// The heap is a whole number of these, in bytes.
@@ -40,7 +40,7 @@ pub(crate) struct Heap {
     collect_every: u32,
     collections: u64,
     /// Notes what happens, while a program is profiled.
-    observer: Option<Box<Observer>>,
+    pub(super) observer: Option<Box<Observer>>,
 }
 
 impl Heap {
@@ -79,10 +79,7 @@ impl Heap {
 
     /// Frees what the roots do not lead to, and starts counting anew.
     pub(crate) fn collect(&mut self, roots: &mut Roots<'_>, reason: Reason) {
-        if self.observer.is_some() {
-            let live = self.live_addresses(roots);
-            self.observed(|observer| observer.collected(live.into_iter(), reason == Reason::Asked));
-        }
+        self.observe_collection(roots, reason == Reason::Asked);
         let is_stressed = self.collect_every != 0 && self.collections.is_multiple_of(STRESSED_MAJOR);
         let reason = if is_stressed { Reason::Asked } else { reason };
         let live_bytes = self.plan.collect(&mut self.objects, roots, reason);
@@ -96,17 +93,6 @@ impl Heap {
     pub(crate) fn watch(&mut self) {
         self.barrier = Barrier::CountInHeader;
         self.observer = Some(Box::new(Observer::new(self.objects.start())));
-    }
-
-    /// Tells the observer, if there is one.
-    pub(crate) fn observed<T>(&mut self, tell: impl FnOnce(&mut Observer) -> T) -> Option<T> {
-        self.observer.as_deref_mut().map(tell)
-    }
-
-    /// What the roots lead to, as the observer knows it.
-    pub(crate) fn live_ordinals(&mut self, roots: &Roots<'_>) -> Ordinals {
-        let live = self.live_addresses(roots);
-        self.observed(|observer| observer.ordinals(live.into_iter())).unwrap_or_default()
     }
 
     /// Gets the heap ready for the first fork.

@@ -31,6 +31,7 @@ mod space;
 #[cfg(test)]
 mod tests;
 mod trace;
+mod watch;
 
 pub(crate) use barrier::Barrier;
 pub(crate) use census::Census;

@@ -18,7 +18,7 @@ impl Heap {
 
     /// Counts one more reference, if the value is one.
     pub(crate) fn retain(&mut self, value: Value) {
-        self.observed(|observer| observer.refers(value.0));
+        self.observed(|observer| observer.retains(value.0));
         if let Some(address) = value.as_address() {
             let word = self.word(address, 0);
             self.plan.retain(&mut self.objects, word);
@@ -27,7 +27,9 @@ impl Heap {
 
     /// Counts one reference less, and frees what nothing refers to any more.
     pub(crate) fn release(&mut self, value: Value) {
-        self.observed(|observer| observer.refers(value.0));
+        if self.observer.is_some() {
+            self.observe_release(value);
+        }
         if let Some(address) = value.as_address() {
             let word = self.word(address, 0);
             if self.plan.drop_reference(&mut self.objects, word) {
@@ -41,6 +43,7 @@ impl Heap {
         if let Some(address) = value.as_address().filter(|_| self.is_counting()) {
             let word = self.word(address, 0);
             self.plan.drop_reference(&mut self.objects, word);
+            self.observed(|observer| observer.releases(value.0));
         }
     }
 

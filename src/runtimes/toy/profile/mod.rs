@@ -29,6 +29,12 @@ pub struct Profile {
     pub older: usize,
     /// Those of them that are alive at the fork.
     pub alive: Ordinals,
+    /// Those again, in the order in which a breadth-first trace from the roots meets them.
+    pub order: Vec<u32>,
+    /// Objects that lost their last reference, in that order, before the fork and after it.
+    pub deaths: Vec<Death>,
+    /// How many of them are older than the fork.
+    pub older_deaths: usize,
     /// Every collection, before the fork and after it.
     pub collections: Vec<Collection>,
     /// How many of them are older than the fork.
@@ -73,6 +79,28 @@ pub struct Collection {
     pub is_asked: bool,
     /// Those of them that it found alive.
     pub live: Ordinals,
+    /// Slots of theirs that lead to objects younger than their holder.
+    pub links: Vec<Link>,
+}
+
+/// The moment at which nothing refers to an object any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Death {
+    /// Objects made before it.
+    pub at: usize,
+    /// Whose it is.
+    pub ordinal: usize,
+}
+
+/// A slot that leads to an object younger than its holder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Link {
+    /// Ordinal of the object that holds the slot.
+    pub holder: u32,
+    /// Index of the slot's word in it.
+    pub word: u32,
+    /// Ordinal of the object it leads to.
+    pub target: u32,
 }
 
 /// How hot a function is.
@@ -92,6 +120,8 @@ pub type Site = (u32, u32);
 pub struct StepProfile {
     /// Its name.
     pub name: String,
+    /// Whether it runs in the zygote alone.
+    pub in_zygote: bool,
     /// Ordinals of the objects that it made.
     pub made: Range<usize>,
     /// Words of older objects that it stored to: (ordinal, index of the word in the object).
@@ -102,6 +132,8 @@ pub struct StepProfile {
     pub alive: Ordinals,
     /// Older objects that it gave a reference to one made since the fork.
     pub linked: Ordinals,
+    /// Those that lost their last reference, as indexes into [`Profile::deaths`].
+    pub deaths: Range<usize>,
     /// Its collections, as indexes into [`Profile::collections`].
     pub collections: Range<usize>,
     /// Words of the stack, from its start, that it may have written.
@@ -131,17 +163,18 @@ impl Profile {
         vm.prepare_fork(AtFork::Nothing)?;
         let (heap, roots) = vm.roots_at_rest();
         let alive = heap.live_ordinals(&roots);
+        let order = heap.breadth_first_ordinals(&roots);
         let heat_at_fork = heat_of(&vm, functions.len());
         let mut profile = vm.heap.observed(|observer| observer.fork(alive)).unwrap_or_default();
-        profile.heat = heat_at_fork;
-        for (name, function) in steps {
+        (profile.heat, profile.order) = (heat_at_fork, order);
+        for (name, function, in_zygote) in steps {
             vm.run(function).map_err(|why| fail("a step of the toy program failed", &why))?;
             vm.clear_above(CONTEXT_WORDS);
             let counted = heat_of(&vm, functions.len());
             let (heap, roots) = vm.roots_at_rest();
             let alive = heap.live_ordinals(&roots);
             if let Some(step) = heap.observed(|observer| observer.end_step(name)) {
-                profile.steps.push(StepProfile { heat: counted, alive, ..step });
+                profile.steps.push(StepProfile { in_zygote, heat: counted, alive, ..step });
             }
         }
         vm.heap.observed(|observer| observer.finish(&mut profile));
@@ -151,8 +184,8 @@ impl Profile {
     }
 }
 
-fn steps_of(program: &Program) -> Vec<(String, u32)> {
-    program.steps.iter().map(|step| (step.name.to_string(), step.function)).collect()
+fn steps_of(program: &Program) -> Vec<(String, u32, bool)> {
+    program.steps.iter().map(|step| (step.name.to_string(), step.function, step.in_zygote)).collect()
 }
 
 fn functions_of(program: &Program) -> Vec<FunctionProfile> {
