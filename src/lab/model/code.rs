@@ -6,8 +6,10 @@ use crate::runtimes::toy::{GcPolicy, Heat, JitMode, Profile, StepProfile, ToyOpt
 use crate::units::PAGE_SIZE;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Bytes of hot code for one instruction, and of cold code for one place that changes, by and large: what
-/// `ToyRuntime::code_stats` says of the built-in programs, divided by their instructions and places.
+/// Bytes of hot code for one instruction, and of cold code for one place that changes, by and large. These
+/// two pairs are the only numbers of the model that come from looking at the runtime's output: what
+/// `ToyRuntime::code_stats` says of the built-in programs, divided by their instructions and places. Another
+/// back end has others.
 const BYTES: [u64; 2] = [29, 125];
 /// The same where every write of a register counts references.
 const COUNTING_BYTES: [u64; 2] = [100, 155];

@@ -4,7 +4,8 @@
 //! A [`Profile`] says which objects a program makes, which of them live and which it uses; it knows
 //! nothing of addresses. For each policy the model lays the objects out by the sizes alone
 //! ([`places`]), and counts the pages that the policy has to write ([`memory`], [`code`], [`fixed`]).
-//! Nothing here runs a collector, a compiler or a fork, and nothing is fitted to a measurement.
+//! Nothing here runs a collector, a compiler or a fork. Only the mean size of compiled instructions comes
+//! from looking at what the runtime makes ([`code`]).
 
 mod code;
 mod fixed;

@@ -1,5 +1,7 @@
 //! Anywhere: small objects go to pages drawn by lot among four times as many as they need, the emptier
-//! of two draws each, so that all pages are about equally full; larger ones take whole pages.
+//! of two draws each, so that all pages are about equally full; larger ones take whole pages. Within
+//! a page an object takes the first gap from a place that is drawn too; where the page has none that is
+//! large enough, the window grows.
 //!
 //! The draws are not those of the runtime. What can be predicted is how many pages hold one of a set of
 //! objects, not which: with `c` objects on each of `P` pages, of which a fraction `f` is written, about
@@ -7,21 +9,65 @@
 
 use super::{GRANULE, Places};
 use crate::units::PAGE_SIZE;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
 
 /// Bytes of the largest object that shares its page.
 const SMALL: u64 = PAGE_SIZE / 2;
 /// Pages of the window for each page's worth of small objects.
 const SPREAD: u64 = 4;
+/// Granules of a page.
+const GRANULES: usize = 256;
 /// Pages drawn for one object.
 const DRAWS: usize = 2;
 /// Pages by which the window grows, at least; otherwise by half.
 const GROWTH: usize = 64;
 
+/// A page for small objects.
+struct Page {
+    address: u64,
+    /// Bytes taken.
+    used: u64,
+    /// Of each granule, whether it is taken.
+    taken: [bool; GRANULES],
+}
+
+impl Page {
+    fn new(address: u64) -> Self {
+        Self { address, used: 0, taken: [false; GRANULES] }
+    }
+
+    /// Takes or gives back what an object of so many bytes at the offset covers.
+    fn set(&mut self, offset: u64, bytes: u64, is_taken: bool) {
+        let first = granules(offset);
+        self.taken[first..first + granules(bytes)].fill(is_taken);
+        self.used = if is_taken { self.used + bytes } else { self.used.saturating_sub(bytes) };
+    }
+
+    /// Offset of the first gap of so many bytes at the granule or behind it, or else on the page.
+    fn gap(&self, from: usize, bytes: u64) -> Option<u64> {
+        let count = granules(bytes);
+        let first = |from: usize| {
+            let mut free = 0;
+            let end = self.taken[from..].iter().position(|is_taken| {
+                free = if *is_taken { 0 } else { free + 1 };
+                free == count
+            });
+            end.map(|end| (from + end + 1 - count) as u64 * GRANULE)
+        };
+        first(from).or_else(|| first(0))
+    }
+}
+
+/// Granules of so many bytes of one page.
+fn granules(bytes: u64) -> usize {
+    usize::try_from(bytes / GRANULE).unwrap_or(0)
+}
+
 #[derive(Default)]
 pub(super) struct Scattered {
-    /// Pages for small objects: address, and bytes taken.
-    window: Vec<(u64, u64)>,
+    window: Vec<Page>,
+    /// Which of them has this number.
+    slots: HashMap<u64, usize>,
     small: u64,
     /// Pages that were ever used, and those of them that are free, by number.
     pages: u64,
@@ -49,10 +95,11 @@ impl Scattered {
         first
     }
 
-    fn grow(&mut self) {
-        for _ in 0..GROWTH.max(self.window.len() / 2) {
+    fn grow(&mut self, count: usize) {
+        for _ in 0..count {
             let page = self.take_pages(1);
-            self.window.push((page * PAGE_SIZE, 0));
+            self.slots.insert(page, self.window.len());
+            self.window.push(Page::new(page * PAGE_SIZE));
         }
     }
 }
@@ -64,15 +111,21 @@ impl Places for Scattered {
             return self.take_pages(bytes.div_ceil(PAGE_SIZE)) * PAGE_SIZE;
         }
         if (self.small + bytes) * SPREAD > self.window.len() as u64 * PAGE_SIZE {
-            self.grow();
+            self.grow(GROWTH.max(self.window.len() / 2));
         }
         let drawn = [0; DRAWS].map(|_| self.draw(self.window.len()));
-        let slot = drawn.into_iter().min_by_key(|slot| self.window[*slot].1).unwrap_or(0);
+        let emptier = drawn.into_iter().min_by_key(|slot| self.window[*slot].used).unwrap_or(0);
+        let from = self.draw(GRANULES);
+        let found = self.window[emptier].gap(from, bytes).map(|offset| (emptier, offset));
+        let (slot, offset) = found.unwrap_or_else(|| {
+            let new = self.window.len();
+            self.grow(GROWTH);
+            (new, self.window[new].gap(from, bytes).unwrap_or(0))
+        });
         self.small += bytes;
-        let (page, taken) = &mut self.window[slot];
-        *taken += bytes;
-        // Where on the page it lies makes no difference, so long as it does not cross its end.
-        *page + (*taken - bytes).min(PAGE_SIZE - bytes)
+        let page = &mut self.window[slot];
+        page.set(offset, bytes, true);
+        page.address + offset
     }
 
     fn free(&mut self, address: u64, bytes: u64) {
@@ -80,16 +133,15 @@ impl Places for Scattered {
         let page = address / PAGE_SIZE;
         if bytes > SMALL {
             self.free.extend(page..page + bytes.div_ceil(PAGE_SIZE));
-        } else if let Some((_, taken)) = self.window.iter_mut().find(|(first, _)| *first == page * PAGE_SIZE)
-        {
-            *taken = taken.saturating_sub(bytes);
+        } else if let Some(slot) = self.slots.get(&page) {
+            self.window[*slot].set(address % PAGE_SIZE, bytes, false);
             self.small -= bytes;
         }
     }
 
     /// Pages that hold nothing leave the window and are free for anything.
     fn sweep(&mut self, live: &[(u64, u64)]) {
-        let mut taken: BTreeMap<u64, u64> = BTreeMap::new();
+        self.window.iter_mut().for_each(|page| *page = Page::new(page.address));
         self.free = (0..self.pages).collect();
         self.small = 0;
         for (address, bytes) in live {
@@ -97,15 +149,13 @@ impl Places for Scattered {
             for page in address / PAGE_SIZE..(address + bytes).div_ceil(PAGE_SIZE) {
                 self.free.remove(&page);
             }
-            if bytes <= SMALL {
-                *taken.entry(address / PAGE_SIZE * PAGE_SIZE).or_default() += bytes;
+            if let Some(slot) = self.slots.get(&(address / PAGE_SIZE)) {
+                self.window[*slot].set(address % PAGE_SIZE, bytes, true);
                 self.small += bytes;
             }
         }
-        self.window.retain_mut(|(page, bytes)| {
-            *bytes = taken.get(page).copied().unwrap_or_default();
-            *bytes > 0
-        });
+        self.window.retain(|page| page.used > 0);
+        self.slots = (0..).zip(&self.window).map(|(slot, page)| (page.address / PAGE_SIZE, slot)).collect();
     }
 
     fn used(&self) -> u64 {
@@ -132,5 +182,16 @@ mod tests {
             let expected = pages * (1.0 - (1.0 - 1.0 / stride as f64).powi(each));
             assert!((set.len() as f64 - expected).abs() < expected * 0.05, "{} {expected}", set.len());
         }
+    }
+
+    #[test]
+    fn an_object_takes_the_first_gap_from_a_place_on_the_page() {
+        let mut page = Page::new(0);
+        page.set(160, 3840, true);
+        // Free are the granules 0 to 9 and 250 to 255.
+        assert_eq!([page.gap(3, 80), page.gap(20, 96), page.gap(20, 112)], [Some(48), Some(4000), Some(0)]);
+        assert_eq!(page.gap(0, 176), None);
+        page.set(160, 16, false);
+        assert_eq!((page.gap(200, 176), page.used), (Some(0), 3824));
     }
 }
