@@ -23,6 +23,15 @@ pub fn install() -> Result<()> {
     Ok(())
 }
 
+/// Makes SIGINT and SIGTERM end the process at once: where nothing is measured, there is nothing to keep.
+pub fn end_at_once() -> Result<()> {
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::new(AtomicBool::new(true)))
+            .map_err(|error| Error::new("cannot handle signals").why(error))?;
+    }
+    Ok(())
+}
+
 /// Sets the flag, as a host program does when its own user interrupts.
 pub fn request() {
     flag().store(true, Ordering::Relaxed);

@@ -72,6 +72,8 @@ fn commands_look_into_the_machine() {
         .assert()
         .code(2)
         .stderr(contains("':what'").and(contains("'g'")));
+    // What is no entry takes no number.
+    toy(&[]).write_stdin("1\n\n:gc\n1/0\n").assert().code(2).stderr(contains("input 2:1:2"));
 }
 
 #[test]
@@ -183,8 +185,15 @@ fn bytecode_is_shown_readably() {
     let folder =
         folder(&[("a.toy", "let a = \"text\";\nfn f(n) { while n > 0 { n = n - 1; } return [a, {x: n}]; }")]);
     let shown = toy(&["--disassemble", "a.toy"]).current_dir(folder.path()).assert().success();
-    let wanted =
-        ["global a = ", "\"text\"", "f: 1 parameters", "unless r", "loop to 0", "new record {x}", "  2:"];
+    let wanted = [
+        "global a = ",
+        "\"text\"",
+        "f in a.toy: parameters 1",
+        "unless r",
+        "loop to 0",
+        "new record {x}",
+        "  2:",
+    ];
     for word in wanted {
         assert!(String::from_utf8_lossy(&shown.get_output().stdout).contains(word), "{word}");
     }

@@ -1,7 +1,7 @@
 //! The toy workloads, in every way of running them, and programs that are wrong.
 
 use forkprint::runtimes::Runtime;
-use forkprint::runtimes::toy::{GcPolicy, JitMode, ToyOptions, ToyRuntime};
+use forkprint::runtimes::toy::{AllocOrder, AtFork, GcPolicy, JitMode, ToyOptions, ToyRuntime};
 use std::cell::RefCell;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -42,6 +42,7 @@ fn workloads() -> Vec<PathBuf> {
 fn run(path: &Path, options: ToyOptions) -> String {
     let captured = Captured::default();
     let mut runtime = ToyRuntime::load_file(path, options, Box::new(captured.clone())).unwrap();
+    runtime.prepare_fork().unwrap();
     for (step, name) in runtime.steps().into_iter().enumerate() {
         assert_no_page_is_writable_and_executable();
         runtime.run_step(step).unwrap_or_else(|failure| panic!("{name}: {}", failure.message));
@@ -54,15 +55,26 @@ fn run(path: &Path, options: ToyOptions) -> String {
 #[test]
 fn workloads_print_the_same_in_every_way() {
     assert!(workloads().len() >= 11);
-    for path in workloads() {
-        let expected = run(&path, ToyOptions::default());
-        for jit in JitMode::ALL.iter().copied() {
-            let gc = GcPolicy::MarkHeader;
-            let found = run(&path, ToyOptions { jit, gc, ..ToyOptions::default() });
-            assert_eq!(found, expected, "{} {jit} {gc}", path.display());
+    for (number, path) in workloads().iter().enumerate() {
+        let expected = run(path, ToyOptions::default());
+        for (index, gc) in GcPolicy::ALL.iter().enumerate() {
+            let options = way(number + index, *gc);
+            assert_eq!(run(path, options.clone()), expected, "{} {options:?}", path.display());
         }
-        let early = ToyOptions { hot_calls: 1, ..ToyOptions::default() };
-        assert_eq!(run(&path, early), expected, "{}", path.display());
+    }
+}
+
+/// Another code policy, order, preparation of the fork and stress of compiled code for each number, so that together the
+/// workloads try each of them with each memory policy.
+fn way(number: usize, gc: GcPolicy) -> ToyOptions {
+    ToyOptions {
+        gc,
+        jit: JitMode::ALL[number % JitMode::ALL.len()],
+        alloc: AllocOrder::ALL[number % AllocOrder::ALL.len()],
+        at_fork: AtFork::ALL[number % AtFork::ALL.len()],
+        hot_calls: [1, 3, 20, 100][number % 4],
+        deopt_every: [0, 7][number % 2],
+        ..ToyOptions::default()
     }
 }
 

@@ -54,6 +54,25 @@ mod toy {
         Some(causes::measure(&bench, workload, arguments))
     }
 
+    /// 60,000 records behind one that dies after the fork.
+    const SLIDING: &str = "
+        let first = [{number: 0, next: nil}];
+        let all = [];
+        for number in 0..60000 { push(all, {number: number, next: nil}); }
+        collect();
+        step slide { first = nil; collect(); }
+    ";
+
+    /// Measures a program, or skips.
+    fn measure_source(source: &str, arguments: &[&str]) -> Option<Recording> {
+        if !witness::can_be_had() {
+            return None;
+        }
+        let bench = Bench::new();
+        std::fs::write(bench.path("program.toy"), source).unwrap();
+        Some(causes::measure(&bench, "program.toy", arguments))
+    }
+
     /// Numbers of the pages of a region that were broken in a step.
     fn broken(recording: &Recording, step: &str, region: &str) -> Vec<u64> {
         let broken = causes::broken_in(recording, step);
@@ -123,6 +142,26 @@ mod toy {
         Broken { step: "iterate", region: "count table", least: 1000, cause: "refcount", object }
             .is_explained(&found);
         assert_eq!(broken(&found, "iterate", "object heap"), Vec::<u64>::new());
+    }
+
+    /// Copies fill the one half, and in the other each original gets the address of its copy. The worker
+    /// inherited both: the zygote collected before.
+    #[test]
+    fn copies_and_what_they_were_copied_from() {
+        let Some(found) = measure("gc_marks.toy", &["--gc", "copying"]) else { return };
+        for region in ["space A", "space B"] {
+            Broken { step: "collect", region, least: 4000, cause: "gc_move", object: None }
+                .is_explained(&found);
+        }
+    }
+
+    /// What lies behind dead objects moves down, over whatever lay there.
+    #[test]
+    fn compacted_objects() {
+        for (gc, region) in [("compacting", "object heap"), ("generational", "old space")] {
+            let Some(found) = measure_source(SLIDING, &["--gc", gc]) else { return };
+            Broken { step: "slide", region, least: 500, cause: "gc_move", object: None }.is_explained(&found);
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::Invocation;
 use super::output::{self, DocumentArgs, Format};
+use super::toy;
 use crate::error::{EXIT_OK, Error, Result};
 use crate::family::Rung;
 use crate::lab::{LabOptions, PolicySpec, run as measure};
@@ -34,16 +35,16 @@ pub struct LabArgs {
     #[arg(long, value_name = "LIST", conflicts_with_all = ["gc", "alloc", "at_fork", "jit"])]
     policies: Option<String>,
     /// Memory policies to combine with the other axes
-    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = toy::memory_policies())]
     gc: Vec<GcPolicy>,
     /// Allocation orders to combine with the other axes
-    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = toy::allocation_orders())]
     alloc: Vec<AllocOrder>,
     /// What is done at the fork, to combine with the other axes
-    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = toy::things_at_fork())]
     at_fork: Vec<AtFork>,
     /// Compiler modes to combine with the other axes
-    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = toy::compiler_modes())]
     jit: Vec<JitMode>,
     /// Workers of each family
     #[arg(short, long, default_value_t = 1, value_name = "N")]

@@ -120,7 +120,11 @@ pub fn main(arguments: Vec<OsString>, self_command: Vec<OsString>) -> i32 {
     }
     init_tracing(cli.verbose);
     let invocation = Invocation { self_command, arguments, quiet: cli.quiet };
-    let result = interrupt::install().and_then(|()| dispatch(cli.verb, &invocation));
+    let handled = match &cli.verb {
+        Verb::Toy(_) => interrupt::end_at_once(),
+        _ => interrupt::install(),
+    };
+    let result = handled.and_then(|()| dispatch(cli.verb, &invocation));
     result.unwrap_or_else(|error| {
         report(&error);
         EXIT_FAILED

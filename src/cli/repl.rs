@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 const HELP: &str = "Type statements and expressions of the toy language; docs/toy.md describes it.
 An entry goes on over the next lines until its brackets are closed.
+Ctrl-C throws it away; while an entry runs, Ctrl-C ends the conversation.
 
   :help               this
   :quit               the end, as Ctrl-D
@@ -39,6 +40,7 @@ pub fn run(options: &ToyOptions) -> Result<i32> {
         let outcome = match entry.trim().strip_prefix(':') {
             Some("quit" | "q") => break,
             Some(command) => obey(&mut session, command),
+            None if entry.trim().is_empty() => continue,
             None => session.enter(&entry),
         };
         match outcome {

@@ -2,7 +2,7 @@
 //!
 //! A *cell* is one program under one policy, run under the supervisor like any workload ([`cell`]). Cells
 //! run beside each other, each a family of its own ([`schedule`]). What the [`model`] expects of a cell is
-//! computed from a profile of the program and the policy's definition, and never from a measurement.
+//! computed from profiles of the program and the policy's definition, and never from a measurement.
 
 mod cell;
 pub mod model;
@@ -94,14 +94,14 @@ fn assemble(programs: &Programs, options: &LabOptions, about: About, results: sc
     let mut failures: Vec<Failure> = Vec::new();
     let mut complete = true;
     let mut outcomes = results.outcomes.into_iter();
-    for (file, profile) in programs.files.iter().zip(&results.profiles) {
+    for (file, inputs) in programs.files.iter().zip(&results.inputs) {
         let mut program = Program { name: file.name.clone(), description: String::new(), steps: Vec::new() };
         for (spec, outcome) in options.policies.iter().zip(outcomes.by_ref()) {
             let failed = |why| Failure { program: file.name.clone(), policy: spec.to_string(), why };
             match outcome {
                 Some(Ok(mut measured)) => {
-                    if let Some(profile) = profile {
-                        model::fill_in(&mut measured.cell, profile, *spec);
+                    if let Some(inputs) = inputs {
+                        model::fill_in(&mut measured.cell, inputs, *spec);
                     }
                     program.description = measured.description;
                     program.steps = measured.cell.steps.iter().map(|step| step.step.clone()).collect();

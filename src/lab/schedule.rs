@@ -2,14 +2,13 @@
 
 use super::LabOptions;
 use super::cell;
-use super::model::profile_within;
+use super::model::Inputs;
 use super::policy::PolicySpec;
 use super::programs::ProgramFile;
 use crate::error::Result;
 use crate::interrupt;
 use crate::record::progress::Progress;
 use crate::report::matrix::Cell;
-use crate::runtimes::toy::Profile;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -25,7 +24,7 @@ pub(super) struct Results {
     /// By program, then by policy; nothing where an interrupt came first.
     pub(super) outcomes: Vec<Option<Result<Measured>>>,
     /// By program; nothing where it could not be profiled.
-    pub(super) profiles: Vec<Option<Profile>>,
+    pub(super) inputs: Vec<Option<Inputs>>,
 }
 
 /// One thing to do.
@@ -35,7 +34,7 @@ enum Job<'a> {
 }
 
 enum Done {
-    Profile(Option<Profile>),
+    Profile(Option<Inputs>),
     Measure(Result<Measured>),
 }
 
@@ -55,10 +54,10 @@ pub(super) fn run(programs: &[ProgramFile], options: &LabOptions, progress: &Pro
                 _ => None,
             })
             .collect(),
-        profiles: done
+        inputs: done
             .into_iter()
             .map(|done| match done {
-                Some(Done::Profile(profile)) => profile,
+                Some(Done::Profile(inputs)) => inputs,
                 _ => None,
             })
             .collect(),
@@ -105,7 +104,9 @@ impl Job<'_> {
 
     fn run(&self, options: &LabOptions) -> Done {
         match self {
-            Self::Profile(program) => Done::Profile(profile_within(&program.path, options.timeout)),
+            Self::Profile(program) => {
+                Done::Profile(Inputs::within(&program.path, &options.policies, options.timeout))
+            }
             Self::Measure(program, spec) => {
                 let measured = cell::measure(program, *spec, options);
                 Done::Measure(

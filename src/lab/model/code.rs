@@ -1,20 +1,15 @@
 //! What compiled code costs: pages with places that change, with new code, with counts.
+//!
+//! How large the code is and when it is made is known from a run of the compiler in one process
+//! ([`CodeProfile`]); which places of it a worker changes, from the profile of the program.
 
 use super::pages::{PageSet, Written};
-use crate::lab::policy::PolicySpec;
-use crate::runtimes::toy::{GcPolicy, Heat, JitMode, Profile, StepProfile, ToyOptions};
+use crate::runtimes::toy::{CodeProfile, Emitted, Heat, JitMode, Profile, StepProfile};
 use crate::units::PAGE_SIZE;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Bytes of hot code for one instruction, and of cold code for one place that changes, by and large. These
-/// two pairs are the only numbers of the model that come from looking at the runtime's output: what
-/// `ToyRuntime::code_stats` says of the built-in programs, divided by their instructions and places. Another
-/// back end has others.
-const BYTES: [u64; 2] = [29, 125];
-/// The same where every write of a register counts references.
-const COUNTING_BYTES: [u64; 2] = [100, 155];
-/// Rounds of a function's loops that make it as hot as one call does.
-const ROUNDS_PER_CALL: u64 = 100;
+/// Code begins at multiples of this.
+const ALIGNMENT: u64 = 16;
 /// Bytes of one word of the table beside the code.
 const WORD: u64 = 8;
 /// Words of the table for an inline cache that stands there: four guards, four operands, the counter.
@@ -25,24 +20,23 @@ const COLD: &str = "cold code";
 const TABLE: &str = "inline-cache data";
 
 /// Pages of the code and of the table beside it, after each step.
-pub(super) fn predict(profile: &Profile, spec: PolicySpec) -> Vec<Vec<(&'static str, u64)>> {
-    if matches!(spec.jit, JitMode::Off | JitMode::Warm) {
+pub(super) fn predict(profile: &Profile, made: &CodeProfile, jit: JitMode) -> Vec<Vec<(&'static str, u64)>> {
+    if matches!(jit, JitMode::Off | JitMode::Warm) {
         return vec![Vec::new(); profile.steps.len()];
     }
-    let mut code = Code::before_the_fork(profile, spec);
+    let mut code = Code::before_the_fork(profile, made, jit);
     let before = std::iter::once(&profile.heat).chain(profile.steps.iter().map(|step| &step.heat));
-    profile
-        .steps
-        .iter()
-        .zip(before)
-        .map(|(step, before)| {
-            // What the zygote learns after the fork, no worker that exists learns.
-            if !step.in_zygote {
-                code.run(step, before);
-            }
-            code.written.counts().filter(|(_, pages)| *pages > 0).collect()
-        })
-        .collect()
+    let mut known = made.older;
+    let mut predicted = Vec::new();
+    for (index, (step, before)) in profile.steps.iter().zip(before).enumerate() {
+        let until = made.after.get(index).copied().unwrap_or(known);
+        if !step.in_zygote {
+            code.run(step, before, &made.emitted[known..until]);
+        }
+        known = until;
+        predicted.push(code.written.counts().filter(|(_, pages)| *pages > 0).collect());
+    }
+    predicted
 }
 
 /// Where one place keeps what changes: bytes from the start of hot code, cold code and table.
@@ -58,8 +52,6 @@ struct Place {
 struct Code<'a> {
     profile: &'a Profile,
     jit: JitMode,
-    /// Bytes of hot code for one instruction, and of cold code for one place.
-    bytes: [u64; 2],
     compiled: BTreeSet<usize>,
     /// Ends of hot code, cold code and table.
     ends: [u64; 3],
@@ -70,13 +62,11 @@ struct Code<'a> {
 }
 
 impl<'a> Code<'a> {
-    fn before_the_fork(profile: &'a Profile, spec: PolicySpec) -> Self {
-        let counts = matches!(spec.gc, GcPolicy::Refcount | GcPolicy::RefcountSide);
+    fn before_the_fork(profile: &'a Profile, made: &CodeProfile, jit: JitMode) -> Self {
         let heat_bytes = 2 * profile.functions.len() as u64 * WORD;
         let mut code = Self {
             profile,
-            jit: spec.jit,
-            bytes: if counts { COUNTING_BYTES } else { BYTES },
+            jit,
             compiled: BTreeSet::new(),
             ends: [0, 0, heat_bytes],
             places: BTreeMap::new(),
@@ -84,10 +74,10 @@ impl<'a> Code<'a> {
             written: Written::default(),
         };
         code.begin_pages();
-        code.compile(&profile.heat);
+        made.emitted[..made.older].iter().for_each(|piece| code.emit(*piece));
         code.learned = profile.sites.iter().filter(|site| code.places.contains_key(site)).copied().collect();
         code.begin_pages();
-        code.written.by_worker(true);
+        code.written.begin();
         code
     }
 
@@ -96,39 +86,40 @@ impl<'a> Code<'a> {
         self.ends = self.ends.map(|end| end.next_multiple_of(PAGE_SIZE));
     }
 
-    /// Compiles what is hot by now, in the order of the source.
-    fn compile(&mut self, heat: &[Heat]) {
-        for (function, heat) in heat.iter().enumerate() {
-            if is_hot(*heat) && self.compiled.insert(function) {
-                self.emit(function);
-            }
-        }
-    }
-
-    fn emit(&mut self, function: usize) {
-        let Some(found) = self.profile.functions.get(function) else { return };
-        let [hot, cold, table] = self.ends;
-        let [hot_bytes, cold_bytes] = self.bytes;
-        let [mut cold_end, mut table_end] = [cold, table];
-        for &(pc, is_cache) in &found.places {
-            let number = u32::try_from(function).unwrap_or(u32::MAX);
-            let place =
-                Place { hot: hot + u64::from(pc) * hot_bytes, cold: cold_end, word: table_end, is_cache };
-            self.places.insert((number, pc), place);
-            cold_end += cold_bytes;
+    /// Adds a piece of code. Its instructions are taken to be of one size, and so is the cold code of its
+    /// places.
+    fn emit(&mut self, piece: Emitted) {
+        let Some(found) = self.profile.functions.get(piece.function as usize) else { return };
+        self.compiled.insert(piece.function as usize);
+        let [hot, cold, table] = [
+            self.ends[0].next_multiple_of(ALIGNMENT),
+            self.ends[1].next_multiple_of(ALIGNMENT),
+            self.ends[2],
+        ];
+        let mut table_end = table;
+        let (instructions, places) = (u64::from(found.instructions.max(1)), found.places.len().max(1) as u64);
+        for (index, &(pc, is_cache)) in (0..).zip(&found.places) {
+            let place = Place {
+                hot: hot + u64::from(pc) * piece.hot_bytes / instructions,
+                cold: cold + index * piece.cold_bytes / places,
+                word: table_end,
+                is_cache,
+            };
+            self.places.insert((piece.function, pc), place);
+            self.learned.remove(&(piece.function, pc));
             table_end += WORD * words_of(self.jit, is_cache);
         }
-        self.ends = [hot + u64::from(found.instructions) * hot_bytes, cold_end, table_end];
+        self.ends = [hot + piece.hot_bytes, cold + piece.cold_bytes, table_end];
         for (region, start, end) in
-            [(HOT, hot, self.ends[0]), (COLD, cold, cold_end), (TABLE, table, table_end)]
+            [(HOT, hot, self.ends[0]), (COLD, cold, self.ends[1]), (TABLE, table, table_end)]
         {
             self.written.write(region, start, end - start);
         }
     }
 
-    fn run(&mut self, step: &StepProfile, before: &[Heat]) {
+    fn run(&mut self, step: &StepProfile, before: &[Heat], made: &[Emitted]) {
         self.count(step, before);
-        self.compile(&step.heat);
+        made.iter().for_each(|piece| self.emit(*piece));
         for site in &step.sites {
             if let Some(place) = self.places.get(site).copied()
                 && self.learned.insert(*site)
@@ -181,13 +172,6 @@ const fn words_of(jit: JitMode, is_cache: bool) -> u64 {
     }
 }
 
-/// Whether a function is compiled by now: at a call that finds it hot, or in the middle of a hot loop.
-fn is_hot(heat: Heat) -> bool {
-    let hot_calls = u64::from(ToyOptions::default().hot_calls);
-    let by_loops = heat.rounds / ROUNDS_PER_CALL;
-    by_loops >= hot_calls || (heat.calls > 1 && heat.calls + by_loops >= hot_calls)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -216,14 +200,21 @@ mod tests {
         }
     }
 
+    /// The first function takes 29,000 bytes of hot code and 500 of cold code, and is compiled before the
+    /// fork; so many more pieces are made in the second step.
+    fn made(more: &[Emitted]) -> CodeProfile {
+        let first = Emitted { function: 0, hot_bytes: 29_000, cold_bytes: 500 };
+        CodeProfile { emitted: [&[first], more].concat(), older: 1, after: vec![1, 1 + more.len()] }
+    }
+
     fn after(jit: JitMode) -> Vec<Vec<(&'static str, u64)>> {
-        predict(&profile(), PolicySpec { jit, ..PolicySpec::default() })
+        predict(&profile(), &made(&[]), jit)
     }
 
     #[test]
     fn only_places_that_run_for_the_first_time_change() {
-        // 29,000 bytes of hot code; the places at 29, 14,500 and 28,971 are on pages 0, 3 and 7. Their
-        // counters are within the first 500 bytes of cold code. One call of what is never hot is counted.
+        // The places at 29, 14,500 and 28,971 are on pages 0, 3 and 7. Their counters are within the 500
+        // bytes of cold code. One call of what is never hot is counted.
         assert_eq!(after(JitMode::Patch), [vec![], vec![(COLD, 1), (HOT, 3), (TABLE, 1)]]);
         // The counters have a page of their own behind those of the heat.
         assert_eq!(after(JitMode::SideCounters), [vec![], vec![(HOT, 3), (TABLE, 2)]]);
@@ -233,9 +224,15 @@ mod tests {
 
     #[test]
     fn what_gets_hot_in_a_worker_is_new_code_on_new_pages() {
+        let more = [Emitted { function: 1, hot_bytes: 5000, cold_bytes: 0 }];
+        let predicted = predict(&profile(), &made(&more), JitMode::Patch);
+        assert_eq!(predicted[1], [(COLD, 1), (HOT, 5), (TABLE, 1)]);
+    }
+
+    #[test]
+    fn what_the_zygote_runs_changes_nothing_in_a_worker() {
         let mut profile = profile();
-        profile.steps[1].heat[1].calls = 100;
-        let spec = PolicySpec::default();
-        assert_eq!(predict(&profile, spec)[1], [(COLD, 1), (HOT, 4), (TABLE, 1)]);
+        profile.steps[1].in_zygote = true;
+        assert_eq!(predict(&profile, &made(&[]), JitMode::Patch), [vec![], vec![]]);
     }
 }

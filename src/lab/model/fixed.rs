@@ -10,14 +10,15 @@ const WORD: u64 = 8;
 pub(super) fn predict(profile: &Profile, moves: bool) -> Vec<Vec<(&'static str, u64)>> {
     let (mut stack, mut globals) = (PageSet::default(), PageSet::default());
     let mut after = |step: &StepProfile| {
-        if !step.in_zygote {
-            // The words at the bottom say how deep calls are: every step writes them.
-            stack.insert(0, step.stack_words.max(1) * WORD);
-            step.globals.iter().for_each(|index| globals.insert(u64::from(*index) * WORD, WORD));
-            if moves && !step.collections.is_empty() {
-                // Constants are references to objects, and those have new addresses.
-                globals.insert(0, u64::from(profile.globals) * WORD);
-            }
+        if step.in_zygote {
+            return vec![("vm stack", stack.len()), ("global variables", globals.len())];
+        }
+        // The words at the bottom say how deep calls are: every step writes them.
+        stack.insert(0, step.stack_words.max(1) * WORD);
+        step.globals.iter().for_each(|index| globals.insert(u64::from(*index) * WORD, WORD));
+        if moves && !step.collections.is_empty() {
+            // Constants are references to objects, and those have new addresses.
+            globals.insert(0, u64::from(profile.globals) * WORD);
         }
         vec![("vm stack", stack.len()), ("global variables", globals.len())]
     };

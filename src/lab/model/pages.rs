@@ -48,9 +48,9 @@ pub(super) struct Written {
 }
 
 impl Written {
-    /// Whether the worker writes from now on, or only the zygote.
-    pub(super) fn by_worker(&mut self, is_worker: bool) {
-        self.is_worker = is_worker;
+    /// Notes from now on.
+    pub(super) fn begin(&mut self) {
+        self.is_worker = true;
     }
 
     /// Bytes of a region are written.
@@ -93,7 +93,7 @@ mod tests {
     fn what_the_zygote_writes_is_not_the_workers() {
         let mut written = Written::default();
         written.write("object heap", 0, 8);
-        written.by_worker(true);
+        written.begin();
         written.write("object heap", 5000, 8);
         assert_eq!(written.counts().collect::<Vec<_>>(), [("object heap", 1)]);
     }

@@ -1,7 +1,7 @@
 //! Why pages were broken: causes, types, lines and owners, side by side where there is room.
 
-use super::Page;
 use super::paint::bar;
+use super::{Page, designs};
 use crate::family::recording::Recording;
 use crate::report::printable;
 use crate::report::ranking::{Ranked, Ranking, Selection};
@@ -40,6 +40,11 @@ impl Page {
         let (many, few) = if self.width < ROOM_FOR_TWO { ONE_BY_ONE } else { SIDE_BY_SIDE };
         let causes = self.causes(&all, many, left);
         let types = list("type of the object", with_rest(&all.by_type(), many), right);
+        if designs::can_be_chosen(recording) {
+            let advice = designs::others(recording, &all);
+            let advice = advice.map(|said| self.paint.dim(&self.wrap(&said, 0))).unwrap_or_default();
+            return self.together(&causes, &types) + &advice;
+        }
         let lines = list("first written by", with_rest(&all.by_line(), few), half);
         let owners = all.by_owner().iter().take(few).map(shown).collect();
         let owners = list("owner, with all it owns", owners, half);

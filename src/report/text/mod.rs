@@ -1,5 +1,6 @@
 //! One terminal screen: verdict, steps, causes, who pays, findings, evidence, and what to type next.
 
+mod designs;
 mod evidence;
 mod explained;
 mod paint;

@@ -16,10 +16,10 @@ mod session;
 mod source;
 mod vm;
 
-pub use jit::CodeStats;
+pub use jit::{CodeStats, Emitted};
 pub use options::{AllocOrder, AtFork, GcPolicy, JitMode, ToyOptions};
 pub use profile::{
-    Collection, Death, FunctionProfile, Heat, Link, ObjectProfile, Ordinals, Profile, StepProfile,
+    CodeProfile, Collection, Death, FunctionProfile, Heat, ObjectProfile, Ordinals, Profile, StepProfile,
 };
 pub use runtime::ToyRuntime;
 pub use session::ToySession;

@@ -1,6 +1,6 @@
 //! A loaded program as a [`Runtime`], and what tests and reports want to know about its memory.
 
-use super::jit::CodeStats;
+use super::jit::{CodeStats, Emitted};
 use super::lang::diagnostic::{Diagnostic, Sources};
 use super::options::{JitMode, ToyOptions};
 use super::source::{compile, read_source};
@@ -103,6 +103,11 @@ impl ToyRuntime {
     /// Compiled code in numbers.
     pub fn code_stats(&self) -> CodeStats {
         self.vm.jit.stats()
+    }
+
+    /// Every piece of compiled code, in the order it was made.
+    pub fn emitted_code(&self) -> &[Emitted] {
+        self.vm.jit.emitted()
     }
 
     /// Bytes of compiled code, padding included.

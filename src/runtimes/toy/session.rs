@@ -59,14 +59,14 @@ impl ToySession {
 
     /// The bytecode of the functions of this name, the last defined first.
     pub fn disassemble(&self, name: &str) -> Vec<String> {
-        let mut listings = disassemble(&self.vm.program, Some(name));
+        let mut listings = disassemble(&self.vm.program, self.session.sources(), Some(name));
         listings.reverse();
         listings
     }
 
     /// Collects garbage. Gives live objects and their bytes afterwards.
     pub fn collect(&mut self) -> Result<(u64, u64)> {
-        self.enter("collect();")?;
+        self.vm.collect_at_rest();
         let census = self.vm.census()?;
         Ok((census.objects, census.bytes))
     }

@@ -29,8 +29,8 @@ pub fn format_source(name: &str, source: &str) -> Result<String> {
 
 /// The bytecode of a program and all that it imports, one listing a function.
 pub fn disassemble_file(path: &Path) -> Result<Vec<String>> {
-    let (_, program) = compile_file(path)?;
-    Ok(disassembler::disassemble(&program, None))
+    let (sources, program) = compile_file(path)?;
+    Ok(disassembler::disassemble(&program, &sources, None))
 }
 
 /// Reads and compiles a source file and all that it imports.

@@ -4,7 +4,7 @@
 use super::{HEAP, MARKS, Memory, NOWHERE};
 use crate::lab::model::pages::{PageSet, Written};
 use crate::lab::model::places::{BITMAP_PAGE, GRANULE};
-use crate::runtimes::toy::{AtFork, Collection, Link, ObjectProfile, Ordinals};
+use crate::runtimes::toy::{AtFork, Collection, ObjectProfile, Ordinals, Profile};
 
 #[derive(Default)]
 pub(super) struct Compacting {
@@ -19,10 +19,8 @@ pub(super) struct Compacting {
 }
 
 impl Compacting {
-    /// Of the slots of unmoved objects, those are written that lead to moved ones, which are younger.
-    fn slide(&mut self, live: &Ordinals, links: &[Link]) {
+    fn slide(&mut self, live: &Ordinals) {
         let mut marks = PageSet::default();
-        let mut moved = Ordinals::default();
         self.top = self.base;
         for ordinal in self.frozen..self.at.len() {
             let (address, bytes) = self.at[ordinal];
@@ -35,14 +33,8 @@ impl Compacting {
             if address != self.top {
                 self.written.write(HEAP, self.top, bytes);
                 self.at[ordinal].0 = self.top;
-                moved.insert(ordinal);
             }
             self.top += bytes;
-        }
-        for link in links.iter().filter(|link| moved.contains(link.target as usize)) {
-            if let Some((region, address)) = self.place_of(link.holder as usize) {
-                self.written.write(region, address + u64::from(link.word) * 8, 8);
-            }
         }
         self.written.write_pages(MARKS, &self.marked);
         self.written.write_pages(MARKS, &marks);
@@ -57,13 +49,17 @@ impl Memory for Compacting {
         self.top += object.bytes.next_multiple_of(GRANULE);
     }
 
-    fn collect(&mut self, collection: &Collection) {
-        self.slide(&collection.live, &collection.links);
+    fn pass_over(&mut self, object: ObjectProfile) {
+        self.at.push((NOWHERE, object.bytes));
     }
 
-    fn fork(&mut self, alive: &Ordinals, _order: &[u32], at_fork: AtFork) {
+    fn collect(&mut self, collection: &Collection) {
+        self.slide(&collection.live);
+    }
+
+    fn fork(&mut self, profile: &Profile, at_fork: AtFork) {
         if at_fork.compacts() {
-            self.slide(alive, &[]);
+            self.slide(&profile.alive);
         }
         if at_fork.freezes() {
             self.frozen = self.at.len();

@@ -4,7 +4,7 @@
 use super::{COLLECTOR_WORD, Memory, NOWHERE};
 use crate::lab::model::pages::Written;
 use crate::lab::model::places::GRANULE;
-use crate::runtimes::toy::{AtFork, Collection, ObjectProfile, Ordinals};
+use crate::runtimes::toy::{AtFork, Collection, ObjectProfile, Profile};
 use crate::units::PAGE_SIZE;
 
 const SPACES: [&str; 2] = ["space A", "space B"];
@@ -28,23 +28,23 @@ impl Copying {
         if self.space == 0 { self.start } else { 0 }
     }
 
-    /// Copies what lives, in this order.
-    fn copy(&mut self, live: &Ordinals, order: impl Iterator<Item = usize>) {
+    /// Copies in this order what is not frozen.
+    fn copy(&mut self, order: impl Iterator<Item = usize>) {
         let from = SPACES[self.space];
         self.space = 1 - self.space;
         let to = SPACES[self.space];
         self.top = self.first();
-        for dead in (self.frozen..self.at.len()).filter(|ordinal| !live.contains(*ordinal)) {
-            self.at[dead].0 = NOWHERE;
-        }
-        for ordinal in order {
-            let (address, bytes) = self.at[ordinal];
+        let fresh = vec![(NOWHERE, 0); self.at.len() - self.frozen];
+        let old = std::mem::take(&mut self.at);
+        self.at = [&old[..self.frozen], &fresh].concat();
+        for ordinal in order.filter(|ordinal| *ordinal >= self.frozen) {
+            let (address, bytes) = old[ordinal];
             if address == NOWHERE {
                 continue;
             }
             self.written.write(from, address + COLLECTOR_WORD, 8);
             self.written.write(to, self.top, bytes);
-            self.at[ordinal].0 = self.top;
+            self.at[ordinal] = (self.top, bytes);
             self.top += bytes.next_multiple_of(GRANULE);
         }
     }
@@ -57,13 +57,17 @@ impl Memory for Copying {
         self.top += object.bytes.next_multiple_of(GRANULE);
     }
 
-    fn collect(&mut self, collection: &Collection) {
-        self.copy(&collection.live, self.frozen..self.at.len());
+    fn pass_over(&mut self, object: ObjectProfile) {
+        self.at.push((NOWHERE, object.bytes));
     }
 
-    fn fork(&mut self, alive: &Ordinals, order: &[u32], at_fork: AtFork) {
+    fn collect(&mut self, collection: &Collection) {
+        self.copy(collection.live.iter());
+    }
+
+    fn fork(&mut self, profile: &Profile, at_fork: AtFork) {
         if at_fork.compacts() {
-            self.copy(alive, order.iter().map(|ordinal| *ordinal as usize));
+            self.copy(profile.packing.iter().copied());
         }
         if at_fork.freezes() {
             self.frozen = self.at.len();

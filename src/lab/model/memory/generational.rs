@@ -73,20 +73,11 @@ impl Generational {
         next.is_some_and(|(_, alive)| alive.contains(ordinal))
     }
 
-    /// Empties the nursery in this order, of objects that live if the function says so.
-    fn promote(
-        &mut self,
-        order: impl IntoIterator<Item = usize>,
-        lives: impl Fn(&Self, usize) -> bool,
-        forwards: bool,
-    ) {
-        for ordinal in order {
+    /// Empties the nursery. What lives of it goes to the old space, in this order.
+    fn promote(&mut self, living: &[usize], forwards: bool) {
+        for &ordinal in living {
             let Place { is_young, address, bytes } = self.at[ordinal];
             if !is_young || address == NOWHERE {
-                continue;
-            }
-            if !lives(self, ordinal) {
-                self.at[ordinal].address = NOWHERE;
                 continue;
             }
             if forwards {
@@ -98,6 +89,8 @@ impl Generational {
             self.at[ordinal] = Place { is_young: false, address: self.old, bytes };
             self.old += bytes;
         }
+        let dead = self.at[self.young..].iter_mut().filter(|place| place.is_young);
+        dead.for_each(|place| place.address = NOWHERE);
         self.young = self.at.len();
         self.nursery = 0;
     }
@@ -131,7 +124,8 @@ impl Generational {
         self.written.write_pages(MARKS, &self.marked);
         self.written.write_pages(MARKS, &marks);
         self.marked = marks;
-        self.promote(self.young..self.at.len(), |_, ordinal| live.contains(ordinal), false);
+        let living: Vec<usize> = live.iter().collect();
+        self.promote(&living, false);
         if moves {
             let end = old_end.max(self.old);
             self.written.write(STARTS, self.base / GRANULE / 8, (end - self.base) / GRANULE / 8);
@@ -155,13 +149,19 @@ impl Memory for Generational {
                 let live = (0..self.at.len()).filter(|&older| self.survives(older)).collect();
                 self.major(&live);
             } else {
-                self.promote(self.young..self.at.len(), Self::survives, true);
+                let living: Vec<usize> =
+                    (self.young..self.at.len()).filter(|&young| self.survives(young)).collect();
+                self.promote(&living, true);
             }
         }
         debug_assert_eq!(ordinal, self.at.len());
         self.at.push(Place { is_young: true, address: self.nursery, bytes: object.bytes });
         self.written.write(NURSERY, self.nursery, object.written);
         self.nursery += bytes;
+    }
+
+    fn pass_over(&mut self, object: ObjectProfile) {
+        self.at.push(Place { is_young: true, address: NOWHERE, bytes: object.bytes });
     }
 
     /// What is due by the bytes allocated never is: the nursery is full sooner.
@@ -171,14 +171,12 @@ impl Memory for Generational {
         }
     }
 
-    fn fork(&mut self, alive: &Ordinals, order: &[u32], at_fork: AtFork) {
+    fn fork(&mut self, profile: &Profile, at_fork: AtFork) {
         if at_fork.compacts() {
-            self.major(alive);
+            self.major(&profile.alive);
         }
         if at_fork.freezes() {
-            let young = order.iter().map(|ordinal| *ordinal as usize).filter(|one| *one >= self.young);
-            let order = young.chain(self.young..self.at.len()).collect::<Vec<_>>();
-            self.promote(order, |_, ordinal| alive.contains(ordinal), true);
+            self.promote(&profile.packing, true);
             self.frozen = self.at.len();
             self.base = self.old.next_multiple_of(BITMAP_PAGE);
             self.old = self.base;

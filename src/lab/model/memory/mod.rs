@@ -29,15 +29,17 @@ trait Memory {
     /// A collection found these objects alive.
     fn collect(&mut self, collection: &Collection);
 
-    /// Nothing refers to the object any more.
-    fn die(&mut self, _ordinal: usize) {}
-
-    /// The first fork comes, with these objects alive, in the order in which a breadth-first trace
-    /// meets them.
-    fn fork(&mut self, alive: &Ordinals, order: &[u32], at_fork: AtFork);
+    /// The first fork comes, with these objects alive.
+    fn fork(&mut self, profile: &Profile, at_fork: AtFork);
 
     /// The address of an object, and the region it is in.
     fn place_of(&self, ordinal: usize) -> Option<(&'static str, u64)>;
+
+    /// An object that only the zygote makes: it has no room in a worker.
+    fn pass_over(&mut self, object: ObjectProfile);
+
+    /// Nothing refers to an object any more; where references are counted, its room is free.
+    fn die(&mut self, _ordinal: usize) {}
 
     /// Objects a reference to which came or went.
     fn visit(&mut self, _visited: &Ordinals) {}
@@ -54,11 +56,12 @@ pub(super) fn predict(profile: &Profile, spec: PolicySpec) -> Vec<Vec<(&'static 
     let mut memory = policy(profile, spec);
     let before = Events {
         made: 0..profile.older,
-        deaths: 0..profile.older_deaths,
         collections: 0..profile.older_collections,
+        deaths: 0..profile.older_deaths,
     };
     run(memory.as_mut(), profile, before);
-    memory.fork(&profile.alive, &profile.order, spec.at_fork);
+    memory.fork(profile, spec.at_fork);
+    memory.written().begin();
     profile.steps.iter().map(|step| run_step(memory.as_mut(), profile, step)).collect()
 }
 
@@ -67,12 +70,15 @@ fn policy(profile: &Profile, spec: PolicySpec) -> Box<dyn Memory> {
         GcPolicy::Copying => Box::new(copying::Copying::default()),
         GcPolicy::Compacting => Box::new(compacting::Compacting::default()),
         GcPolicy::Generational => Box::new(generational::Generational::new(profile)),
-        _ => Box::new(still::Still::new(profile, spec)),
+        _ => Box::new(still::Still::new(profile.objects.len(), spec)),
     }
 }
 
 fn run_step(memory: &mut dyn Memory, profile: &Profile, step: &StepProfile) -> Vec<(&'static str, u64)> {
-    memory.written().by_worker(!step.in_zygote);
+    if step.in_zygote {
+        step.made.clone().for_each(|ordinal| memory.pass_over(profile.objects[ordinal]));
+        return memory.written().counts().collect();
+    }
     // Stores come before the step's collections: what they do to old objects is the same either way,
     // unless the collection moves them.
     for &(ordinal, word) in &step.stored {
@@ -84,34 +90,34 @@ fn run_step(memory: &mut dyn Memory, profile: &Profile, step: &StepProfile) -> V
     memory.link(&step.linked);
     let events = Events {
         made: step.made.clone(),
-        deaths: step.deaths.clone(),
         collections: step.collections.clone(),
+        deaths: step.deaths.clone(),
     };
     run(memory, profile, events);
     memory.visit(&step.visited);
     memory.written().counts().collect()
 }
 
-/// What happens between two moments, as indexes into the profile.
+/// A part of what a profile tells.
 struct Events {
     made: Range<usize>,
-    deaths: Range<usize>,
     collections: Range<usize>,
+    deaths: Range<usize>,
 }
 
-/// Makes objects, lets them die and collects, in the order of the profile.
-fn run(memory: &mut dyn Memory, profile: &Profile, Events { made, deaths, collections }: Events) {
-    let mut due = profile.collections[collections].iter().peekable();
-    let mut dying = profile.deaths[deaths].iter().peekable();
-    for ordinal in made {
-        while let Some(death) = dying.next_if(|death| death.at <= ordinal) {
+/// Makes objects, buries them and collects, in the order of the profile.
+fn run(memory: &mut dyn Memory, profile: &Profile, events: Events) {
+    let mut collections = profile.collections[events.collections].iter().peekable();
+    let mut deaths = profile.deaths[events.deaths].iter().peekable();
+    for ordinal in events.made {
+        while let Some(death) = deaths.next_if(|death| death.at <= ordinal) {
             memory.die(death.ordinal);
         }
-        while let Some(collection) = due.next_if(|collection| collection.at <= ordinal) {
+        while let Some(collection) = collections.next_if(|collection| collection.at <= ordinal) {
             memory.collect(collection);
         }
         memory.make(ordinal, profile.objects[ordinal]);
     }
-    dying.for_each(|death| memory.die(death.ordinal));
-    due.for_each(|collection| memory.collect(collection));
+    deaths.for_each(|death| memory.die(death.ordinal));
+    collections.for_each(|collection| memory.collect(collection));
 }

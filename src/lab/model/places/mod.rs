@@ -22,7 +22,7 @@ pub(super) trait Places {
     /// Where the next object of so many bytes goes.
     fn place(&mut self, bytes: u64) -> u64;
 
-    /// The room of this object, and of no other, is free again.
+    /// The object of so many bytes at this address is no more.
     fn free(&mut self, address: u64, bytes: u64);
 
     /// These objects, and no others, stay: (address, bytes), ascending.

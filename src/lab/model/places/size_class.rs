@@ -3,7 +3,7 @@
 //!
 //! The n-th object of a size goes into the n-th cell of that size. After a collection the free cells of
 //! blocks that still hold something come first, in address order; blocks that hold nothing are free for
-//! any size.
+//! any size. A cell that becomes free at once is taken next if its block is the one in use.
 
 use super::Places;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,28 +16,19 @@ const SIZES: [u64; 23] = [
     2720, 4096,
 ];
 
-/// Blocks of one size of cells.
-#[derive(Default)]
-struct Class {
-    /// The block that cells are taken from.
-    current: Option<u64>,
-    /// Others that have a free cell; the last one is next.
-    available: Vec<u64>,
-}
-
-/// The cells of one block.
-struct Cells {
+/// A block of cells.
+struct Block {
     size: u64,
-    /// Cells before this one are taken.
-    cursor: u64,
-    taken: Vec<bool>,
+    free: BTreeSet<u64>,
 }
 
 #[derive(Default)]
 pub(super) struct SizeClass {
-    classes: BTreeMap<u64, Class>,
-    /// Blocks with cells; those of large objects have none.
-    cells: BTreeMap<u64, Cells>,
+    cells: BTreeMap<u64, Block>,
+    /// The block that each size of cells is taken from.
+    current: BTreeMap<u64, u64>,
+    /// Other blocks of each size with free cells; the last one is taken first.
+    available: BTreeMap<u64, Vec<u64>>,
     free_blocks: BTreeSet<u64>,
     /// Blocks that were ever used.
     blocks: u64,
@@ -57,53 +48,16 @@ impl SizeClass {
         self.blocks = self.blocks.max(first + count);
         first
     }
-
-    /// The block that was opened last and has a free cell, or a new one.
-    fn next_block(&mut self, size: u64) -> u64 {
-        let available = self.classes.entry(size).or_default().available.pop();
-        let block = available.unwrap_or_else(|| {
-            let block = self.take_blocks(1);
-            self.cells.insert(block, Cells::new(size));
-            block
-        });
-        self.classes.entry(size).or_default().current = Some(block);
-        block
-    }
-}
-
-impl Cells {
-    fn new(size: u64) -> Self {
-        let count = usize::try_from(BLOCK / size).unwrap_or(0);
-        Self { size, cursor: 0, taken: vec![false; count] }
-    }
-
-    fn is_full(&self) -> bool {
-        self.cursor == self.taken.len() as u64
-    }
-
-    /// The first free cell at the cursor or behind it.
-    fn take(&mut self) -> Option<u64> {
-        let from = usize::try_from(self.cursor).unwrap_or(0);
-        let free = self.taken[from..].iter().position(|is_taken| !is_taken);
-        let Some(cell) = free.map(|more| from + more) else {
-            self.cursor = self.taken.len() as u64;
-            return None;
-        };
-        self.taken[cell] = true;
-        self.cursor = cell as u64 + 1;
-        Some(cell as u64 * self.size)
-    }
-
-    fn set(&mut self, offset: u64, is_taken: bool) {
-        if let Ok(cell) = usize::try_from(offset / self.size) {
-            self.taken[cell] = is_taken;
-        }
-    }
 }
 
 /// The cell that an object of so many bytes takes; nothing if it is too large for any.
 fn cell_of(bytes: u64) -> Option<u64> {
     SIZES.into_iter().find(|size| *size >= bytes)
+}
+
+/// Addresses of all cells of one size in a block.
+fn cells_of(block: u64, size: u64) -> impl Iterator<Item = u64> {
+    (0..BLOCK / size).map(move |cell| block * BLOCK + cell * size)
 }
 
 impl Places for SizeClass {
@@ -112,51 +66,47 @@ impl Places for SizeClass {
             return self.take_blocks(bytes.div_ceil(BLOCK)) * BLOCK;
         };
         loop {
-            let current = self.classes.get(&size).and_then(|class| class.current);
-            let block = current.unwrap_or_else(|| self.next_block(size));
-            if let Some(offset) = self.cells.get_mut(&block).and_then(Cells::take) {
-                return block * BLOCK + offset;
+            let block = *self.current.entry(size).or_insert(u64::MAX);
+            if let Some(cell) = self.cells.get_mut(&block).and_then(|block| block.free.pop_first()) {
+                return cell;
             }
-            self.classes.entry(size).or_default().current = None;
+            let next = self.available.get_mut(&size).and_then(Vec::pop).unwrap_or_else(|| {
+                let block = self.take_blocks(1);
+                self.cells.insert(block, Block { size, free: cells_of(block, size).collect() });
+                block
+            });
+            self.current.insert(size, next);
         }
     }
 
     fn free(&mut self, address: u64, bytes: u64) {
-        let block = address / BLOCK;
-        let Some(cells) = self.cells.get_mut(&block) else {
-            self.free_blocks.extend(block..block + bytes.div_ceil(BLOCK));
+        let number = address / BLOCK;
+        let Some(block) = self.cells.get_mut(&number) else {
+            self.free_blocks.extend(number..number + bytes.div_ceil(BLOCK));
             return;
         };
-        let was_full = cells.is_full();
-        cells.set(address % BLOCK, false);
-        cells.cursor = cells.cursor.min(address % BLOCK / cells.size);
-        let class = self.classes.entry(cells.size).or_default();
-        if was_full && class.current != Some(block) {
-            class.available.push(block);
+        if block.free.is_empty() && self.current.get(&block.size) != Some(&number) {
+            self.available.entry(block.size).or_default().push(number);
         }
+        block.free.insert(address);
     }
 
     fn sweep(&mut self, live: &[(u64, u64)]) {
-        self.classes.clear();
+        self.current.clear();
+        self.available.clear();
         self.free_blocks = (0..self.blocks).collect();
-        for cells in self.cells.values_mut() {
-            cells.taken.fill(false);
-        }
         for (address, bytes) in live {
             let first = address / BLOCK;
             for block in first..=(address + bytes - 1) / BLOCK {
                 self.free_blocks.remove(&block);
             }
-            if let Some(cells) = self.cells.get_mut(&first) {
-                cells.set(address % BLOCK, true);
-            }
         }
         self.cells.retain(|block, _| !self.free_blocks.contains(block));
-        for (block, cells) in self.cells.iter_mut().rev() {
-            let has_free = cells.taken.contains(&false);
-            cells.cursor = if has_free { 0 } else { cells.taken.len() as u64 };
-            if has_free {
-                self.classes.entry(cells.size).or_default().available.push(*block);
+        let taken: BTreeSet<u64> = live.iter().map(|(address, _)| *address).collect();
+        for (&number, block) in self.cells.iter_mut().rev() {
+            block.free = cells_of(number, block.size).filter(|cell| !taken.contains(cell)).collect();
+            if !block.free.is_empty() {
+                self.available.entry(block.size).or_default().push(number);
             }
         }
     }
@@ -189,19 +139,5 @@ mod tests {
         assert_eq!([48, 48].map(|bytes| places.place(bytes)), [48, 3 * 48]);
         assert_eq!(places.place(16), BLOCK, "the second block holds nothing and may be cut anew");
         assert_eq!(places.place(30_000), 2 * BLOCK);
-    }
-
-    #[test]
-    fn a_freed_cell_is_the_next_one_taken() {
-        let mut places = SizeClass::default();
-        let cells: Vec<u64> = (0..342).map(|_| places.place(48)).collect();
-        places.free(cells[341], 48);
-        places.free(cells[7], 48);
-        places.free(cells[3], 48);
-        // The block in use comes first, and then what it leaves; within a block the lowest cell.
-        assert_eq!(places.place(48), cells[341]);
-        let rest: Vec<u64> = (0..340).map(|_| places.place(48)).collect();
-        assert_eq!(rest.last(), Some(&(BLOCK + 340 * 48)));
-        assert_eq!([48, 48].map(|bytes| places.place(bytes)), [cells[3], cells[7]]);
     }
 }

@@ -123,7 +123,7 @@ impl<C: Counts> Plan for Counting<C> {
         drop_one(&mut self.counts, objects, word)
     }
 
-    fn free(&mut self, objects: &mut Words, word: usize) -> u64 {
+    fn free(&mut self, objects: &mut Words, word: usize, freed: &mut dyn FnMut(usize)) -> u64 {
         let start = objects.start();
         let Self { room, counts, dying } = self;
         let mut freed_bytes = 0;
@@ -138,6 +138,7 @@ impl<C: Counts> Plan for Counting<C> {
             });
             let size = Header(objects.get(word)).size();
             room.free(word, size);
+            freed(word);
             freed_bytes += size;
         }
         freed_bytes

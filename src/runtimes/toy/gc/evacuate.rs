@@ -42,9 +42,13 @@ pub(super) fn pack(objects: &mut Words, roots: &mut Roots<'_>) -> Result<Vec<Mov
     Ok(moves)
 }
 
-/// The live objects in the order in which a breadth-first trace from the roots meets them, and where
-/// packing would put each.
-pub(super) fn plan(objects: &mut Words, roots: &Roots<'_>, mut seen: Bits) -> Vec<Move> {
+/// First words of everything that the roots lead to, in the order of [`pack`].
+pub(super) fn breadth_first(objects: &mut Words, roots: &Roots<'_>) -> Result<Vec<usize>> {
+    let seen = Bits::new(objects.len() as u64 * 8, "census")?;
+    Ok(plan(objects, roots, seen).into_iter().map(|Move { from, .. }| from).collect())
+}
+
+fn plan(objects: &mut Words, roots: &Roots<'_>, mut seen: Bits) -> Vec<Move> {
     let start = objects.start();
     let (mut moves, mut end) = (Vec::new(), 0);
     let mut meet = |objects: &Words, value: u64, moves: &mut Vec<Move>| {

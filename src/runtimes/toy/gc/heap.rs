@@ -1,6 +1,7 @@
 //! The object heap: allocation, access to object words, and when to collect.
 
 use super::barrier::Barrier;
+use super::evacuate;
 use super::generational::cards::CardAddresses;
 use super::object::{BODY, Header, Kind, LIST_ARRAY, LIST_COUNT};
 use super::plan::{self, Plan, Reason};
@@ -9,7 +10,7 @@ use crate::error::Result;
 use crate::runtimes::Region;
 use crate::runtimes::toy::memory::words::Words;
 use crate::runtimes::toy::options::{AtFork, ToyOptions};
-use crate::runtimes::toy::profile::Observer;
+use crate::runtimes::toy::profile::{Observer, Ordinals};
 use crate::runtimes::toy::vm::value::Value;
 
 /// The heap is a whole number of these, in bytes.
@@ -79,7 +80,10 @@ impl Heap {
 
     /// Frees what the roots do not lead to, and starts counting anew.
     pub(crate) fn collect(&mut self, roots: &mut Roots<'_>, reason: Reason) {
-        self.observe_collection(roots, reason == Reason::Asked);
+        if self.observer.is_some() {
+            let live = self.live_addresses(roots);
+            self.observed(|observer| observer.collected(live.into_iter(), reason == Reason::Asked));
+        }
         let is_stressed = self.collect_every != 0 && self.collections.is_multiple_of(STRESSED_MAJOR);
         let reason = if is_stressed { Reason::Asked } else { reason };
         let live_bytes = self.plan.collect(&mut self.objects, roots, reason);
@@ -93,6 +97,25 @@ impl Heap {
     pub(crate) fn watch(&mut self) {
         self.barrier = Barrier::CountInHeader;
         self.observer = Some(Box::new(Observer::new(self.objects.start())));
+    }
+
+    /// Tells the observer, if there is one.
+    pub(crate) fn observed<T>(&mut self, tell: impl FnOnce(&mut Observer) -> T) -> Option<T> {
+        self.observer.as_deref_mut().map(tell)
+    }
+
+    /// What the roots lead to, as the observer knows it.
+    pub(crate) fn live_ordinals(&mut self, roots: &Roots<'_>) -> Ordinals {
+        let live = self.live_addresses(roots);
+        self.observed(|observer| observer.ordinals(live.into_iter())).unwrap_or_default()
+    }
+
+    /// What the roots lead to, in the order in which a breadth-first trace meets it.
+    pub(crate) fn ordinals_in_trace_order(&mut self, roots: &Roots<'_>) -> Result<Vec<usize>> {
+        let start = self.objects.start();
+        let met = evacuate::breadth_first(&mut self.objects, roots)?;
+        let addresses = met.into_iter().map(|word| start + word as u64 * 8);
+        Ok(self.observed(|observer| observer.in_order(addresses)).unwrap_or_default())
     }
 
     /// Gets the heap ready for the first fork.

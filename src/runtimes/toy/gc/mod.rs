@@ -31,7 +31,6 @@ mod space;
 #[cfg(test)]
 mod tests;
 mod trace;
-mod watch;
 
 pub(crate) use barrier::Barrier;
 pub(crate) use census::Census;

@@ -56,9 +56,9 @@ pub(crate) trait Plan {
         false
     }
 
-    /// Frees an object that nothing refers to, and whatever only it kept alive. Answers how many bytes
-    /// were given back.
-    fn free(&mut self, _objects: &mut Words, _word: usize) -> u64 {
+    /// Frees an object that nothing refers to, and whatever only it kept alive: says of each where it
+    /// began. Answers how many bytes were given back.
+    fn free(&mut self, _objects: &mut Words, _word: usize, _freed: &mut dyn FnMut(usize)) -> u64 {
         0
     }
 

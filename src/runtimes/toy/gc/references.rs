@@ -18,7 +18,7 @@ impl Heap {
 
     /// Counts one more reference, if the value is one.
     pub(crate) fn retain(&mut self, value: Value) {
-        self.observed(|observer| observer.retains(value.0));
+        self.observed(|observer| observer.refers(value.0));
         if let Some(address) = value.as_address() {
             let word = self.word(address, 0);
             self.plan.retain(&mut self.objects, word);
@@ -27,9 +27,7 @@ impl Heap {
 
     /// Counts one reference less, and frees what nothing refers to any more.
     pub(crate) fn release(&mut self, value: Value) {
-        if self.observer.is_some() {
-            self.observe_release(value);
-        }
+        self.observed(|observer| observer.refers(value.0));
         if let Some(address) = value.as_address() {
             let word = self.word(address, 0);
             if self.plan.drop_reference(&mut self.objects, word) {
@@ -43,14 +41,18 @@ impl Heap {
         if let Some(address) = value.as_address().filter(|_| self.is_counting()) {
             let word = self.word(address, 0);
             self.plan.drop_reference(&mut self.objects, word);
-            self.observed(|observer| observer.releases(value.0));
         }
     }
 
     /// Frees an object whose count has become zero.
     pub(crate) fn free(&mut self, address: u64) {
         let word = self.word(address, 0);
-        let freed_bytes = self.plan.free(&mut self.objects, word);
+        let (start, observer) = (self.objects.start(), &mut self.observer);
+        let freed_bytes = self.plan.free(&mut self.objects, word, &mut |word| {
+            if let Some(observer) = observer {
+                observer.died(start + word as u64 * 8);
+            }
+        });
         self.allocated_bytes = self.allocated_bytes.saturating_sub(freed_bytes);
     }
 

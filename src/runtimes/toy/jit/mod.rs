@@ -40,7 +40,7 @@ use no_back_end as back_end;
 #[cfg(target_arch = "x86_64")]
 use x64 as back_end;
 
-pub use stats::CodeStats;
+pub use stats::{CodeStats, Emitted};
 pub(crate) use table::table_bytes;
 
 use super::options::ToyOptions;
@@ -98,6 +98,8 @@ struct Compiled {
     sites: Vec<Site>,
     exits: Vec<Exit>,
     slots: Slots,
+    /// Every piece of code, in the order it was made.
+    emitted: Vec<Emitted>,
 }
 
 /// The compiler's state: the code, and where functions begin in it.
@@ -132,8 +134,8 @@ impl Jit {
             jit.missing = Some("the system refuses executable memory; everything is interpreted");
             return Ok(jit);
         };
-        let (sites, exits, slots) = (Vec::new(), Vec::new(), Slots::new(functions));
-        jit.compiled = Some(Compiled { policy, arena, trampoline, resumption, sites, exits, slots });
+        let (sites, exits, emitted, slots) = (Vec::new(), Vec::new(), Vec::new(), Slots::new(functions));
+        jit.compiled = Some(Compiled { policy, arena, trampoline, resumption, sites, exits, slots, emitted });
         jit.experience.resize_with(functions, Experience::default);
         Ok(jit)
     }

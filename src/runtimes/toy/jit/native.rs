@@ -5,7 +5,7 @@
 #![allow(unsafe_code, reason = "calls compiled code and is called by it")]
 
 use super::plan::Plan;
-use super::{Layout, SITE_LIMIT, back_end};
+use super::{Emitted, Layout, SITE_LIMIT, back_end};
 use crate::runtimes::toy::gc::CardAddresses;
 use crate::runtimes::toy::lang::diagnostic::Diagnostic;
 use crate::runtimes::toy::vm::value::Value;
@@ -117,6 +117,11 @@ impl Vm {
             return None;
         }
         let entry = compiled.arena.emit(&assembled.hot, &assembled.cold)?;
+        compiled.emitted.push(Emitted {
+            function,
+            hot_bytes: assembled.hot.len() as u64,
+            cold_bytes: assembled.cold.len() as u64,
+        });
         compiled.sites.extend(assembled.sites);
         compiled.exits.extend(assembled.exits);
         if !assembled.instructions.is_empty() {

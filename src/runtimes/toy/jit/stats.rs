@@ -27,7 +27,23 @@ pub struct CodeStats {
     pub slot_pages: usize,
 }
 
+/// Code that was made in one go: of a function, or of the rest of one from a loop on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Emitted {
+    /// The function, by its number in the program.
+    pub function: u32,
+    /// Bytes of code that runs when guesses hold.
+    pub hot_bytes: u64,
+    /// Bytes of code that runs when they do not.
+    pub cold_bytes: u64,
+}
+
 impl Jit {
+    /// Every piece of code, in the order it was made.
+    pub(crate) fn emitted(&self) -> &[Emitted] {
+        self.compiled.as_ref().map_or(&[], |code| &code.emitted)
+    }
+
     pub(crate) fn stats(&self) -> CodeStats {
         let Some(code) = &self.compiled else { return CodeStats::default() };
         let (hot_bytes, cold_bytes) = code.arena.used();

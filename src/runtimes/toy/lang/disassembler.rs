@@ -1,17 +1,20 @@
 //! Bytecode as people read it.
 
 use super::bytecode::{Arithmetic, BUILTINS, Comparison, Constant, Function, Op, Program};
+use super::diagnostic::Sources;
 use std::fmt::Write as _;
 
 /// The functions of the program with this name, one listing each; all functions if none is given.
-pub(crate) fn disassemble(program: &Program, name: Option<&str>) -> Vec<String> {
+pub(crate) fn disassemble(program: &Program, sources: &Sources, name: Option<&str>) -> Vec<String> {
     let chosen = program.functions.iter().filter(|function| name.is_none_or(|name| *function.name == *name));
-    chosen.map(|function| listing(program, function)).collect()
+    chosen.map(|function| listing(program, sources, function)).collect()
 }
 
-fn listing(program: &Program, function: &Function) -> String {
+/// The lines and columns of a listing are of the file that its first line names.
+fn listing(program: &Program, sources: &Sources, function: &Function) -> String {
+    let file = function.positions.first().map_or("?", |at| sources.name(at.file));
     let mut text = format!(
-        "{}: {} parameters, {} captures, {} registers\n",
+        "{} in {file}: parameters {}, captures {}, registers {}\n",
         function.name, function.parameters, function.captures, function.frame
     );
     for (pc, (op, at)) in function.code.iter().zip(&function.positions).enumerate() {

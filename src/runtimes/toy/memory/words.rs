@@ -13,11 +13,15 @@ pub(crate) const PAGE_WORDS: usize = 512;
 const _: () = assert!(PAGE_WORDS as u64 * 8 == PAGE_SIZE);
 
 /// A mapping read and written word by word.
+///
+/// Reading and writing a word is always inlined, and a plain load or store, so that the code that writes
+/// is the caller's in every build: who writes to a page is told by its symbol.
 pub(crate) struct Words {
     mapping: Mapping,
     len: usize,
 }
 
+#[expect(clippy::inline_always, reason = "see above")]
 impl Words {
     /// Maps room for so many bytes, rounded up to whole pages.
     pub(crate) fn map(bytes: u64, what: &str) -> Result<Self> {
@@ -38,19 +42,22 @@ impl Words {
         self.word(index)
     }
 
+    #[inline(always)]
     pub(crate) fn get(&self, index: usize) -> u64 {
         assert!(index < self.len, "word {index} of {}", self.len);
         // SAFETY: the index is inside the mapping, which is readable and lives as long as self.
-        unsafe { self.mapping.pointer().cast::<u64>().add(index).read() }
+        unsafe { *self.mapping.pointer().cast::<u64>().as_ptr().add(index) }
     }
 
+    #[inline(always)]
     pub(crate) fn set(&mut self, index: usize, value: u64) {
         assert!(index < self.len, "word {index} of {}", self.len);
         // SAFETY: the index is inside the mapping, which is writable, and self is borrowed uniquely.
-        unsafe { self.mapping.pointer().cast::<u64>().add(index).write(value) }
+        unsafe { *self.mapping.pointer().cast::<u64>().as_ptr().add(index) = value }
     }
 
     /// Writes only if the word differs, so that a page of equal words stays shared after a fork.
+    #[inline(always)]
     pub(crate) fn update(&mut self, index: usize, value: u64) {
         if self.get(index) != value {
             self.set(index, value);

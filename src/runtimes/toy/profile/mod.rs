@@ -4,15 +4,17 @@
 //! known by their *ordinal*: the first one made is 0. Addresses never leave the observer, so nothing of
 //! the policy that happens to run below gets into the profile.
 
+mod code;
 mod observer;
 mod ordinals;
 
+pub use code::CodeProfile;
 pub(crate) use observer::Observer;
 pub use ordinals::Ordinals;
 
-use super::lang::bytecode::{Function, Op, Program};
+use super::lang::bytecode::{Function, Op, Program, Step};
 use super::lang::diagnostic::Diagnostic;
-use super::options::{AtFork, ToyOptions};
+use super::options::{AtFork, GcPolicy, ToyOptions};
 use super::source::compile_file;
 use super::vm::{CONTEXT_WORDS, Vm};
 use crate::error::{Error, Result};
@@ -29,9 +31,10 @@ pub struct Profile {
     pub older: usize,
     /// Those of them that are alive at the fork.
     pub alive: Ordinals,
-    /// Those again, in the order in which a breadth-first trace from the roots meets them.
-    pub order: Vec<u32>,
-    /// Objects that lost their last reference, in that order, before the fork and after it.
+    /// The same, in the order in which a breadth-first trace meets them.
+    pub packing: Vec<usize>,
+    /// Every object that was given back as soon as nothing referred to it, before the fork and after it:
+    /// none unless references are counted.
     pub deaths: Vec<Death>,
     /// How many of them are older than the fork.
     pub older_deaths: usize,
@@ -79,28 +82,15 @@ pub struct Collection {
     pub is_asked: bool,
     /// Those of them that it found alive.
     pub live: Ordinals,
-    /// Slots of theirs that lead to objects younger than their holder.
-    pub links: Vec<Link>,
 }
 
-/// The moment at which nothing refers to an object any more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// The end of one object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Death {
     /// Objects made before it.
     pub at: usize,
-    /// Whose it is.
+    /// The object.
     pub ordinal: usize,
-}
-
-/// A slot that leads to an object younger than its holder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Link {
-    /// Ordinal of the object that holds the slot.
-    pub holder: u32,
-    /// Index of the slot's word in it.
-    pub word: u32,
-    /// Ordinal of the object it leads to.
-    pub target: u32,
 }
 
 /// How hot a function is.
@@ -120,8 +110,6 @@ pub type Site = (u32, u32);
 pub struct StepProfile {
     /// Its name.
     pub name: String,
-    /// Whether it runs in the zygote alone.
-    pub in_zygote: bool,
     /// Ordinals of the objects that it made.
     pub made: Range<usize>,
     /// Words of older objects that it stored to: (ordinal, index of the word in the object).
@@ -132,10 +120,12 @@ pub struct StepProfile {
     pub alive: Ordinals,
     /// Older objects that it gave a reference to one made since the fork.
     pub linked: Ordinals,
-    /// Those that lost their last reference, as indexes into [`Profile::deaths`].
-    pub deaths: Range<usize>,
     /// Its collections, as indexes into [`Profile::collections`].
     pub collections: Range<usize>,
+    /// Its deaths, as indexes into [`Profile::deaths`].
+    pub deaths: Range<usize>,
+    /// Whether the zygote runs it, and no worker.
+    pub in_zygote: bool,
     /// Words of the stack, from its start, that it may have written.
     pub stack_words: u64,
     /// Global variables that it assigned, by index.
@@ -147,15 +137,16 @@ pub struct StepProfile {
 }
 
 impl Profile {
-    /// Runs a program once, and each of its steps once, without a fork.
+    /// Runs a program once, and each of its steps once, without a fork. Objects die at collections or,
+    /// where the policy counts references, with the last reference to them.
     ///
     /// Errors: the program cannot be read or compiled, or fails.
-    pub fn of(path: &Path) -> Result<Self> {
+    pub fn of(path: &Path, gc: GcPolicy) -> Result<Self> {
         let (sources, program) = compile_file(path)?;
-        let (steps, functions) = (steps_of(&program), functions_of(&program));
+        let (steps, functions) = (program.steps.clone(), functions_of(&program));
         let globals = u32::try_from(program.globals.len() + program.constants.len()).unwrap_or(u32::MAX);
         // Counts calls and rounds as the compiler would, and compiles nothing.
-        let options = ToyOptions { hot_calls: u32::MAX, ..ToyOptions::default() };
+        let options = ToyOptions { gc, hot_calls: u32::MAX, ..ToyOptions::default() };
         let mut vm = Vm::new_watched(program, &options, Box::new(std::io::sink()))?;
         let fail =
             |what: &str, why: &Diagnostic| Error::new(what).location(sources.place(why.at)).why(&why.message);
@@ -163,18 +154,19 @@ impl Profile {
         vm.prepare_fork(AtFork::Nothing)?;
         let (heap, roots) = vm.roots_at_rest();
         let alive = heap.live_ordinals(&roots);
-        let order = heap.breadth_first_ordinals(&roots);
+        let packing = heap.ordinals_in_trace_order(&roots)?;
         let heat_at_fork = heat_of(&vm, functions.len());
         let mut profile = vm.heap.observed(|observer| observer.fork(alive)).unwrap_or_default();
-        (profile.heat, profile.order) = (heat_at_fork, order);
-        for (name, function, in_zygote) in steps {
+        profile.heat = heat_at_fork;
+        profile.packing = packing;
+        for Step { name, function, in_zygote } in steps {
             vm.run(function).map_err(|why| fail("a step of the toy program failed", &why))?;
             vm.clear_above(CONTEXT_WORDS);
             let counted = heat_of(&vm, functions.len());
             let (heap, roots) = vm.roots_at_rest();
             let alive = heap.live_ordinals(&roots);
-            if let Some(step) = heap.observed(|observer| observer.end_step(name)) {
-                profile.steps.push(StepProfile { in_zygote, heat: counted, alive, ..step });
+            if let Some(step) = heap.observed(|observer| observer.end_step(name.to_string())) {
+                profile.steps.push(StepProfile { heat: counted, alive, in_zygote, ..step });
             }
         }
         vm.heap.observed(|observer| observer.finish(&mut profile));
@@ -182,10 +174,6 @@ impl Profile {
         profile.globals = globals;
         Ok(profile)
     }
-}
-
-fn steps_of(program: &Program) -> Vec<(String, u32, bool)> {
-    program.steps.iter().map(|step| (step.name.to_string(), step.function, step.in_zygote)).collect()
 }
 
 fn functions_of(program: &Program) -> Vec<FunctionProfile> {
@@ -219,7 +207,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("program.toy");
         std::fs::write(&path, source).unwrap();
-        Profile::of(&path).unwrap()
+        Profile::of(&path, GcPolicy::MarkBitmap).unwrap()
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Notes what happens to objects while a program is profiled.
 
-use super::{Collection, Death, Link, ObjectProfile, Ordinals, Profile, Site, StepProfile};
+use super::{Collection, Death, ObjectProfile, Ordinals, Profile, Site, StepProfile};
 use crate::runtimes::toy::gc::object::{BODY, Header};
 use crate::runtimes::toy::vm::value::Value;
 
@@ -17,11 +17,9 @@ pub(crate) struct Observer {
     /// The youngest object that begins at each granule of the heap.
     at: Vec<u32>,
     objects: Vec<ObjectProfile>,
-    /// References to each object, from registers, variables and objects.
-    counts: Vec<u32>,
-    deaths: Vec<Death>,
     older: usize,
     collections: Vec<Collection>,
+    deaths: Vec<Death>,
     /// What is under way: everything before the fork, then one step after the other.
     now: StepProfile,
 }
@@ -40,7 +38,13 @@ impl Observer {
         }
         self.at[granule] = u32::try_from(self.objects.len()).unwrap_or(NOBODY);
         self.objects.push(ObjectProfile { bytes: header.size(), written: BODY });
-        self.counts.push(0);
+    }
+
+    /// Nothing refers to an object any more, and its room was given back.
+    pub(crate) fn died(&mut self, address: u64) {
+        if let Some(ordinal) = self.ordinal(address) {
+            self.deaths.push(Death { at: self.objects.len(), ordinal });
+        }
     }
 
     /// A word of an object is written.
@@ -71,46 +75,12 @@ impl Observer {
         }
     }
 
-    /// A reference to an object is made, in a register, a variable or an object.
-    pub(crate) fn retains(&mut self, value: u64) {
+    /// A reference to an object is made or given up, in a register, a variable or an object.
+    pub(crate) fn refers(&mut self, value: u64) {
         let object = Value(value).as_address().and_then(|address| self.ordinal(address));
         if let Some(ordinal) = object {
             self.now.visited.insert(ordinal);
-            self.counts[ordinal] += 1;
         }
-    }
-
-    /// One is given up. Answers the object's address if that was the last one.
-    pub(crate) fn releases(&mut self, value: u64) -> Option<u64> {
-        let address = Value(value).as_address()?;
-        let ordinal = self.ordinal(address)?;
-        self.now.visited.insert(ordinal);
-        let count = &mut self.counts[ordinal];
-        *count = count.checked_sub(1)?;
-        (*count == 0).then_some(address)
-    }
-
-    /// Nothing refers to the object any more.
-    pub(crate) fn dies(&mut self, address: u64) {
-        if let Some(ordinal) = self.ordinal(address) {
-            self.deaths.push(Death { at: self.objects.len(), ordinal });
-        }
-    }
-
-    /// A slot that leads to an object younger than its holder.
-    pub(crate) fn link(&self, holder: u64, word: usize, target: u64) -> Option<Link> {
-        let (holder, target) = (self.ordinal(holder)?, self.ordinal(target)?);
-        let number = |count: usize| u32::try_from(count).ok();
-        (holder < target).then_some(Link {
-            holder: number(holder)?,
-            word: number(word)?,
-            target: number(target)?,
-        })
-    }
-
-    /// The objects at these addresses, in their order.
-    pub(crate) fn in_order(&self, addresses: impl Iterator<Item = u64>) -> Vec<u32> {
-        addresses.filter_map(|address| self.ordinal(address)).map(|one| to_number(one as u64)).collect()
     }
 
     /// A global variable is assigned.
@@ -129,13 +99,18 @@ impl Observer {
     }
 
     /// A collection found these objects alive, by their addresses.
-    pub(crate) fn collected(&mut self, live: impl Iterator<Item = u64>, links: Vec<Link>, is_asked: bool) {
+    pub(crate) fn collected(&mut self, live: impl Iterator<Item = u64>, is_asked: bool) {
         let live = self.ordinals(live);
-        self.collections.push(Collection { at: self.objects.len(), is_asked, live, links });
+        self.collections.push(Collection { at: self.objects.len(), is_asked, live });
     }
 
     /// The objects at these addresses.
     pub(crate) fn ordinals(&self, addresses: impl Iterator<Item = u64>) -> Ordinals {
+        addresses.filter_map(|address| self.ordinal(address)).collect()
+    }
+
+    /// The same, in this order.
+    pub(crate) fn in_order(&self, addresses: impl Iterator<Item = u64>) -> Vec<usize> {
         addresses.filter_map(|address| self.ordinal(address)).collect()
     }
 
@@ -156,8 +131,8 @@ impl Observer {
 
     fn begin_step(&mut self) {
         self.now.made = self.objects.len()..self.objects.len();
-        self.now.deaths = self.deaths.len()..self.deaths.len();
         self.now.collections = self.collections.len()..self.collections.len();
+        self.now.deaths = self.deaths.len()..self.deaths.len();
     }
 
     /// A step has ended.
@@ -166,16 +141,16 @@ impl Observer {
         self.begin_step();
         step.name = name;
         step.made.end = self.objects.len();
-        step.deaths.end = self.deaths.len();
         step.collections.end = self.collections.len();
+        step.deaths.end = self.deaths.len();
         step
     }
 
     /// The program has ended.
     pub(super) fn finish(&mut self, profile: &mut Profile) {
         profile.objects = std::mem::take(&mut self.objects);
-        profile.deaths = std::mem::take(&mut self.deaths);
         profile.collections = std::mem::take(&mut self.collections);
+        profile.deaths = std::mem::take(&mut self.deaths);
     }
 
     fn granule(&self, address: u64) -> usize {

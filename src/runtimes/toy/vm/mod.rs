@@ -214,6 +214,13 @@ impl Vm {
         self.heap.collect(&mut roots, reason);
     }
 
+    /// Collects as a program may ask for it, with nothing running.
+    pub(crate) fn collect_at_rest(&mut self) {
+        self.clear_above(CONTEXT_WORDS);
+        let (heap, mut roots) = self.roots_at_rest();
+        heap.collect(&mut roots, Reason::Asked);
+    }
+
     /// Gets ready for the first fork, with nothing running.
     pub(crate) fn prepare_fork(&mut self, at_fork: AtFork) -> Result<()> {
         self.freeze_code();
