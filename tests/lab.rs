@@ -2,8 +2,12 @@
 
 #[path = "common/bench.rs"]
 mod bench;
+#[path = "common/browser.rs"]
+mod browser;
 #[path = "common/orphans.rs"]
 mod orphans;
+#[path = "common/skip.rs"]
+mod skip;
 
 use bench::Bench;
 use nix::sys::signal::{Signal, kill};
@@ -162,4 +166,29 @@ fn the_page_needs_nothing_else_and_says_the_verdict_first() {
     for foreign in ["http://", "https://", "<script", "url("] {
         assert!(!page.contains(foreign), "{foreign}");
     }
+    let Some(seen) = browser::opened(&page) else { return };
+    assert_eq!(seen.console, Vec::<String>::new());
+    assert_eq!(seen.document.matches("class=\"scale\"").count(), 1, "the browser keeps the legend");
+}
+
+/// Every kind of policy, and what was hardest to predict: the order after compaction, cells that are used
+/// again at once, and steps that the zygote runs.
+#[test]
+fn the_model_holds_where_it_is_hardest() {
+    let bench = Bench::new();
+    let hard = "refcount,refcount-side,refcount+freeze,copying,generational+freeze,mark-header+compact-freeze,\
+                mark-bitmap+scattered,mark-bitmap+indirect,mark-bitmap+side-counters";
+    let programs = ["closures", "isolation", "jit_patch"].map(|name| ["--program", name]).concat();
+    let matrix = bench
+        .forkprint(&[&["lab", "--format", "json", "--policies", hard], &programs[..]].concat())
+        .success();
+    for cell in matrix["cells"].as_array().unwrap() {
+        for step in cell["steps"].as_array().unwrap() {
+            let (private, predicted) = (number(&step["private"]), number(&step["predicted"]));
+            let off = (private - predicted).abs();
+            assert!(off <= 2.0 || off <= 0.05 * private, "{} {}: {step}", cell["program"], cell["policy"]);
+        }
+    }
+    let in_zygote = &cell(&matrix, "isolation", "mark-bitmap+indirect")["steps"];
+    assert_eq!(in_zygote[0]["predicted"], in_zygote[1]["predicted"], "the zygote's step writes nothing here");
 }

@@ -1,7 +1,7 @@
 //! The laboratory: the same programs under every policy of the toy runtime, measured and predicted.
 //!
-//! A *cell* is one program under one policy, run under the supervisor like any workload ([`cell`]). Cells
-//! run beside each other, each a family of its own ([`schedule`]). What the [`model`] expects of a cell is
+//! A *cell* is one program under one policy, run under the supervisor like any workload (`cell`). Cells
+//! run beside each other, each a family of its own (`schedule`). What the [`model`] expects of a cell is
 //! computed from profiles of the program and the policy's definition, and never from a measurement.
 
 mod cell;

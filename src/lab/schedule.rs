@@ -34,7 +34,7 @@ enum Job<'a> {
 }
 
 enum Done {
-    Profile(Option<Inputs>),
+    Profile(Option<Box<Inputs>>),
     Measure(Result<Measured>),
 }
 
@@ -57,7 +57,7 @@ pub(super) fn run(programs: &[ProgramFile], options: &LabOptions, progress: &Pro
         inputs: done
             .into_iter()
             .map(|done| match done {
-                Some(Done::Profile(inputs)) => inputs,
+                Some(Done::Profile(inputs)) => inputs.map(|inputs| *inputs),
                 _ => None,
             })
             .collect(),
@@ -105,7 +105,7 @@ impl Job<'_> {
     fn run(&self, options: &LabOptions) -> Done {
         match self {
             Self::Profile(program) => {
-                Done::Profile(Inputs::within(&program.path, &options.policies, options.timeout))
+                Done::Profile(Inputs::within(&program.path, &options.policies, options.timeout).map(Box::new))
             }
             Self::Measure(program, spec) => {
                 let measured = cell::measure(program, *spec, options);

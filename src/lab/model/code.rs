@@ -119,7 +119,9 @@ impl<'a> Code<'a> {
 
     fn run(&mut self, step: &StepProfile, before: &[Heat], made: &[Emitted]) {
         self.count(step, before);
-        made.iter().for_each(|piece| self.emit(*piece));
+        for piece in made {
+            self.emit(*piece);
+        }
         for site in &step.sites {
             if let Some(place) = self.places.get(site).copied()
                 && self.learned.insert(*site)

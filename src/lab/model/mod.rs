@@ -1,10 +1,10 @@
 //! What a cell should come to: pages that a worker writes, computed from a profile of the program and
 //! the definition of the policy. `docs/lab.md` derives the formulas.
 //!
-//! Its [`inputs`] are runs of the program in one process, that nobody measures. They say which objects it
+//! Its `inputs` are runs of the program in one process, that nobody measures. They say which objects it
 //! makes, which of them live and which it uses, and how large the code is that the compiler makes of it;
 //! they know nothing of addresses. For each policy the model lays the objects out by the sizes alone
-//! ([`places`]), and counts the pages that the policy has to write ([`memory`], [`code`], [`fixed`]).
+//! (`places`), and counts the pages that the policy has to write (`memory`, `code`, `fixed`).
 //! Nothing here runs a collector or a fork, and nothing is fitted to a measurement.
 
 mod code;

@@ -19,7 +19,8 @@ mod vm;
 pub use jit::{CodeStats, Emitted};
 pub use options::{AllocOrder, AtFork, GcPolicy, JitMode, ToyOptions};
 pub use profile::{
-    CodeProfile, Collection, Death, FunctionProfile, Heat, ObjectProfile, Ordinals, Profile, StepProfile,
+    CodeProfile, Collection, Death, FunctionProfile, Heat, Link, ObjectProfile, Ordinals, Profile,
+    StepProfile,
 };
 pub use runtime::ToyRuntime;
 pub use session::ToySession;

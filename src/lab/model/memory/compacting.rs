@@ -4,7 +4,7 @@
 use super::{HEAP, MARKS, Memory, NOWHERE};
 use crate::lab::model::pages::{PageSet, Written};
 use crate::lab::model::places::{BITMAP_PAGE, GRANULE};
-use crate::runtimes::toy::{AtFork, Collection, ObjectProfile, Ordinals, Profile};
+use crate::runtimes::toy::{AtFork, Collection, Link, ObjectProfile, Ordinals, Profile};
 
 #[derive(Default)]
 pub(super) struct Compacting {
@@ -19,8 +19,11 @@ pub(super) struct Compacting {
 }
 
 impl Compacting {
-    fn slide(&mut self, live: &Ordinals) {
+    /// Everything behind the first gap moves. What stays is older than that, so of its slots those are
+    /// written that lead to something younger which moves.
+    fn slide(&mut self, live: &Ordinals, links: &[Link]) {
         let mut marks = PageSet::default();
+        let mut moved = Ordinals::default();
         self.top = self.base;
         for ordinal in self.frozen..self.at.len() {
             let (address, bytes) = self.at[ordinal];
@@ -33,8 +36,14 @@ impl Compacting {
             if address != self.top {
                 self.written.write(HEAP, self.top, bytes);
                 self.at[ordinal].0 = self.top;
+                moved.insert(ordinal);
             }
             self.top += bytes;
+        }
+        for link in links.iter().filter(|link| moved.contains(link.target as usize)) {
+            if let Some((region, address)) = self.place_of(link.holder as usize) {
+                self.written.write(region, address + u64::from(link.word) * 8, 8);
+            }
         }
         self.written.write_pages(MARKS, &self.marked);
         self.written.write_pages(MARKS, &marks);
@@ -54,12 +63,12 @@ impl Memory for Compacting {
     }
 
     fn collect(&mut self, collection: &Collection) {
-        self.slide(&collection.live);
+        self.slide(&collection.live, &collection.links);
     }
 
     fn fork(&mut self, profile: &Profile, at_fork: AtFork) {
         if at_fork.compacts() {
-            self.slide(&profile.alive);
+            self.slide(&profile.alive, &[]);
         }
         if at_fork.freezes() {
             self.frozen = self.at.len();

@@ -97,7 +97,9 @@ impl Still {
         if dead.is_empty() {
             return;
         }
-        dead.into_iter().for_each(|ordinal| self.bury(ordinal));
+        for ordinal in dead {
+            self.bury(ordinal);
+        }
         let mut rest: Vec<(u64, u64)> = self.at[self.packed..]
             .iter()
             .filter(|(address, _)| *address != NOWHERE && *address >= self.base)

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::lab::policy::PolicySpec;
-use crate::runtimes::toy::Death;
+use crate::runtimes::toy::{Death, Link};
 
 /// A thousand records of 48 bytes, 85 to a page, the first half of them dead at the fork; a step that
 /// visits every tenth, stores to the one of ordinal 500, makes 100 records and collects.
@@ -14,7 +14,7 @@ fn profile() -> Profile {
         older: 1000,
         alive: alive.clone(),
         packing: (500..1000).collect(),
-        collections: vec![Collection { at: 1100, is_asked: true, live: alive.clone() }],
+        collections: vec![Collection { at: 1100, is_asked: true, live: alive.clone(), links: Vec::new() }],
         steps: vec![StepProfile {
             made: 1000..1100,
             stored: [(500, 2)].into(),
@@ -122,4 +122,19 @@ fn a_nursery_is_emptied_into_the_old_space() {
     // Frozen, all that lived is old, and the dead new records stay in an empty nursery: 2 pages. The
     // store is to page 0 of the old space.
     assert_eq!(counts("generational+freeze"), [("mark bitmap", 0), ("nursery", 2), ("old space", 1)]);
+}
+
+#[test]
+fn a_slot_that_leads_to_what_slides_is_written_where_nothing_else_is() {
+    // Compacted at the fork, record 500 is at byte 0. If 600 dies, everything behind byte 4,800 slides, which
+    // writes pages 1 to 5; the new records were made on 5 to 7. The third word of 500 is on page 0.
+    let mut profile = profile();
+    profile.steps[0].stored.clear();
+    profile.collections[0].live = (500..600).chain(601..1000).collect();
+    let spec: PolicySpec = "compacting+compact".parse().unwrap();
+    assert_eq!(predict(&profile, spec)[0], [("mark bitmap", 1), ("object heap", 7)]);
+    profile.collections[0].links = vec![Link { holder: 500, word: 2, target: 599 }];
+    assert_eq!(predict(&profile, spec)[0], [("mark bitmap", 1), ("object heap", 7)], "both stay");
+    profile.collections[0].links = vec![Link { holder: 500, word: 2, target: 999 }];
+    assert_eq!(predict(&profile, spec)[0], [("mark bitmap", 1), ("object heap", 8)]);
 }

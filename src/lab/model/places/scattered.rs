@@ -20,7 +20,6 @@ const SPREAD: usize = 4;
 const GROWTH: usize = 64;
 
 /// Granules of a page.
-#[expect(clippy::cast_possible_truncation, reason = "256")]
 const GRANULES: usize = (PAGE_SIZE / GRANULE) as usize;
 
 /// A page for small objects.

@@ -8,6 +8,8 @@ use std::fmt::Write;
 const SIDE: f64 = 380.0;
 const LEFT: f64 = 58.0;
 const BELOW: f64 = 44.0;
+/// Room for half of the last label.
+const RIGHT: f64 = 24.0;
 
 /// The drawing as SVG, whose colours are CSS variables.
 pub(super) fn draw(matrix: &Matrix) -> String {
@@ -21,7 +23,7 @@ pub(super) fn draw(matrix: &Matrix) -> String {
         points.iter().map(|(predicted, step)| predicted.max(to_number(step.private))).fold(10.0, f64::max);
     let decades = most.log10().ceil();
     let at = |pages: f64| SIDE * pages.max(1.0).log10() / decades;
-    let (width, height) = (SIDE + LEFT + 12.0, SIDE + BELOW + 8.0);
+    let (width, height) = (SIDE + LEFT + RIGHT, SIDE + BELOW + 8.0);
     let mut svg = format!(
         "<svg viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"Measured pages against predicted pages, both logarithmic; points on the diagonal are predicted exactly.\">"
     );

@@ -80,10 +80,7 @@ impl Heap {
 
     /// Frees what the roots do not lead to, and starts counting anew.
     pub(crate) fn collect(&mut self, roots: &mut Roots<'_>, reason: Reason) {
-        if self.observer.is_some() {
-            let live = self.live_addresses(roots);
-            self.observed(|observer| observer.collected(live.into_iter(), reason == Reason::Asked));
-        }
+        self.observe_collection(roots, reason == Reason::Asked);
         let is_stressed = self.collect_every != 0 && self.collections.is_multiple_of(STRESSED_MAJOR);
         let reason = if is_stressed { Reason::Asked } else { reason };
         let live_bytes = self.plan.collect(&mut self.objects, roots, reason);

@@ -15,6 +15,7 @@ mod generational;
 #[cfg(test)]
 mod graph_tests;
 pub(crate) mod heap;
+mod links;
 mod mark_bitmap;
 mod mark_header;
 mod none;

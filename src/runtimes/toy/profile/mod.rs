@@ -82,6 +82,19 @@ pub struct Collection {
     pub is_asked: bool,
     /// Those of them that it found alive.
     pub live: Ordinals,
+    /// Slots of theirs that lead to objects younger than their holder.
+    pub links: Vec<Link>,
+}
+
+/// A slot that leads to an object younger than its holder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Link {
+    /// Ordinal of the object that holds the slot.
+    pub holder: u32,
+    /// Index of the slot's word in it.
+    pub word: u32,
+    /// Ordinal of the object it leads to.
+    pub target: u32,
 }
 
 /// The end of one object.

@@ -1,6 +1,6 @@
 //! Notes what happens to objects while a program is profiled.
 
-use super::{Collection, Death, ObjectProfile, Ordinals, Profile, Site, StepProfile};
+use super::{Collection, Death, Link, ObjectProfile, Ordinals, Profile, Site, StepProfile};
 use crate::runtimes::toy::gc::object::{BODY, Header};
 use crate::runtimes::toy::vm::value::Value;
 
@@ -99,9 +99,19 @@ impl Observer {
     }
 
     /// A collection found these objects alive, by their addresses.
-    pub(crate) fn collected(&mut self, live: impl Iterator<Item = u64>, is_asked: bool) {
+    pub(crate) fn collected(&mut self, live: impl Iterator<Item = u64>, links: Vec<Link>, is_asked: bool) {
         let live = self.ordinals(live);
-        self.collections.push(Collection { at: self.objects.len(), is_asked, live });
+        self.collections.push(Collection { at: self.objects.len(), is_asked, live, links });
+    }
+
+    /// A slot, if it leads to an object younger than its holder.
+    pub(crate) fn link(&self, holder: u64, word: usize, target: u64) -> Option<Link> {
+        let [holder, target] = [self.ordinal(holder)?, self.ordinal(target)?];
+        (holder < target).then_some(Link {
+            holder: to_number(holder as u64),
+            word: to_number(word as u64),
+            target: to_number(target as u64),
+        })
     }
 
     /// The objects at these addresses.
