@@ -192,7 +192,7 @@ fn in_a_child(run: impl FnOnce()) -> WaitStatus {
             let timer = libc::itimerval { it_interval: time, it_value: time };
             // SAFETY: the timer is initialised, and nobody wants the old one.
             unsafe { libc::setitimer(libc::ITIMER_VIRTUAL, &raw const timer, std::ptr::null_mut()) };
-            std::panic::set_hook(Box::new(|_| {}));
+            // The hook stays: another thread may have held its lock at the fork.
             let result = catch_unwind(AssertUnwindSafe(run));
             // SAFETY: ends the child at once.
             unsafe { libc::_exit(i32::from(result.is_err())) }
