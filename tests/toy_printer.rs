@@ -14,6 +14,22 @@ fn random(seed: u64) -> impl FnMut(u64) -> u64 {
     }
 }
 
+/// Bytes of the number that the text begins with: `12`, `1.5`, `1e-14`, but `0` of `0..9`.
+fn number(text: &str) -> usize {
+    let digits =
+        |from: usize| from + text[from..].find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len() - from);
+    let begins_with_digit = |at: usize| text[at..].starts_with(|c: char| c.is_ascii_digit());
+    let mut end = digits(0);
+    if text[end..].starts_with('.') && begins_with_digit(end + 1) {
+        end = digits(end + 1);
+    }
+    if text[end..].starts_with('e') {
+        let exponent = end + if text[end + 1..].starts_with(['-', '+']) { 2 } else { 1 };
+        end = if begins_with_digit(exponent) { digits(exponent) } else { end };
+    }
+    end
+}
+
 /// Tokens of a program without comments, split by the simplest rules that do.
 fn tokens(source: &str) -> Vec<String> {
     let mut tokens: Vec<String> = Vec::new();
@@ -29,6 +45,8 @@ fn tokens(source: &str) -> Vec<String> {
                 closes
             });
             end.unwrap() + 2
+        } else if first.is_ascii_digit() {
+            number(rest)
         } else if first.is_alphanumeric() || first == '_' {
             rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len())
         } else if ["==", "!=", "<=", ">=", ".."].iter().any(|symbol| rest.starts_with(symbol)) {
