@@ -4,15 +4,16 @@
 //! Which objects there are is read from memory, by the layout that `gc/object.rs` describes. Frame
 //! numbers are shown to root only; without them the test says that it skips.
 
+#[allow(dead_code, reason = "shared with tests of compiled code")]
+#[path = "common/toy_worker.rs"]
+mod worker;
+
+use forkprint::runtimes::Runtime;
 use forkprint::runtimes::toy::{AtFork, GcPolicy, JitMode, ToyOptions, ToyRuntime};
-use forkprint::runtimes::{ForkSide, Region, Runtime};
-use nix::sys::signal::{Signal, kill, raise};
-use nix::sys::wait::waitpid;
-use nix::unistd::Pid;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{PipeReader, PipeWriter, Read, Write, pipe};
 use std::os::unix::fs::FileExt;
+use worker::{Worker, bounds, frames_are_hidden};
 
 const PAGE: u64 = 4096;
 const RECORD: u64 = 4;
@@ -32,94 +33,17 @@ const READING: &str = "
     step change { all[500].name = [1]; }
 ";
 
-/// One forked worker that runs a step for every byte it is sent.
-struct Worker {
-    pid: Pid,
-    orders: PipeWriter,
-    answers: PipeReader,
-    /// Page address to frame number, of every page present in the zygote at the fork.
-    inherited: BTreeMap<u64, u64>,
-}
-
-impl Worker {
-    fn fork(zygote: &mut ToyRuntime) -> Self {
-        let (mut orders_read, orders) = pipe().unwrap();
-        let (answers, mut answers_write) = pipe().unwrap();
-        match zygote.fork().unwrap() {
-            ForkSide::Zygote(pid) => {
-                // The heap was prepared right before the fork, and is not touched since.
-                let inherited = frames("self", zygote);
-                Self { pid: Pid::from_raw(pid.cast_signed()), orders, answers, inherited }
-            }
-            ForkSide::Worker => {
-                drop(orders);
-                let mut order = [0];
-                while orders_read.read_exact(&mut order).is_ok() {
-                    let finished = zygote.run_step(usize::from(order[0])).is_ok();
-                    let is_right = zygote.miscounted_objects() == 0;
-                    answers_write.write_all(&[u8::from(finished && is_right)]).unwrap();
-                }
-                raise(Signal::SIGKILL).unwrap();
-                unreachable!("the worker is dead");
-            }
-        }
-    }
-
-    fn run(&mut self, step: u8) {
-        self.orders.write_all(&[step]).unwrap();
-        let mut answer = [0];
-        self.answers.read_exact(&mut answer).unwrap();
-        assert_eq!(answer, [1], "step {step}");
-    }
-
-    /// Inherited pages of a region that no longer have the frame they had at the fork.
-    fn broken(&self, zygote: &ToyRuntime, name: &str) -> BTreeSet<u64> {
-        let now = frames(&self.pid.to_string(), zygote);
-        let region = region(zygote, name);
-        self.inherited
-            .range(region.start..region.end)
-            .filter(|(page, frame)| now.get(page) != Some(frame))
-            .map(|(page, _)| *page)
-            .collect()
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        let _ = kill(self.pid, Signal::SIGKILL);
-        let _ = waitpid(self.pid, None);
-    }
-}
-
-fn region(runtime: &ToyRuntime, name: &str) -> Region {
-    runtime.regions().into_iter().find(|region| region.name == name).unwrap()
-}
-
-/// Page address to frame number, of every present page of the runtime's regions.
-fn frames(process: &str, runtime: &ToyRuntime) -> BTreeMap<u64, u64> {
-    let pagemap = File::open(format!("/proc/{process}/pagemap")).unwrap();
-    let mut frames = BTreeMap::new();
-    for region in runtime.regions() {
-        let pages = usize::try_from((region.end - region.start) / PAGE).unwrap();
-        let mut entries = vec![0; pages * 8];
-        pagemap.read_exact_at(&mut entries, region.start / PAGE * 8).unwrap();
-        for (page, entry) in (region.start..region.end).step_by(4096).zip(entries.chunks_exact(8)) {
-            let entry = u64::from_ne_bytes(entry.try_into().unwrap());
-            let present = entry >> 63 == 1;
-            if present {
-                frames.insert(page, entry & ((1 << 55) - 1));
-            }
-        }
-    }
-    frames
+/// Runs a step, after which every count has to be right.
+fn run(worker: &mut Worker, step: u8) {
+    assert_eq!(worker.run(step).miscounted, 0, "step {step}");
 }
 
 /// Addresses of all records of two fields, found by their headers.
 fn records(zygote: &ToyRuntime, pages: &BTreeMap<u64, u64>) -> Vec<u64> {
     let memory = File::open("/proc/self/mem").unwrap();
-    let heap = region(zygote, HEAP);
+    let heap = bounds(zygote, HEAP);
     let mut found = Vec::new();
-    for page in pages.range(heap.start..heap.end).map(|(page, _)| *page) {
+    for page in pages.range(heap).map(|(page, _)| *page) {
         let mut bytes = [0; 4096];
         memory.read_exact_at(&mut bytes, page).unwrap();
         for (offset, granule) in (0..PAGE).step_by(16).zip(bytes.chunks_exact(16)) {
@@ -146,7 +70,7 @@ fn page_of(address: u64) -> u64 {
 #[test]
 fn counts_break_the_pages_they_stand_on() {
     let zygote = load(READING, GcPolicy::Refcount, JitMode::Off, AtFork::Nothing);
-    if frames("self", &zygote).values().all(|frame| *frame == 0) {
+    if frames_are_hidden(&zygote) {
         println!("skipped: page frame numbers are hidden; run as root");
         return;
     }
@@ -163,7 +87,7 @@ fn counts_break_the_pages_they_stand_on() {
 fn counts_in_headers_break_every_page_that_is_read(jit: JitMode) {
     let mut zygote = load(READING, GcPolicy::Refcount, jit, AtFork::Nothing);
     let mut worker = Worker::fork(&mut zygote);
-    worker.run(0);
+    run(&mut worker, 0);
     let broken = worker.broken(&zygote, HEAP);
     let records = records(&zygote, &worker.inherited);
     let read: BTreeSet<u64> = records.iter().map(|record| page_of(*record)).collect();
@@ -172,8 +96,8 @@ fn counts_in_headers_break_every_page_that_is_read(jit: JitMode) {
     // The list, and the functions that are called.
     let others = broken.difference(&read).count();
     assert!(others <= 2, "{others} pages hold nothing that is read");
-    worker.run(1);
-    worker.run(2);
+    run(&mut worker, 1);
+    run(&mut worker, 2);
     assert_eq!(worker.broken(&zygote, HEAP), broken, "a trace without garbage writes no object");
     assert_eq!(worker.broken(&zygote, "allocation bitmap"), BTreeSet::new());
     println!("refcount, {jit}: reading {} pages broke {}", read.len(), broken.len());
@@ -182,11 +106,11 @@ fn counts_in_headers_break_every_page_that_is_read(jit: JitMode) {
 fn counts_beside_break_their_table_only(jit: JitMode) {
     let mut zygote = load(READING, GcPolicy::RefcountSide, jit, AtFork::Nothing);
     let mut worker = Worker::fork(&mut zygote);
-    worker.run(0);
-    worker.run(1);
-    worker.run(2);
+    run(&mut worker, 0);
+    run(&mut worker, 1);
+    run(&mut worker, 2);
     assert_eq!(worker.broken(&zygote, HEAP), BTreeSet::new());
-    let (heap, table) = (region(&zygote, HEAP).start, region(&zygote, TABLE).start);
+    let (heap, table) = (bounds(&zygote, HEAP).start, bounds(&zygote, TABLE).start);
     let counts: BTreeSet<u64> = records(&zygote, &worker.inherited)
         .iter()
         .map(|record| page_of(table + (record - heap) / 4))
@@ -202,12 +126,12 @@ fn frozen_objects_are_not_counted(gc: GcPolicy, jit: JitMode) {
     let mut zygote = load(READING, gc, jit, AtFork::Freeze);
     let mut worker = Worker::fork(&mut zygote);
     for step in [0, 1, 2] {
-        worker.run(step);
+        run(&mut worker, step);
         for region in zygote.regions().into_iter().filter(|region| [HEAP, TABLE].contains(&&*region.name)) {
             assert_eq!(worker.broken(&zygote, &region.name), BTreeSet::new(), "{gc} {jit} step {step}");
         }
     }
-    worker.run(3);
+    run(&mut worker, 3);
     // The record, and the cells where the new list and its array are put.
     assert!((1..=3).contains(&worker.broken(&zygote, HEAP).len()));
 }
@@ -235,11 +159,11 @@ fn frozen_objects_keep_what_a_worker_gives_them(gc: GcPolicy, jit: JitMode) {
     ";
     let mut zygote = load(source, gc, jit, AtFork::Freeze);
     let mut worker = Worker::fork(&mut zygote);
-    worker.run(0);
-    worker.run(1);
+    run(&mut worker, 0);
+    run(&mut worker, 1);
     // A second worker, of a zygote that went on after it was frozen.
     zygote.run_step(0).unwrap();
     assert_eq!(zygote.miscounted_objects(), 0);
     let mut second = Worker::fork(&mut zygote);
-    second.run(1);
+    run(&mut second, 1);
 }

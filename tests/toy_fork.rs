@@ -2,104 +2,17 @@
 //!
 //! Frame numbers are shown to root only; without them the test says that it skips.
 
+#[allow(dead_code, reason = "shared with tests of compiled code")]
+#[path = "common/toy_worker.rs"]
+mod worker;
+
+use forkprint::runtimes::Runtime;
 use forkprint::runtimes::toy::{AllocOrder, GcPolicy, ToyOptions, ToyRuntime};
-use forkprint::runtimes::{ForkSide, Runtime};
-use nix::sys::signal::{Signal, kill, raise};
-use nix::sys::wait::waitpid;
-use nix::unistd::Pid;
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::{PipeReader, PipeWriter, Read, Write, pipe};
-use std::os::unix::fs::FileExt;
+use std::collections::BTreeSet;
 use std::path::Path;
+use worker::{Worker, frames_are_hidden};
 
 const PAGE: u64 = 4096;
-
-/// One forked worker that runs a step for every byte it is sent.
-struct Worker {
-    pid: Pid,
-    orders: PipeWriter,
-    answers: PipeReader,
-    /// Page address to frame number, of every page present in the zygote at the fork.
-    inherited: BTreeMap<u64, u64>,
-}
-
-impl Worker {
-    fn fork(zygote: &mut ToyRuntime) -> Self {
-        let (mut orders_read, orders) = pipe().unwrap();
-        let (answers, mut answers_write) = pipe().unwrap();
-        let inherited = frames("self", zygote);
-        match zygote.fork().unwrap() {
-            ForkSide::Zygote(pid) => {
-                let pid = Pid::from_raw(pid.cast_signed());
-                Self { pid, orders, answers, inherited }
-            }
-            ForkSide::Worker => {
-                drop(orders);
-                let mut order = [0];
-                while orders_read.read_exact(&mut order).is_ok() {
-                    let finished = zygote.run_step(usize::from(order[0])).is_ok();
-                    let sites = zygote.patched_sites();
-                    let words = [u64::from(finished), sites.len() as u64].into_iter();
-                    for word in words.chain(sites.iter().map(|site| *site as u64)) {
-                        answers_write.write_all(&word.to_ne_bytes()).unwrap();
-                    }
-                }
-                raise(Signal::SIGKILL).unwrap();
-                unreachable!("the worker is dead");
-            }
-        }
-    }
-
-    /// Runs a step; returns the addresses that the worker patched since the fork.
-    fn run(&mut self, step: u8) -> Vec<u64> {
-        self.orders.write_all(&[step]).unwrap();
-        let mut word = || {
-            let mut bytes = [0; 8];
-            self.answers.read_exact(&mut bytes).unwrap();
-            u64::from_ne_bytes(bytes)
-        };
-        assert_eq!(word(), 1, "step {step} failed");
-        (0..word()).map(|_| word()).collect()
-    }
-
-    /// Inherited pages of a region that no longer have the frame they had at the fork.
-    fn broken(&self, zygote: &ToyRuntime, region: &str) -> BTreeSet<u64> {
-        let now = frames(&self.pid.to_string(), zygote);
-        let region = zygote.regions().into_iter().find(|found| found.name == region).unwrap();
-        self.inherited
-            .range(region.start..region.end)
-            .filter(|(page, frame)| now.get(page) != Some(frame))
-            .map(|(page, _)| *page)
-            .collect()
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        let _ = kill(self.pid, Signal::SIGKILL);
-        let _ = waitpid(self.pid, None);
-    }
-}
-
-/// Page address to frame number, of every present page of the runtime's regions.
-fn frames(process: &str, runtime: &ToyRuntime) -> BTreeMap<u64, u64> {
-    let pagemap = File::open(format!("/proc/{process}/pagemap")).unwrap();
-    let mut frames = BTreeMap::new();
-    for region in runtime.regions() {
-        let pages = usize::try_from((region.end - region.start) / PAGE).unwrap();
-        let mut entries = vec![0; pages * 8];
-        pagemap.read_exact_at(&mut entries, region.start / PAGE * 8).unwrap();
-        for (page, entry) in (region.start..region.end).step_by(4096).zip(entries.chunks_exact(8)) {
-            let entry = u64::from_ne_bytes(entry.try_into().unwrap());
-            let present = entry >> 63 == 1;
-            if present {
-                frames.insert(page, entry & ((1 << 55) - 1));
-            }
-        }
-    }
-    frames
-}
 
 fn load(workload: &str, gc: GcPolicy) -> ToyRuntime {
     load_in(workload, gc, AllocOrder::default())
@@ -115,19 +28,11 @@ fn load_source(source: &str, gc: GcPolicy, alloc: AllocOrder) -> ToyRuntime {
     ToyRuntime::load_with_output("t", source, options, Box::new(std::io::sink())).unwrap()
 }
 
-fn frames_are_hidden() -> bool {
-    let zygote = load("closures.toy", GcPolicy::MarkBitmap);
-    let hidden = frames("self", &zygote).values().all(|frame| *frame == 0);
-    if hidden {
-        println!("skipped: page frame numbers are hidden; run as root");
-    }
-    hidden
-}
-
 /// One test, so that the process has no other test's thread when it forks.
 #[test]
 fn workers_break_exactly_the_pages_they_write() {
-    if frames_are_hidden() {
+    if frames_are_hidden(&load("closures.toy", GcPolicy::MarkBitmap)) {
+        println!("skipped: page frame numbers are hidden; run as root");
         return;
     }
     reading_breaks_no_heap_page();
@@ -224,11 +129,11 @@ fn patches_break_the_pages_that_hold_them() {
     let mut zygote = load("jit_patch.toy", GcPolicy::MarkBitmap);
     assert!(zygote.compiled_functions() > 30, "{}", zygote.compiled_functions());
     let mut worker = Worker::fork(&mut zygote);
-    let patched = worker.run(0);
+    let patched = worker.run(0).patched;
     let pages: BTreeSet<u64> = patched.iter().map(|address| address / PAGE * PAGE).collect();
     assert!(pages.len() > 4, "{} pages", pages.len());
     assert_eq!(broken_code(&worker, &zygote), pages);
-    assert_eq!(worker.run(1), patched, "everything is patched the second time");
+    assert_eq!(worker.run(1).patched, patched, "everything is patched the second time");
     assert_eq!(broken_code(&worker, &zygote), pages);
     println!(
         "jit_patch: {} patches on {} pages of {} KiB of code",
@@ -239,7 +144,7 @@ fn patches_break_the_pages_that_hold_them() {
     // What the worker patched is not patched in the zygote, nor in the next worker.
     let mut second = Worker::fork(&mut zygote);
     assert_eq!(broken_code(&second, &zygote), BTreeSet::new());
-    assert_eq!(second.run(0), patched);
+    assert_eq!(second.run(0).patched, patched);
 }
 
 fn changes_break_their_pages_and_stay_in_the_worker() {

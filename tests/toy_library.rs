@@ -1,31 +1,17 @@
 //! The persistent structures of the toy library against the standard library's map and vector.
 
+#[path = "common/captured.rs"]
+mod captured;
+
+use captured::Captured;
 use forkprint::runtimes::toy::{JitMode, ToyOptions, ToyRuntime};
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::Write;
-use std::rc::Rc;
-
-#[derive(Clone, Default)]
-struct Captured(Rc<RefCell<Vec<u8>>>);
-
-impl Write for Captured {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.borrow_mut().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
 
 fn run(source: &str, options: ToyOptions) -> String {
     let captured = Captured::default();
     ToyRuntime::load_with_output("t", source, options, Box::new(captured.clone())).unwrap();
-    let printed = captured.0.borrow().clone();
-    String::from_utf8(printed).unwrap()
+    captured.take()
 }
 
 fn every_way() -> [ToyOptions; 3] {

@@ -2,7 +2,7 @@
 //!
 //! Frame numbers are shown to root only; without them the test says that it skips.
 
-#[path = "toy_code/worker.rs"]
+#[path = "common/toy_worker.rs"]
 #[allow(dead_code, reason = "shared with tests of compiled code")]
 mod worker;
 

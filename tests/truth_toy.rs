@@ -137,44 +137,34 @@ fn all_rungs_agree_on_every_region_of_the_runtime() {
     assert!(answers.iter().all(|(_, counts)| counts["object heap"] > 100), "{answers:#?}");
 }
 
+/// One test for each workload, run with these arguments.
+macro_rules! every_workload {
+    ($arguments:expr) => {
+        crate::totals_agree_with_the_kernel!(
+            "toy",
+            ".toy",
+            $arguments,
+            [
+                churn,
+                closures,
+                gc_marks,
+                isolation,
+                iterate,
+                jit_patch,
+                mutate,
+                numeric,
+                persistent,
+                read_copy_update,
+                shapes,
+            ]
+        );
+    };
+}
+
 mod workloads {
-    crate::totals_agree_with_the_kernel!(
-        "toy",
-        ".toy",
-        &[],
-        [
-            churn,
-            closures,
-            gc_marks,
-            isolation,
-            iterate,
-            jit_patch,
-            mutate,
-            numeric,
-            persistent,
-            read_copy_update,
-            shapes
-        ]
-    );
+    every_workload!(&[]);
 }
 
 mod workloads_with_marks_in_headers {
-    crate::totals_agree_with_the_kernel!(
-        "toy",
-        ".toy",
-        &["--gc", "mark-header"],
-        [
-            churn,
-            closures,
-            gc_marks,
-            isolation,
-            iterate,
-            jit_patch,
-            mutate,
-            numeric,
-            persistent,
-            read_copy_update,
-            shapes
-        ]
-    );
+    every_workload!(&["--gc", "mark-header"]);
 }

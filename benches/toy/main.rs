@@ -6,6 +6,8 @@
 #[allow(dead_code, reason = "the other benches use the rest")]
 #[path = "../snapshot/bounds.rs"]
 mod bounds;
+#[path = "../../tests/common/captured.rs"]
+mod captured;
 mod collections;
 mod speed;
 

@@ -4,13 +4,12 @@
 //! ways of running take turns, so that a machine that gets slower or faster does so for all of them;
 //! what counts is the median of the ratios' sides. `FORKPRINT_TEST_PYTHON` names the Python to run.
 
+use super::captured::Captured;
 use forkprint::runtimes::Runtime;
 use forkprint::runtimes::toy::{JitMode, ToyOptions, ToyRuntime};
-use std::cell::RefCell;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 /// Turns of every program, after two that warm up.
@@ -107,20 +106,6 @@ impl Drop for Python {
     }
 }
 
-#[derive(Clone, Default)]
-struct Captured(Rc<RefCell<Vec<u8>>>);
-
-impl Write for Captured {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.borrow_mut().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 struct Toy {
     runtime: ToyRuntime,
     output: Captured,
@@ -138,7 +123,6 @@ impl Toy {
         let start = Instant::now();
         self.runtime.run_step(0).expect("the program runs");
         let time = start.elapsed();
-        let printed = std::mem::take(&mut *self.output.0.borrow_mut());
-        (String::from_utf8(printed).expect("text").trim().to_owned(), time)
+        (self.output.take().trim().to_owned(), time)
     }
 }

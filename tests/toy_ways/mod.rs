@@ -1,10 +1,11 @@
 //! All ways of running a toy program, and a choice of them for every program of a series.
 
+#[path = "../common/captured.rs"]
+mod captured;
+
+use captured::Captured;
 use forkprint::runtimes::Runtime;
 use forkprint::runtimes::toy::{AllocOrder, AtFork, GcPolicy, JitMode, ToyOptions, ToyRuntime};
-use std::cell::RefCell;
-use std::io::Write;
-use std::rc::Rc;
 
 /// What distinguishes two ways. Every pair of entries in two different rows meets in some program.
 const CALLS_UNTIL_HOT: [u32; 3] = [1, 3, 20];
@@ -15,20 +16,6 @@ const AT_FORK: &[AtFork] = AtFork::ALL;
 /// Ways besides the reference that a program is run in.
 const WAYS_PER_PROGRAM: u64 = 4;
 const HEAP_LIMIT: u64 = 64 << 20;
-
-#[derive(Clone, Default)]
-struct Captured(Rc<RefCell<Vec<u8>>>);
-
-impl Write for Captured {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.borrow_mut().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
 
 /// Everything that a program prints, and the error that ended it.
 pub fn run(source: &str, options: ToyOptions) -> String {
@@ -42,8 +29,7 @@ pub fn run(source: &str, options: ToyOptions) -> String {
             failure.map_or_else(|| "finished".to_owned(), |failure| failure.message)
         }
     };
-    let printed = String::from_utf8(captured.0.borrow().clone()).unwrap();
-    printed + &end
+    captured.take() + &end
 }
 
 /// The ways that there are.

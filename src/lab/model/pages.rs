@@ -34,6 +34,19 @@ impl PageSet {
         }
     }
 
+    /// Takes the pages out that hold any byte before `end`.
+    pub(super) fn take_before(&mut self, end: u64) -> Self {
+        let mut taken = Self::default();
+        for page in 0..end.div_ceil(PAGE_SIZE) {
+            let (word, bit) = (usize::try_from(page / 64).unwrap_or(0), 1 << (page % 64));
+            if self.words.get(word).is_some_and(|bits| bits & bit != 0) {
+                self.words[word] &= !bit;
+                taken.insert(page * PAGE_SIZE, 1);
+            }
+        }
+        taken
+    }
+
     /// How many pages there are.
     pub(super) fn len(&self) -> u64 {
         self.words.iter().map(|bits| u64::from(bits.count_ones())).sum()
@@ -87,6 +100,10 @@ mod tests {
         pages.insert(0, 0);
         pages.insert(409_600, 8192);
         assert_eq!(pages.len(), 4);
+        // Pages 0, 1, 100 and 101, of which byte 409,599 is before the third.
+        let before = pages.take_before(409_600);
+        assert_eq!((before.len(), pages.len()), (2, 2));
+        assert_eq!((pages.take_before(409_601).len(), pages.len()), (1, 1));
     }
 
     #[test]

@@ -23,6 +23,8 @@ impl Compacting {
     /// written that lead to something younger which moves.
     fn slide(&mut self, live: &Ordinals, links: &[Link]) {
         let mut marks = PageSet::default();
+        // Marks behind the last object are left from the collection before, until objects are made there.
+        let cleared = self.marked.take_before(self.top.div_ceil(GRANULE * 8));
         let mut moved = Ordinals::default();
         self.top = self.base;
         for ordinal in self.frozen..self.at.len() {
@@ -45,9 +47,9 @@ impl Compacting {
                 self.written.write(region, address + u64::from(link.word) * 8, 8);
             }
         }
-        self.written.write_pages(MARKS, &self.marked);
+        self.written.write_pages(MARKS, &cleared);
         self.written.write_pages(MARKS, &marks);
-        self.marked = marks;
+        self.marked.extend(&marks);
     }
 }
 

@@ -20,6 +20,8 @@ pub struct Told {
     /// Addresses of changed words of the inline-cache data.
     pub written: Vec<u64>,
     pub compiled: u64,
+    /// Objects whose count is not the number of references to them; none where nothing is counted.
+    pub miscounted: u64,
 }
 
 pub struct Worker {
@@ -27,7 +29,7 @@ pub struct Worker {
     orders: PipeWriter,
     answers: PipeReader,
     /// Page address to frame number, of every page present in the zygote at the fork.
-    inherited: BTreeMap<u64, u64>,
+    pub inherited: BTreeMap<u64, u64>,
 }
 
 impl Worker {
@@ -46,7 +48,8 @@ impl Worker {
                 while orders_read.read_exact(&mut order).is_ok() {
                     let finished = zygote.run_step(usize::from(order[0])).is_ok();
                     let patched: Vec<u64> = zygote.patched_sites().iter().map(|site| *site as u64).collect();
-                    let numbers = vec![u64::from(finished), zygote.compiled_functions() as u64];
+                    let compiled = zygote.compiled_functions() as u64;
+                    let numbers = vec![u64::from(finished), compiled, zygote.miscounted_objects() as u64];
                     for list in [numbers, patched, zygote.written_slots()] {
                         for word in std::iter::once(list.len() as u64).chain(list) {
                             answers_write.write_all(&word.to_ne_bytes()).unwrap();
@@ -69,7 +72,7 @@ impl Worker {
         let mut list = || (0..word()).map(|_| word()).collect::<Vec<u64>>();
         let (numbers, patched, written) = (list(), list(), list());
         assert_eq!(numbers[0], 1, "step {step} failed");
-        Told { patched, written, compiled: numbers[1] }
+        Told { patched, written, compiled: numbers[1], miscounted: numbers[2] }
     }
 
     /// Of these addresses, the pages that the worker inherited.
