@@ -9,7 +9,9 @@ use std::path::Path;
 
 /// Reads a source file, which must be UTF-8.
 pub fn read_source(path: &Path) -> Result<String> {
-    let bytes = std::fs::read(path).at("cannot read the toy program", path)?;
+    let bytes = std::fs::read(path).at("cannot read the toy program", path).map_err(|error| {
+        error.fix("check the path; `forkprint demo --export workloads` writes programs to start from")
+    })?;
     String::from_utf8(bytes).map_err(|refused| {
         let valid = &refused.as_bytes()[..refused.utf8_error().valid_up_to()];
         let line = valid.split(|byte| *byte == b'\n').count();

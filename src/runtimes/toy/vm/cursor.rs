@@ -8,8 +8,8 @@ use std::ptr::NonNull;
 
 /// A running function as the interpreter sees it.
 ///
-/// The compiler makes only code whose jumps stay inside of it, whose last instruction is a return, and
-/// whose registers are below the frame's number of them. So one check at the call is enough.
+/// The verifier lets only code run whose jumps stay inside of it, whose last instruction is a return or a
+/// jump, and whose registers are below the frame's number of them. So one check at the call is enough.
 #[derive(Clone, Copy)]
 pub(super) struct Cursor {
     pub(super) function: u32,
@@ -45,8 +45,9 @@ impl Cursor {
 
     /// The next instruction.
     pub(super) fn peek(&self) -> Op {
-        // SAFETY: the index is inside of the function's code: it began there, jumps stay inside, and
-        // a return is the last one. The code of a loaded program never changes or moves.
+        // SAFETY: the index is inside of the function's code: it began there, and the verifier saw that
+        // jumps stay inside and that nothing runs past the last one. The program is replaced only by
+        // `Vm::extend`, when nothing runs.
         unsafe { self.code.add(self.next as usize).read() }
     }
 
