@@ -200,7 +200,19 @@ impl Compiler<'_> {
         }
         self.is_at_entry = false;
         if let Start::Loop(head) = start {
+            self.clear_dead(head as usize);
             self.jump(head as usize);
+        }
+    }
+
+    /// Clears what the interpreter left in registers that nobody reads any more. Values of theirs may
+    /// stay in the machine's registers from now on, and the words would keep objects alive until the
+    /// call ends.
+    fn clear_dead(&mut self, head: usize) {
+        for register in (0..=u8::MAX).take(usize::from(self.frame)) {
+            if !self.effects.is_live(head, register) {
+                asm!(self.ops, mov QWORD [rbx + slot(register)], 0);
+            }
         }
     }
 
