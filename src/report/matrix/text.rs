@@ -131,15 +131,10 @@ impl Page<'_> {
     }
 
     fn cell(&self, cell: &Shown, width: usize) -> String {
-        let mark = if cell.best {
-            '*'
-        } else if cell.wrong {
-            '!'
-        } else {
-            ' '
-        };
-        let padding = " ".repeat(GAP + (width - 1).saturating_sub(cell.text.chars().count()));
-        let shown = format!("{}{mark}", cell.text);
+        let best = if cell.best { "*" } else { "" };
+        let wrong = if cell.wrong { '!' } else { ' ' };
+        let shown = format!("{best}{}{wrong}", cell.text);
+        let padding = " ".repeat((GAP + width).saturating_sub(shown.chars().count()));
         let painted = match (cell.best, cell.wrong) {
             (true, _) => self.paint.bold(&shown),
             (false, true) => self.paint.warn(&shown),
