@@ -50,10 +50,19 @@ impl Bounds {
         self.judge(name, bound, figure, "");
     }
 
+    /// Holds a figure to a bound from below.
+    #[allow(dead_code, reason = "for the bench `toy`")]
+    pub fn figure_at_least(&mut self, name: &str, bound: f64, figure: f64) {
+        self.tell_verdict(name, figure >= bound, &format!("{figure:.2}, at least {bound:.2}"));
+    }
+
     fn judge(&mut self, name: &str, bound: f64, figure: f64, detail: &str) {
-        let verdict = if figure <= bound { "pass" } else { "MISSED" };
-        println!("  {verdict:<7}  {name}: {figure:.2}, at most {bound:.2} {detail}");
-        if figure > bound {
+        self.tell_verdict(name, figure <= bound, &format!("{figure:.2}, at most {bound:.2} {detail}"));
+    }
+
+    fn tell_verdict(&mut self, name: &str, is_kept: bool, detail: &str) {
+        println!("  {:<7}  {name}: {detail}", if is_kept { "pass" } else { "MISSED" });
+        if !is_kept {
             self.missed.push(name.into());
         }
     }

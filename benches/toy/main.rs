@@ -15,7 +15,7 @@ use bounds::Bounds;
 
 type Part = fn(&mut Bounds);
 
-const PARTS: [(&str, Part); 2] = [("speed", |_| speed::main()), ("collections", collections::run)];
+const PARTS: [(&str, Part); 2] = [("speed", speed::run), ("collections", collections::run)];
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();

@@ -3,6 +3,7 @@
 use super::super::types::{self, Type, Way};
 use super::guards::SlowWay;
 use super::places::{Place, RAX, RCX};
+use super::sites::Aside;
 use super::{Compiler, FALSE, TRUE, asm, immediate};
 use crate::runtimes::toy::lang::bytecode::{Arithmetic, Comparison, Op};
 use crate::runtimes::toy::vm::value::Value;
@@ -165,29 +166,37 @@ impl Compiler<'_> {
     /// Divides the integer in `rax` by a constant: by multiplication, where it is small and not negative.
     fn divide_by(&mut self, operator: Arithmetic, reciprocal: Reciprocal) {
         let Reciprocal { divisor, factor, shift } = reciprocal;
+        let (wide, divided) = (self.ops.new_dynamic_label(), self.ops.new_dynamic_label());
         asm!(self.ops,
             sar rax, 1
-            ; mov rdx, rax
-            ; shr rdx, 31
-            ; jnz >wide
+            ; mov rcx, rax
+            ; shr rcx, 31
+            ; jnz =>wide
             ; mov edx, factor.cast_signed()
             ; imul rdx, rax
             ; shr rdx, shift
-            ; jmp >divided
-            ; wide:
+            ; =>divided
+        );
+        self.aside.push(Aside::Divide { from: wide, back: divided, divisor });
+        if operator == Arithmetic::Rem {
+            asm!(self.ops, imul rdx, rdx, divisor; sub rax, rdx; lea rax, [rax * 2 + 1]);
+        } else {
+            asm!(self.ops, lea rax, [rdx * 2 + 1]);
+        }
+    }
+
+    /// Puts the quotient of the integer in `rax` and a constant into `rdx`.
+    pub(super) fn divide_wide(&mut self, from: DynamicLabel, back: DynamicLabel, divisor: i32) {
+        asm!(self.ops,
+            =>from
             ; mov rcx, rax
             ; mov r8, divisor
             ; cqo
             ; idiv r8
             ; mov rdx, rax
             ; mov rax, rcx
-            ; divided:
+            ; jmp =>back
         );
-        if operator == Arithmetic::Rem {
-            asm!(self.ops, imul rdx, rdx, divisor; sub rax, rdx; lea rax, [rax * 2 + 1]);
-        } else {
-            asm!(self.ops, lea rax, [rdx * 2 + 1]);
-        }
     }
 
     /// Divides the integers in `rax` and `rcx`, as 32-bit numbers where they are so small.

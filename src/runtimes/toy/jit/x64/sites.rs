@@ -23,6 +23,8 @@ pub(super) enum Aside {
     CallStub { from: DynamicLabel, site: u32 },
     /// Lets the machine free the object whose last reference went, then goes on.
     Free { from: DynamicLabel, back: DynamicLabel },
+    /// Divides an integer that multiplication is not exact for, then goes on.
+    Divide { from: DynamicLabel, back: DynamicLabel, divisor: i32 },
     /// Calls the stub, then goes on.
     CallSlowly { from: DynamicLabel, back: DynamicLabel, stub: DynamicLabel, callee: u8 },
 }
@@ -146,6 +148,7 @@ impl Compiler<'_> {
                 ; ret
             ),
             Aside::Free { from, back } => self.free_slowly(from, back),
+            Aside::Divide { from, back, divisor } => self.divide_wide(from, back, divisor),
             Aside::CallSlowly { from, back, stub, callee } => asm!(self.ops,
                 =>from
                 ; lea rdi, [rbx + slot(callee) + 8]
