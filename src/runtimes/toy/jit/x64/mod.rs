@@ -7,6 +7,7 @@
 
 mod cards;
 mod counting;
+mod division;
 mod guards;
 mod joins;
 mod lists;

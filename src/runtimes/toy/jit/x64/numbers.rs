@@ -1,9 +1,9 @@
 //! Templates of arithmetic and comparisons.
 
 use super::super::types::{self, Type, Way};
+use super::division::Reciprocal;
 use super::guards::SlowWay;
 use super::places::{Place, RAX, RCX};
-use super::sites::Aside;
 use super::{Compiler, FALSE, TRUE, asm, immediate};
 use crate::runtimes::toy::lang::bytecode::{Arithmetic, Comparison, Op};
 use crate::runtimes::toy::vm::value::Value;
@@ -49,26 +49,6 @@ impl Condition {
             Self::BelowOrEqual => Self::Above,
             Self::Below => Self::AboveOrEqual,
         }
-    }
-}
-
-/// What to multiply with and to shift by instead of dividing numbers below 2^31.
-///
-/// The factor is the 2^shift-th part of the divisor, rounded up; with 31 bits more in the shift than in the
-/// divisor, the rounding never shows (Granlund and Montgomery, "Division by invariant integers").
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Reciprocal {
-    divisor: i32,
-    factor: u32,
-    shift: i8,
-}
-
-impl Reciprocal {
-    fn of(divisor: i32) -> Option<Self> {
-        let wide = u64::try_from(divisor).ok().filter(|divisor| *divisor >= 2)?;
-        let shift = 31 + (64 - (wide - 1).leading_zeros());
-        let factor = u32::try_from((1_u64 << shift).div_ceil(wide)).ok()?;
-        Some(Self { divisor, factor, shift: i8::try_from(shift).ok()? })
     }
 }
 
@@ -120,16 +100,22 @@ impl Compiler<'_> {
         if let Type::Constant(bits) = self.known(right) {
             return self.arithmetic_with_constant(operator, left, bits, otherwise);
         }
-        self.word_in(right, RCX);
+        let right = self.word(right, RCX);
         self.word_in(left, RAX);
         match operator {
-            Arithmetic::Add => asm!(self.ops, dec rcx; add rax, rcx; jo =>otherwise),
-            Arithmetic::Sub => asm!(self.ops, sub rax, rcx; jo =>otherwise; inc rax),
+            Arithmetic::Add => asm!(self.ops, lea rcx, [Rq(right) - 1]; add rax, rcx; jo =>otherwise),
+            Arithmetic::Sub => asm!(self.ops, sub rax, Rq(right); jo =>otherwise; inc rax),
             Arithmetic::Mul => {
-                asm!(self.ops, sar rax, 1; dec rcx; imul rax, rcx; jo =>otherwise; inc rax);
+                asm!(self.ops, sar rax, 1; lea rcx, [Rq(right) - 1]; imul rax, rcx; jo =>otherwise; inc rax);
             }
             Arithmetic::Div | Arithmetic::Rem => {
-                asm!(self.ops, cmp rcx, 1; je =>otherwise; cmp rcx, -1; je =>otherwise);
+                asm!(self.ops,
+                    mov rcx, Rq(right)
+                    ; cmp rcx, 1
+                    ; je =>otherwise
+                    ; cmp rcx, -1
+                    ; je =>otherwise
+                );
                 self.divide(operator);
             }
         }
@@ -160,66 +146,6 @@ impl Compiler<'_> {
                     self.divide(operator);
                 }
             }
-        }
-    }
-
-    /// Divides the integer in `rax` by a constant: by multiplication, where it is small and not negative.
-    fn divide_by(&mut self, operator: Arithmetic, reciprocal: Reciprocal) {
-        let Reciprocal { divisor, factor, shift } = reciprocal;
-        let (wide, divided) = (self.ops.new_dynamic_label(), self.ops.new_dynamic_label());
-        asm!(self.ops,
-            sar rax, 1
-            ; mov rcx, rax
-            ; shr rcx, 31
-            ; jnz =>wide
-            ; mov edx, factor.cast_signed()
-            ; imul rdx, rax
-            ; shr rdx, shift
-            ; =>divided
-        );
-        self.aside.push(Aside::Divide { from: wide, back: divided, divisor });
-        if operator == Arithmetic::Rem {
-            asm!(self.ops, imul rdx, rdx, divisor; sub rax, rdx; lea rax, [rax * 2 + 1]);
-        } else {
-            asm!(self.ops, lea rax, [rdx * 2 + 1]);
-        }
-    }
-
-    /// Puts the quotient of the integer in `rax` and a constant into `rdx`.
-    pub(super) fn divide_wide(&mut self, from: DynamicLabel, back: DynamicLabel, divisor: i32) {
-        asm!(self.ops,
-            =>from
-            ; mov rcx, rax
-            ; mov r8, divisor
-            ; cqo
-            ; idiv r8
-            ; mov rdx, rax
-            ; mov rax, rcx
-            ; jmp =>back
-        );
-    }
-
-    /// Divides the integers in `rax` and `rcx`, as 32-bit numbers where they are so small.
-    fn divide(&mut self, operator: Arithmetic) {
-        asm!(self.ops,
-            sar rax, 1
-            ; sar rcx, 1
-            ; mov rdx, rax
-            ; or rdx, rcx
-            ; shr rdx, 32
-            ; jnz >wide
-            ; xor edx, edx
-            ; div ecx
-            ; jmp >divided
-            ; wide:
-            ; cqo
-            ; idiv rcx
-            ; divided:
-        );
-        if operator == Arithmetic::Rem {
-            asm!(self.ops, lea rax, [rdx * 2 + 1]);
-        } else {
-            asm!(self.ops, lea rax, [rax * 2 + 1]);
         }
     }
 
@@ -396,22 +322,3 @@ fn jump(compiler: &mut Compiler<'_>, condition: Condition, label: DynamicLabel) 
 }
 
 const _: () = assert!(immediate(Value::TRUE.0) > immediate(Value::FALSE.0));
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn multiplying_with_the_reciprocal_divides(divisor in 2..i32::MAX, small in 2..300_i32, number in 0..=i32::MAX) {
-            for divisor in [divisor, small] {
-                let Reciprocal { factor, shift, .. } = Reciprocal::of(divisor).unwrap();
-                for number in [number, number - number % divisor, i32::MAX, divisor - 1] {
-                    let product = u64::from(number.cast_unsigned()) * u64::from(factor);
-                    prop_assert_eq!(product >> shift, u64::from((number / divisor).cast_unsigned()));
-                }
-            }
-        }
-    }
-}
