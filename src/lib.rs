@@ -27,6 +27,7 @@
 #![warn(clippy::pedantic)]
 #![allow(clippy::module_name_repetitions, clippy::must_use_candidate, clippy::missing_errors_doc)]
 
+pub mod advise;
 pub mod agent;
 pub mod capture;
 pub mod cli;
@@ -34,6 +35,7 @@ pub mod cpython;
 pub mod error;
 pub mod explain;
 pub mod family;
+pub mod forecast;
 pub mod interrupt;
 pub mod kernel;
 pub mod lab;
@@ -45,3 +47,4 @@ pub mod runtimes;
 pub mod servers;
 pub mod supervisor;
 pub mod units;
+pub mod variant;

@@ -7,21 +7,23 @@ use std::path::Path;
 
 /// The pipeline, from the ground up. A module imports only what stands on a lower floor.
 const FLOORS: &[&[&str]] = &[
-    &["error", "units"],
+    &["error", "units", "variant"],
     &["interrupt", "family"],
-    &["agent"],
+    &["agent", "forecast"],
     &["kernel"],
     &["cpython", "observe", "capture", "report"],
+    &["prepare"],
     &["runtimes", "servers", "explain"],
     &["supervisor"],
     &["record"],
-    &["lab"],
+    &["lab", "advise"],
     &["cli"],
     &["pyext"],
 ];
 
 /// Where unsafe code may stand.
-const UNSAFE: &[&str] = &["agent/library/", "kernel/", "cpython/lifecycle.rs", "runtimes/toy/", "pyext/"];
+const UNSAFE: &[&str] =
+    &["agent/library/", "kernel/", "cpython/lifecycle.rs", "runtimes/toy/", "prepare/", "pyext/"];
 
 /// A file with more lines has more than one job.
 const MAX_LINES: usize = 420;

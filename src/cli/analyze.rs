@@ -10,6 +10,7 @@ use crate::record::server::{AnalyzeOptions, analyze, lint_only};
 use crate::record::{MeasureOptions, RunOutcome};
 use crate::servers::gunicorn;
 use crate::servers::load::Plan;
+use crate::variant::Variant;
 use clap::Args;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -76,6 +77,7 @@ pub fn run(mut args: AnalyzeArgs, invocation: &Invocation) -> Result<i32> {
         python: args.python,
         config: args.config,
         extra: workers.into_iter().chain(args.extra).collect(),
+        variant: Variant::default(),
     };
     let command = without_secrets(invocation).command_line();
     let RunOutcome { recording, error } = if args.no_run {

@@ -13,6 +13,7 @@ use crate::runtimes::Workload;
 use crate::runtimes::toy::{AllocOrder, GcPolicy, ToyOptions};
 use crate::servers::gunicorn;
 use crate::servers::load::Plan;
+use crate::variant::Variant;
 use clap::Args;
 use include_dir::{Dir, include_dir};
 use std::fs;
@@ -154,7 +155,7 @@ fn measure_family(
     match &exhibit.kind {
         Kind::Run(path, toy) => measure(
             &RunOptions {
-                workload: Workload { path: workloads.join(path), toy: toy.clone() },
+                workload: Workload { toy: toy.clone(), ..Workload::new(workloads.join(path)) },
                 workers: args.workers,
                 timeout: TIMEOUT,
                 rung: None,
@@ -171,6 +172,7 @@ fn measure_family(
                     python: args.python.clone(),
                     config: workloads.join(config).display().to_string(),
                     extra: Vec::new(),
+                    variant: Variant::default(),
                 },
                 plan: Plan::read(&workloads.join(load))?,
                 measure: MeasureOptions::default(),

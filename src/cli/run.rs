@@ -52,7 +52,7 @@ pub fn run(mut args: RunArgs, invocation: &Invocation) -> Result<i32> {
     let (rung, witness) = evidence::choose(&args.rung, args.witness)?;
     let toy = args.toy.options();
     let options = RunOptions {
-        workload: Workload { path: args.workload, toy },
+        workload: Workload { toy, ..Workload::new(args.workload) },
         workers: args.workers,
         timeout: Duration::from_secs(args.timeout),
         rung,

@@ -25,7 +25,7 @@ pub(super) fn measure(
     let witness = options.captures.is_none().then_some(Witness::None);
     let outcome = run(
         &RunOptions {
-            workload: Workload { path: program.path.clone(), toy: spec.options() },
+            workload: Workload { toy: spec.options(), ..Workload::new(&program.path) },
             workers: options.workers,
             timeout: options.timeout,
             rung: options.rung,

@@ -1,5 +1,6 @@
 //! What people read: text for the terminal, JSON and flame graphs for programs, one HTML file for everybody.
 
+pub mod advice;
 mod charts;
 pub mod folded;
 pub mod gallery;

@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 pub use crate::family::Region;
 use crate::kernel::agent::Inside;
+use crate::variant::Variant;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use toy::ToyOptions;
@@ -17,12 +18,15 @@ pub struct Workload {
     pub path: PathBuf,
     /// How the toy runtime behaves; other runtimes ignore it.
     pub toy: ToyOptions,
+    /// What an experiment changes.
+    #[serde(default)]
+    pub variant: Variant,
 }
 
 impl Workload {
     /// A workload in a runtime that behaves as it does by default.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), toy: ToyOptions::default() }
+        Self { path: path.into(), toy: ToyOptions::default(), variant: Variant::default() }
     }
 }
 

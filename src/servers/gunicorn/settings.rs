@@ -4,6 +4,7 @@ use super::log::quote;
 use crate::error::{Context, Error, Result};
 use crate::interrupt;
 use crate::kernel::spawn::ProcessGroup;
+use crate::variant::Variant;
 use serde::Deserialize;
 use std::fs::File;
 use std::io::{Read, Seek};
@@ -27,6 +28,8 @@ pub struct Invocation {
     pub config: String,
     /// More arguments of gunicorn, after the configuration.
     pub extra: Vec<String>,
+    /// What an experiment changes.
+    pub variant: Variant,
 }
 
 impl Invocation {
@@ -238,8 +241,12 @@ mod tests {
 
     #[test]
     fn a_configuration_may_be_a_file_or_a_module() {
-        let of =
-            |config: &str| Invocation { python: "python3".into(), config: config.into(), extra: Vec::new() };
+        let of = |config: &str| Invocation {
+            python: "python3".into(),
+            config: config.into(),
+            extra: Vec::new(),
+            variant: Variant::default(),
+        };
         assert_eq!(of("file:a/b.py").config_file(), Some(Path::new("a/b.py")));
         assert_eq!(of("b.py").config_file(), Some(Path::new("b.py")));
         assert_eq!(of("python:settings").config_file(), None);
@@ -247,7 +254,12 @@ mod tests {
 
     #[test]
     fn the_refusal_is_quoted_in_gunicorns_words() {
-        let invocation = Invocation { python: "python3".into(), config: "c.py".into(), extra: Vec::new() };
+        let invocation = Invocation {
+            python: "python3".into(),
+            config: "c.py".into(),
+            extra: Vec::new(),
+            variant: Variant::default(),
+        };
         let error = refused(&invocation, "noise\n\nError: Value must be positive: -3\n").to_string();
         assert!(error.contains("why:   Error: Value must be positive: -3"), "{error}");
         assert!(!error.contains("noise"), "{error}");
