@@ -62,11 +62,13 @@ pub(super) fn ghosts(advice: &Advice) -> f64 {
 /// Remedies with their titles: `Freeze before the fork (FP002) and Immortal objects (FP003)`.
 pub(super) fn names(advice: &Advice, codes: &[String]) -> String {
     let named: Vec<String> = codes.iter().map(|code| name(advice, code)).collect();
-    match named.split_last() {
+    let joined = match named.split_last() {
         Some((last, [])) => last.clone(),
         Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
         None => "The recommended configuration".to_owned(),
-    }
+    };
+    let mut letters = joined.chars();
+    letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect()
 }
 
 fn name(advice: &Advice, code: &str) -> String {

@@ -33,7 +33,7 @@ pub(super) fn families(forecast: &Forecast) -> Option<Chart> {
         .iter()
         .map(|family| (f64::from(family.workers), number(f64::from(family.workers))))
         .collect();
-    let y_ticks: Vec<_> = heights.into_iter().map(|value| (value, short(value))).collect();
+    let y_ticks = sizes(&heights);
     let mut plot = Plot::new(
         "Memory of the family by its number of workers",
         "What zygote and workers hold together, with its interval, and what they would hold if nothing were shared.",
@@ -50,7 +50,7 @@ pub(super) fn families(forecast: &Forecast) -> Option<Chart> {
     plot.line(&unshared, "muted", "line thin", false);
     plot.line(&estimates(&points), "differs", "line thick", false);
     plot.dots(&estimates(&points), "differs");
-    plot.name(f64::from(last.workers), last.unshared, "if nothing were shared", true);
+    plot.name(f64::from(last.workers), last.unshared, &size(last.unshared), false);
     plot.name(f64::from(last.workers), last.distinct.estimate, &size(last.distinct.estimate), false);
     if let (Some(limit), Some(budget)) = (shown_limit, &forecast.budget) {
         let fit = budget.workers[1];
@@ -131,7 +131,7 @@ pub(super) fn recycling(forecast: &Forecast) -> Option<Chart> {
     let heights = ticks(rows.iter().map(|row| row.distinct.high).fold(0.0, f64::max), true);
     let axes = Axes { x: (position(first.age), position(last.age)), top: heights[4] };
     let x_ticks: Vec<_> = rows.iter().map(|row| (position(row.age), number(row.age))).collect();
-    let y_ticks: Vec<_> = heights.into_iter().map(|value| (value, short(value))).collect();
+    let y_ticks = sizes(&heights);
     let unit = forecast.fitted.age_unit;
     let name = match unit {
         AgeUnit::Requests => "max_requests (logarithmic)".to_owned(),
@@ -191,9 +191,16 @@ fn age_name(unit: AgeUnit) -> String {
     }
 }
 
-/// A size without a needless decimal.
-fn short(bytes: f64) -> String {
-    size(bytes).replace(".0 ", " ")
+/// Sizes on an axis, all in the unit of the largest.
+fn sizes(values: &[f64]) -> Vec<(f64, String)> {
+    let most = values.iter().copied().fold(0.0, f64::max);
+    let units = [("GiB", 30), ("MiB", 20), ("KiB", 10), ("B", 0)];
+    let (unit, power) = units.into_iter().find(|(_, power)| most >= 2_f64.powi(*power)).unwrap_or(("B", 0));
+    let name = |value: f64| {
+        let shown = format!("{:.1}", value / 2_f64.powi(power));
+        format!("{} {unit}", shown.strip_suffix(".0").unwrap_or(&shown))
+    };
+    values.iter().map(|value| (*value, name(*value))).collect()
 }
 
 /// The colour of the n-th curve, as the table beside the chart shows it.

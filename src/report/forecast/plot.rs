@@ -8,11 +8,11 @@ use std::fmt::Write;
 const WIDTH: f64 = 520.0;
 const HEIGHT: f64 = 310.0;
 const LEFT: f64 = 76.0;
-const RIGHT: f64 = 14.0;
+const RIGHT: f64 = 26.0;
 const TOP: f64 = 26.0;
-const BELOW: f64 = 46.0;
+const BELOW: f64 = 50.0;
 /// Room for one character of a label.
-const CHARACTER: f64 = 8.0;
+const CHARACTER: f64 = 9.0;
 
 /// A point with its interval.
 pub(super) type Point = (f64, Interval);
@@ -62,7 +62,7 @@ impl Plot {
             let half = name.chars().map(|_| CHARACTER / 2.0).sum::<f64>();
             let middle = x.clamp(LEFT, (WIDTH - half).max(LEFT));
             if middle - half > free {
-                plot.text(middle, HEIGHT - BELOW + 19.0, "middle", "tick", name);
+                plot.text(middle, HEIGHT - BELOW + 22.0, "middle", "tick", name);
                 free = middle + half + 6.0;
             }
         }
@@ -181,7 +181,7 @@ pub(super) fn ticks(most: f64, binary: bool) -> Vec<f64> {
     let unit = if binary { 2_f64.powf(10.0 * (most.max(1.0).log2() / 10.0).floor()) } else { 1.0 };
     let scaled = most.max(f64::MIN_POSITIVE) / unit;
     let power = 10_f64.powf(scaled.log10().floor());
-    let nice = [1.0, 1.2, 1.6, 2.0, 2.4, 3.2, 4.0, 6.0, 8.0, 10.0];
+    let nice = [1.0, 1.2, 1.6, 2.0, 2.4, 3.2, 4.0, 4.8, 6.0, 8.0, 10.0];
     let top =
         nice.into_iter().map(|digit| digit * power).find(|top| *top >= scaled * 0.999).unwrap_or(scaled);
     (0..=4).map(|quarter| top * unit * f64::from(quarter) / 4.0).collect()

@@ -29,12 +29,8 @@ fn second(forecast: &Forecast) -> String {
         let [least, fit, most] = budget.workers;
         let range =
             if least == most { String::new() } else { format!(" ({} to {})", grouped(least), grouped(most)) };
-        return format!(
-            "In {} ({}) fit {}{range}.",
-            Bytes(budget.limit_bytes),
-            budget.source,
-            if fit == 1 { "1 worker".to_owned() } else { format!("{} workers", grouped(fit)) },
-        );
+        let fit = if fit == 1 { "1 worker".to_owned() } else { format!("{} workers", grouped(fit)) };
+        return format!("The {} of {} hold {fit}{range}.", Bytes(budget.limit_bytes), budget.source);
     }
     match (forecast.best_max_requests, forecast.fitted.age_unit) {
         (Some(best), AgeUnit::Requests) => {
@@ -81,10 +77,14 @@ pub(super) fn number(value: f64) -> String {
     }
 }
 
-/// A number of bytes.
+/// A number of bytes; of gibibytes two decimals, so that intervals show.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "sizes are far below 2^63")]
 pub(super) fn size(bytes: f64) -> String {
     let sign = if bytes < -0.5 { "−" } else { "" };
+    let gibibytes = bytes.abs() / 2_f64.powi(30);
+    if (1.0..1024.0).contains(&gibibytes) {
+        return format!("{sign}{gibibytes:.2} GiB");
+    }
     format!("{sign}{}", Bytes(bytes.abs().round() as u64))
 }
 

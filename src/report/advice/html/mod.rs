@@ -5,7 +5,7 @@
 mod bars;
 
 use super::words::{
-    baseline, ghosts, groups, interval, names, size, startup_change, throughput_change, title, verdict, worth,
+    baseline, ghosts, groups, interval, size, startup_change, throughput_change, title, verdict, worth,
 };
 use super::{Advice, Estimate, Recommendation, RuleStanding, VariantResult, Verdict};
 use crate::error::Result;
@@ -74,7 +74,7 @@ pub fn render(advice: &Advice) -> Result<String> {
             first, second,
             ghosts => size(ghosts(advice)),
             stats => advice.recommended.as_ref().map(stats),
-            best => advice.recommended.as_ref().map(|best| context! { diff => best.diff.as_str(), names => names(advice, &best.codes) }),
+            best => advice.recommended.as_ref().map(|best| context! { lines => best.diff.lines().map(diff_line).collect::<Vec<_>>() }),
             fall => Value::from(Serde(fall(advice))),
             limit => size(advice.waterfall.limit),
             limit_at => limit_at(advice),
@@ -93,6 +93,17 @@ pub fn render(advice: &Advice) -> Result<String> {
         Some(at) => [&document[..at], &data, &document[at + SLOT.len()..]].concat(),
         None => document,
     })
+}
+
+/// A line of a diff with the class that colours it.
+fn diff_line(line: &str) -> (&'static str, String) {
+    let class = match line.as_bytes() {
+        [b'+', b'+', b'+', ..] | [b'-', b'-', b'-', ..] | [b'@', ..] => "around",
+        [b'+', ..] => "added",
+        [b'-', ..] => "removed",
+        _ => "same",
+    };
+    (class, line.to_owned())
 }
 
 /// Figures below the verdict: value and name.
@@ -229,7 +240,9 @@ fn rules(advice: &Advice) -> Vec<Standing<'_>> {
 fn standing(rule: &RuleStanding) -> Standing<'_> {
     let is_plain = !rule.code.is_empty() && rule.code.bytes().all(|byte| byte.is_ascii_alphanumeric());
     let told = |saving: Estimate| {
-        if saving.mean < 0.0 {
+        if saving.low <= 0.0 && saving.high >= 0.0 {
+            format!("gave back nothing that the rounds can show ({})", interval(saving))
+        } else if saving.mean < 0.0 {
             format!("cost {} ({})", size(-saving.mean), interval(saving))
         } else {
             format!("gave back {} ({})", size(saving.mean), interval(saving))
