@@ -56,8 +56,10 @@ fn judge(evidence: &Evidence<'_>) -> Judgement {
 /// Writes that happen when something is used for the first time.
 fn first_uses(measured: &Measured<'_>) -> Vec<Result<String, String>> {
     let breaks = &measured.recording().breaks;
-    let imports = measured.ranking().only(|row| row.cause != Cause::Specialize && imports(breaks, row));
-    vec![measured.judge(Cause::Specialize), measured.judge_rows(&imports, "imports in workers")]
+    // Those at the start of a worker, in step 0, are its server's own: no request warms them up.
+    let lazy = |row: &Break| row.step > 0 && row.cause != Cause::Specialize && imports(breaks, row);
+    let imports = measured.ranking().only(lazy);
+    vec![measured.judge(Cause::Specialize), measured.judge_rows(&imports, "imports while they served")]
 }
 
 /// Whether a module was being imported.

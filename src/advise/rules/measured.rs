@@ -11,7 +11,7 @@ use crate::report::{counted, shown_percent};
 use crate::units::Bytes;
 
 /// Fewer pages a worker than this are what any fork costs, and no experiment can show their saving.
-const LEAST_PAGES: u64 = 128;
+const LEAST_PAGES: u64 = 256;
 /// Nor is less than this share of what a worker breaks, in percent, worth a change.
 const LEAST_SHARE: u64 = 1;
 
