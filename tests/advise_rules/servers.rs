@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 
 /// Rules that the configurations below call for.
 pub const EXPECTED: &[&str] =
-    &["FP001", "FP002", "FP003", "FP005", "FP008", "FP009", "FP010", "FP011", "FP012", "FP013"];
+    &["FP001", "FP002", "FP003", "FP005", "FP008", "FP009", "FP010", "FP011", "FP012", "FP013", "FP015"];
 
 /// Reads every object of a list at each request.
 const READS: &str = "
@@ -87,7 +87,7 @@ fn measured(config: &str, app: &str) -> Option<Measured> {
     });
     let folder = bench.path("");
     let text = format!(
-        "chdir = {:?}\nwsgi_app = 'app:app'\nworkers = 2\n{config}{AT_FORK}",
+        "chdir = {:?}\nwsgi_app = 'app:app'\nworkers = 2\ncontrol_socket_disable = True\n{config}{AT_FORK}",
         folder.to_str().unwrap()
     );
     fs::write(bench.path("gunicorn.conf.py"), &text).unwrap();
@@ -145,7 +145,8 @@ fn an_application_that_every_worker_loads_calls_for_preloading() {
     measured.calls_for(&["FP001"]);
     let [Edit::Set { name: "preload_app", value }] = &measured.change("FP001").edits[..] else { panic!() };
     assert_eq!(value, "True");
-    assert!(reason(&measured.judged, "FP003").contains("FP001"));
+    let why = if measured.immortal { "FP001" } else { "3.12 and 3.13 only" };
+    assert!(reason(&measured.judged, "FP003").contains(why));
 }
 
 #[test]
@@ -210,4 +211,30 @@ fn a_reloader_is_in_the_way_of_sharing() {
     let Some(measured) = measured("reload = True\n", "") else { return };
     measured.calls_for(&["FP012"]);
     assert!(reason(&measured.judged, "FP001").contains("reload = True"));
+}
+
+/// Reads the application's objects in the master, once its workers are there.
+const BUSY_MASTER: &str = "preload_app = True
+
+def when_ready(server):
+    import gc, threading, time
+    gc.freeze()
+
+    def read():
+        import app
+        while len(server.WORKERS) < 2:
+            time.sleep(0.01)
+        for _ in app.OBJECTS:
+            pass
+
+    threading.Thread(target=read, daemon=True).start()
+";
+
+#[test]
+fn a_master_that_works_after_the_fork_is_told() {
+    let Some(measured) = measured(BUSY_MASTER, "") else { return };
+    let seen = evidence(&measured.judged, "FP015");
+    assert!(seen.contains(" read"), "{seen}");
+    assert!(evidence(&measured.judged, "FP011").contains("2 threads"));
+    assert!(matches!(&measured.judged["FP015"], Judgement::Applies { change: None, .. }), "by hand");
 }
