@@ -4,6 +4,7 @@ use crate::bench::Bench;
 use crate::{Judged, assert_applying, evidence, judge, mebibytes, reason, witness};
 use forkprint::advise::rules::{Change, Edit, Evidence, Judgement, Target};
 use forkprint::capture;
+use forkprint::family::recording::Recording;
 use std::fs;
 use std::path::Path;
 
@@ -27,6 +28,7 @@ pub const EXPECTED: &[(&str, &[&str])] = &[
 /// A measured workload, judged.
 struct Measured {
     judged: Judged,
+    recording: Recording,
     text: String,
     version: (u8, u8),
 }
@@ -59,7 +61,7 @@ fn measured(workload: &str, zygote_threads: usize) -> Option<Measured> {
     let judged = judge(&Evidence { target, recording: &recording, zygote_threads, paths: &[] });
     let version = recording.about.runtime_version.strip_prefix("CPython 3.").unwrap();
     let minor = version.split('.').next().unwrap().parse().unwrap();
-    Some(Measured { judged, text, version: (3, minor) })
+    Some(Measured { judged, recording, text, version: (3, minor) })
 }
 
 /// The same; exactly the expected rules apply.
@@ -82,6 +84,31 @@ impl Measured {
     fn line(&self, code: &str) -> usize {
         let numbered = self.text.lines().enumerate().filter(|(_, line)| line.ends_with(code));
         numbered.last().unwrap().0 + 1
+    }
+}
+
+/// The version decides what can be done about the same ghosts.
+#[test]
+fn only_some_interpreters_have_immortal_objects() {
+    let Some(Measured { mut recording, text, .. }) = measured("python/refcount_iteration.py", 1) else {
+        return;
+    };
+    let mut told = |version: &str| {
+        recording.about.runtime_version = version.into();
+        let target = Target::Python { path: Path::new("work.py"), text: &text };
+        let judged = judge(&Evidence { target, recording: &recording, zygote_threads: 1, paths: &[] });
+        judged["FP003"].clone()
+    };
+    for version in ["CPython 3.12.1", "CPython 3.13.0"] {
+        let Judgement::Applies { evidence, change: Some(change) } = told(version) else {
+            panic!("{version}")
+        };
+        assert!((29.0..33.0).contains(&mebibytes(&evidence)), "{evidence}");
+        let lines = ["import forkprint", "forkprint.prepare_fork()"].map(str::to_owned).into();
+        assert_eq!(change, Change { edits: vec![Edit::AtEnd { lines }], environment: Vec::new() });
+    }
+    for version in ["CPython 3.9.18", "CPython 3.11.7", "CPython 3.14.0", "PyPy 7.3.17"] {
+        assert!(matches!(told(version), Judgement::DoesNot(_)), "{version}");
     }
 }
 

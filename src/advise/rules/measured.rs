@@ -120,10 +120,10 @@ impl<'a> Measured<'a> {
         counted(usize::try_from(self.workers).unwrap_or(usize::MAX), "worker")
     }
 
-    /// The line that broke most of some pages: `; most in shop.py:14 search`.
+    /// The line that broke most of some pages, where it is a tenth at least: `; 92 % in shop.py:14 search`.
     pub fn most_at(rows: &Ranking<'a>) -> String {
         let lines = rows.by_line();
-        let line = lines.iter().find(|line| line.place.is_some());
+        let line = lines.iter().find(|line| line.place.is_some() && 10 * line.pages >= rows.pages());
         line.map_or_else(String::new, |line| {
             format!("; {} in {}", shown_percent(line.pages, rows.pages()), line.name)
         })
