@@ -1,6 +1,7 @@
 //! The command line: one file a verb, flags turned into plain structs.
 
 mod analyze;
+mod check;
 mod demo;
 mod doctor;
 mod evidence;
@@ -57,7 +58,7 @@ const EXAMPLES: &str = "Examples:
   forkprint lab                                     toy programs under every policy of their runtime
   forkprint doctor                                  what this machine lets us see
 
-Exit codes: 0 fine, 2 it could not be measured or the usage was wrong.";
+Exit codes: 0 fine, 1 a limit of `check` was exceeded, 2 it could not be measured or the usage was wrong.";
 
 #[derive(Debug, Subcommand)]
 enum Verb {
@@ -68,6 +69,7 @@ enum Verb {
     Lab(lab::LabArgs),
     Report(report::ReportArgs),
     Export(export::ExportArgs),
+    Check(check::CheckArgs),
     Toy(toy_command::ToyCommandArgs),
     Doctor(doctor::DoctorArgs),
     Completions(pages::CompletionsArgs),
@@ -140,6 +142,7 @@ fn dispatch(verb: Verb, invocation: &Invocation) -> Result<i32> {
         Verb::Lab(args) => lab::run(args, invocation),
         Verb::Report(args) => report::run(args, invocation.quiet),
         Verb::Export(args) => export::run(args, invocation.quiet),
+        Verb::Check(args) => check::run(&args, invocation.quiet),
         Verb::Toy(args) => toy_command::run(&args),
         Verb::Doctor(args) => Ok(doctor::run(&args)),
         Verb::Completions(args) => Ok(pages::completions(&args)),

@@ -2,6 +2,7 @@
 
 pub mod advice;
 mod charts;
+pub mod check;
 pub mod folded;
 pub mod gallery;
 pub mod html;
