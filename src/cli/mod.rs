@@ -1,6 +1,7 @@
 //! The command line: one file a verb, flags turned into plain structs.
 
 mod analyze;
+mod bench;
 mod check;
 mod demo;
 mod doctor;
@@ -70,6 +71,12 @@ enum Verb {
     Report(report::ReportArgs),
     Export(export::ExportArgs),
     Check(check::CheckArgs),
+    Bench(bench::BenchArgs),
+    /// One process of `bench fork`; started by forkprint itself.
+    #[command(name = "__fork_cost", hide = true)]
+    ForkCost {
+        spec: String,
+    },
     Toy(toy_command::ToyCommandArgs),
     Doctor(doctor::DoctorArgs),
     Completions(pages::CompletionsArgs),
@@ -143,6 +150,8 @@ fn dispatch(verb: Verb, invocation: &Invocation) -> Result<i32> {
         Verb::Report(args) => report::run(args, invocation.quiet),
         Verb::Export(args) => export::run(args, invocation.quiet),
         Verb::Check(args) => check::run(&args, invocation.quiet),
+        Verb::Bench(args) => bench::run(args, invocation),
+        Verb::ForkCost { spec } => bench::throw_away(&spec),
         Verb::Toy(args) => toy_command::run(&args),
         Verb::Doctor(args) => Ok(doctor::run(&args)),
         Verb::Completions(args) => Ok(pages::completions(&args)),

@@ -4,6 +4,7 @@ pub mod advice;
 mod charts;
 pub mod check;
 pub mod folded;
+pub mod fork_cost;
 pub mod gallery;
 pub mod html;
 pub mod json;
