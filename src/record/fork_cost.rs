@@ -39,6 +39,7 @@ pub struct ForkCostOptions {
 
 /// Measures every size.
 pub fn run(options: &ForkCostOptions, progress: &Progress) -> Result<ForkCost> {
+    std::fs::metadata(&options.program).at("cannot start the program", &options.program)?;
     let mut points = Vec::new();
     for huge in [false, true] {
         for bytes in sizes(options.max_size)? {
