@@ -18,10 +18,12 @@ from forkprint._steps import step
 
 if TYPE_CHECKING:
     from forkprint._explained import Explained, Ranked
+    from forkprint._measure import ChildFailed, measure
     from forkprint._observe import Family, Member, Snapshot, family, snapshot
     from forkprint._record import Finding, Reconciliation, Recording, Step, Worker, WorkerStep, Zygote, load, run
 
 __all__ = [
+    "ChildFailed",
     "Explained",
     "Family",
     "Finding",
@@ -38,12 +40,14 @@ __all__ = [
     "__version__",
     "family",
     "load",
+    "measure",
     "run",
     "snapshot",
     "step",
 ]
 
 _EXPLAINED = {"Explained", "Ranked"}
+_MEASURE = {"ChildFailed", "measure"}
 _OBSERVE = {"Family", "Member", "Snapshot", "family", "snapshot"}
 
 
@@ -54,6 +58,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name in _OBSERVE:
         from forkprint import _observe as module
+    elif name in _MEASURE:
+        from forkprint import _measure as module  # type: ignore[no-redef]
     elif name in _EXPLAINED:
         from forkprint import _explained as module  # type: ignore[no-redef]
     else:

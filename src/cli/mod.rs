@@ -1,6 +1,8 @@
 //! The command line: one file a verb, flags turned into plain structs.
 
 mod analyze;
+mod bench;
+mod check;
 mod demo;
 mod doctor;
 mod evidence;
@@ -57,7 +59,7 @@ const EXAMPLES: &str = "Examples:
   forkprint lab                                     toy programs under every policy of their runtime
   forkprint doctor                                  what this machine lets us see
 
-Exit codes: 0 fine, 2 it could not be measured or the usage was wrong.";
+Exit codes: 0 fine, 1 a limit of `check` was exceeded, 2 it could not be measured or the usage was wrong.";
 
 #[derive(Debug, Subcommand)]
 enum Verb {
@@ -68,6 +70,13 @@ enum Verb {
     Lab(lab::LabArgs),
     Report(report::ReportArgs),
     Export(export::ExportArgs),
+    Check(check::CheckArgs),
+    Bench(bench::BenchArgs),
+    /// One process of `bench fork`; started by forkprint itself.
+    #[command(name = "__fork_cost", hide = true)]
+    ForkCost {
+        spec: String,
+    },
     Toy(toy_command::ToyCommandArgs),
     Doctor(doctor::DoctorArgs),
     Completions(pages::CompletionsArgs),
@@ -140,6 +149,9 @@ fn dispatch(verb: Verb, invocation: &Invocation) -> Result<i32> {
         Verb::Lab(args) => lab::run(args, invocation),
         Verb::Report(args) => report::run(args, invocation.quiet),
         Verb::Export(args) => export::run(args, invocation.quiet),
+        Verb::Check(args) => check::run(&args, invocation.quiet),
+        Verb::Bench(args) => bench::run(args, invocation),
+        Verb::ForkCost { spec } => bench::throw_away(&spec),
         Verb::Toy(args) => toy_command::run(&args),
         Verb::Doctor(args) => Ok(doctor::run(&args)),
         Verb::Completions(args) => Ok(pages::completions(&args)),

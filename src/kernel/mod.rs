@@ -7,6 +7,7 @@ pub mod agent;
 pub mod caps;
 pub mod event;
 pub mod files;
+pub mod fork_cost;
 pub mod pagemap;
 pub mod perf;
 pub mod remote;

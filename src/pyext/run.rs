@@ -38,6 +38,13 @@ pub(super) struct NativeRecording {
     error: Option<Error>,
 }
 
+impl NativeRecording {
+    /// A measurement that went to its end.
+    pub(super) fn of(recording: Recording) -> Self {
+        Self { recording, error: None }
+    }
+}
+
 #[pymethods]
 impl NativeRecording {
     /// The recording as JSON text, as `forkprint run --format json` prints it.

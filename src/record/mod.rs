@@ -5,6 +5,7 @@ mod compare;
 mod ending;
 mod evidence;
 mod explain;
+pub mod fork_cost;
 pub mod measure;
 mod options;
 mod pages;

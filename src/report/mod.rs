@@ -2,8 +2,10 @@
 
 pub mod advice;
 mod charts;
+pub mod check;
 pub mod folded;
 pub mod forecast;
+pub mod fork_cost;
 pub mod gallery;
 pub mod html;
 pub mod json;

@@ -3,7 +3,7 @@
 mod designs;
 mod evidence;
 mod explained;
-mod paint;
+pub(in crate::report) mod paint;
 mod regions;
 
 pub(super) use evidence::equation;
