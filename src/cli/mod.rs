@@ -5,6 +5,7 @@ mod demo;
 mod doctor;
 mod evidence;
 mod export;
+mod forecast;
 mod interpreter;
 mod lab;
 pub mod output;
@@ -55,6 +56,7 @@ const EXAMPLES: &str = "Examples:
   forkprint record -- python server.py              any program that forks
   forkprint toy                                     try the toy language
   forkprint lab                                     toy programs under every policy of their runtime
+  forkprint forecast app.forkprint -w 8..64         memory for so many workers over their age
   forkprint doctor                                  what this machine lets us see
 
 Exit codes: 0 fine, 2 it could not be measured or the usage was wrong.";
@@ -68,6 +70,7 @@ enum Verb {
     Lab(lab::LabArgs),
     Report(report::ReportArgs),
     Export(export::ExportArgs),
+    Forecast(forecast::ForecastArgs),
     Toy(toy_command::ToyCommandArgs),
     Doctor(doctor::DoctorArgs),
     Completions(pages::CompletionsArgs),
@@ -140,6 +143,7 @@ fn dispatch(verb: Verb, invocation: &Invocation) -> Result<i32> {
         Verb::Lab(args) => lab::run(args, invocation),
         Verb::Report(args) => report::run(args, invocation.quiet),
         Verb::Export(args) => export::run(args, invocation.quiet),
+        Verb::Forecast(args) => forecast::run(args, invocation),
         Verb::Toy(args) => toy_command::run(&args),
         Verb::Doctor(args) => Ok(doctor::run(&args)),
         Verb::Completions(args) => Ok(pages::completions(&args)),

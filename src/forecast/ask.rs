@@ -6,7 +6,8 @@ use super::ledger_n::{Model, choose_lifetime};
 use super::lives::{Life, Lives, average};
 use super::replicas::Replicas;
 use super::{
-    AgeUnit, ClassCurve, CurvePoint, Fitted, Forecast, Growth, GrowthPoint, Interval, Recycling, SCHEMA_VERSION,
+    AgeUnit, ClassCurve, CurvePoint, Fitted, Forecast, Growth, GrowthPoint, Interval, Recycling,
+    SCHEMA_VERSION,
 };
 use crate::units::{Bytes, PAGE_SIZE};
 
@@ -91,7 +92,8 @@ fn recycle(model: &Model<'_>, workers: u32, far: f64) -> (Vec<Recycling>, Option
 /// The classes with most pages, each with a hundredth of all or more.
 fn largest_classes(lives: &Lives) -> Vec<(usize, String)> {
     let pages = |class: usize| average(lives.workers.iter().map(|life| life.pages[class]));
-    let mut largest: Vec<(usize, f64)> = (0..lives.classes.len()).map(|class| (class, pages(class))).collect();
+    let mut largest: Vec<(usize, f64)> =
+        (0..lives.classes.len()).map(|class| (class, pages(class))).collect();
     largest.sort_by(|one, other| other.1.total_cmp(&one.1));
     largest.retain(|&(_, pages)| pages >= lives.inherited / 100.0);
     largest.into_iter().take(MOST_CLASSES).map(|(class, _)| (class, lives.classes[class].clone())).collect()
@@ -159,7 +161,9 @@ fn growth(points: &[(f64, f64)], curve: &Curve, far: f64) -> Growth {
 fn notes(lives: &Lives, age: f64) -> Vec<String> {
     let mut notes = Vec::new();
     if lives.unit == AgeUnit::Requests {
-        notes.push("ages are requests of the family divided by its workers: who served which is not recorded".into());
+        notes.push(
+            "ages are requests of the family divided by its workers: who served which is not recorded".into(),
+        );
     }
     if lives.workers.len() == 1 {
         notes.push("one worker was measured: how workers differ is assumed to be 10 %, not measured".into());

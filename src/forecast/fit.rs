@@ -34,7 +34,7 @@ impl Mixture {
         let intervals = Intervals::of(observed);
         let rates = grid(observed);
         let chances: Vec<Vec<f64>> = rates.iter().map(|&rate| intervals.chances(rate)).collect();
-        let mut weights = vec![1.0 / rates.len() as f64; rates.len()];
+        let mut weights = vec![1.0 / f64::from(GRID + 2); rates.len()];
         for _ in 0..ROUNDS {
             weights = intervals.improve(&chances, &weights);
         }
@@ -104,7 +104,8 @@ impl Intervals {
     fn of(observed: &Observed) -> Self {
         let (mut bounds, mut counts) = (Vec::new(), Vec::new());
         let mut before = None;
-        for ((&age, &broken), &censored) in observed.ages.iter().zip(&observed.broken).zip(&observed.censored) {
+        for ((&age, &broken), &censored) in observed.ages.iter().zip(&observed.broken).zip(&observed.censored)
+        {
             let since = before.replace(age);
             for (bound, count) in
                 [((since.unwrap_or(f64::NEG_INFINITY), age), broken), ((age, f64::INFINITY), censored)]
@@ -168,7 +169,11 @@ mod tests {
         let fitted = Mixture::fit(&shown_by(&parts, &AGES), 1e5);
         for age in [0.0, 3.0, 30.0, 200.0, 600.0] {
             let truth = 1e5 * race::expected_pages(&parts, |rate| race::at_age(rate, age));
-            assert!((fitted.broken_at(age) / truth - 1.0).abs() < 0.05, "{age}: {}", fitted.broken_at(age) / truth);
+            assert!(
+                (fitted.broken_at(age) / truth - 1.0).abs() < 0.05,
+                "{age}: {}",
+                fitted.broken_at(age) / truth
+            );
         }
         // Pages that nobody saw break may be slow or never break: the plateau is known from below.
         assert!((5.7e4..8e4).contains(&fitted.plateau()), "{}", fitted.plateau());
@@ -177,7 +182,8 @@ mod tests {
     #[test]
     fn beyond_what_was_seen_a_curve_that_bends_goes_on_bending() {
         // Rates over five decades, as under Zipf's law: no plateau within the ages observed.
-        let decades: Vec<(f64, f64)> = (0..40).map(|step| (0.025, 10_f64.powf(1.0 - f64::from(step) / 8.0))).collect();
+        let decades: Vec<(f64, f64)> =
+            (0..40).map(|step| (0.025, 10_f64.powf(1.0 - f64::from(step) / 8.0))).collect();
         let fitted = Mixture::fit(&shown_by(&decades, &AGES), 1e5);
         for age in [400.0, 600.0] {
             let truth = 1e5 * race::expected_pages(&decades, |rate| race::at_age(rate, age));

@@ -84,7 +84,8 @@ impl Fitted {
 #[expect(clippy::cast_precision_loss, reason = "a number of snapshots")]
 fn fit_shape(shape: Shape, points: &[(f64, f64)]) -> Fitted {
     let count = points.len().max(1) as f64;
-    let mean = |of: fn(Shape, (f64, f64)) -> f64| points.iter().map(|&point| of(shape, point)).sum::<f64>() / count;
+    let mean =
+        |of: fn(Shape, (f64, f64)) -> f64| points.iter().map(|&point| of(shape, point)).sum::<f64>() / count;
     let (x, y) = (mean(|shape, (age, _)| shape.at(age)), mean(|_, (_, pages)| pages));
     let (mut xx, mut xy) = (0.0, 0.0);
     for &(age, pages) in points {
@@ -93,7 +94,8 @@ fn fit_shape(shape: Shape, points: &[(f64, f64)]) -> Fitted {
     }
     let slope = if xx > 0.0 { (xy / xx).max(0.0) } else { 0.0 };
     let start = y - slope * x;
-    let squares: f64 = points.iter().map(|&(age, pages)| (start + slope * shape.at(age) - pages).powi(2)).sum();
+    let squares: f64 =
+        points.iter().map(|&(age, pages)| (start + slope * shape.at(age) - pages).powi(2)).sum();
     let parameters = if shape == Shape::Level { 1.0 } else { 2.0 };
     Fitted { shape, start, slope, left: (squares + NOISE) / (count - parameters).max(1.0) }
 }
@@ -111,7 +113,9 @@ mod tests {
         assert!((Curve::fit(&points(|_| 40.0)).at(1_000.0) - 40.0).abs() < 1.0);
         assert!((Curve::fit(&points(|age| 40.0 + 3.0 * age)).at(1_000.0) - 3_040.0).abs() < 30.0);
         let grown = 40.0 + 30.0 * 1_000.0_f64.ln_1p();
-        assert!((Curve::fit(&points(|age| 40.0 + 30.0 * age.ln_1p())).at(1_000.0) / grown - 1.0).abs() < 0.02);
+        assert!(
+            (Curve::fit(&points(|age| 40.0 + 30.0 * age.ln_1p())).at(1_000.0) / grown - 1.0).abs() < 0.02
+        );
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::{BreakEven, Budget, FamilySize, Interval, Recycling};
 use crate::units::{Bytes, PAGE_SIZE};
 
 /// Bytes in a page.
-const PAGE: f64 = PAGE_SIZE as f64;
+const PAGE: f64 = number(PAGE_SIZE);
 /// No more workers are thought of.
 const MOST_WORKERS: u32 = 1 << 20;
 
@@ -33,7 +33,8 @@ impl Model<'_> {
 
     fn size(&self, workers: u32, broken: Interval, fresh: Interval) -> FamilySize {
         let count = f64::from(workers);
-        let bytes = |broken: f64, fresh: f64| PAGE * race::family_pages(self.lives.zygote, count, broken, fresh);
+        let bytes =
+            |broken: f64, fresh: f64| PAGE * race::family_pages(self.lives.zygote, count, broken, fresh);
         let distinct = Interval {
             low: bytes(broken.low, fresh.low.max(0.0)),
             estimate: bytes(broken.estimate, fresh.estimate),
@@ -54,7 +55,11 @@ impl Model<'_> {
             while too_many - fit > 1 {
                 let workers = u32::midpoint(fit, too_many);
                 let size = self.family(workers, age);
-                if of(&size.distinct) + size.page_tables <= number(limit.0) { fit = workers } else { too_many = workers }
+                if of(&size.distinct) + size.page_tables <= number(limit.0) {
+                    fit = workers;
+                } else {
+                    too_many = workers;
+                }
             }
             u64::from(fit)
         };
@@ -64,8 +69,9 @@ impl Model<'_> {
 
     /// A family of which each worker is replaced at an age, staggered.
     pub fn recycled(&self, workers: u32, lifetime: f64) -> Recycling {
-        let broken =
-            self.erosion.broken(f64::from(workers), lifetime, |fit| fit.broken(|rate| race::recycled(rate, lifetime)));
+        let broken = self
+            .erosion
+            .broken(f64::from(workers), lifetime, |fit| fit.broken(|rate| race::recycled(rate, lifetime)));
         let fresh = self.fresh.mean(lifetime);
         let size = self.size(workers, broken, Interval { low: fresh, estimate: fresh, high: fresh });
         Recycling { age: lifetime, distinct: size.distinct, gain: 0.0 }
@@ -117,18 +123,23 @@ fn break_even(cost: f64, gain_of_a_worker: f64) -> Option<u32> {
 /// where all of it is less than a twentieth of the family.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an age in requests")]
 pub fn choose_lifetime(recycling: &mut [Recycling], forever: f64) -> Option<u64> {
-    let least = recycling.iter().map(|one| one.distinct.estimate).fold(forever, f64::min);
+    let smallest = recycling.iter().map(|one| one.distinct.estimate).fold(forever, f64::min);
     for one in &mut *recycling {
-        one.gain = if forever > least { ((forever - one.distinct.estimate) / (forever - least)).clamp(0.0, 1.0) } else { 0.0 };
+        one.gain = if forever > smallest {
+            ((forever - one.distinct.estimate) / (forever - smallest)).clamp(0.0, 1.0)
+        } else {
+            0.0
+        };
     }
-    if forever - least < 0.05 * forever {
+    if forever - smallest < 0.05 * forever {
         return None;
     }
-    let (first, last) = (recycling.first()?, recycling.last()?);
-    let width = (last.age / first.age).ln();
+    let (youngest, oldest) = (recycling.first()?, recycling.last()?);
+    let width = (oldest.age / youngest.age).ln();
     let below = |one: &Recycling| {
-        let along = (one.age / first.age).ln() / width;
-        let line = first.distinct.estimate + along * (last.distinct.estimate - first.distinct.estimate);
+        let along = (one.age / youngest.age).ln() / width;
+        let line =
+            youngest.distinct.estimate + along * (oldest.distinct.estimate - youngest.distinct.estimate);
         line - one.distinct.estimate
     };
     let best = recycling.iter().max_by(|one, other| below(one).total_cmp(&below(other)))?;
@@ -160,7 +171,8 @@ mod tests {
 
     #[test]
     fn the_best_age_is_before_the_curve_rises() {
-        let mut curve = [at(1.0, 100.0), at(10.0, 102.0), at(100.0, 105.0), at(1_000.0, 180.0), at(10_000.0, 300.0)];
+        let mut curve =
+            [at(1.0, 100.0), at(10.0, 102.0), at(100.0, 105.0), at(1_000.0, 180.0), at(10_000.0, 300.0)];
         assert_eq!(choose_lifetime(&mut curve, 310.0), Some(100));
         assert!((curve[0].gain - 1.0).abs() < 1e-12 && curve[4].gain < 0.1);
     }

@@ -140,7 +140,10 @@ fn require_enough(recording: &Recording) -> Result<()> {
             .fix(fix))
     };
     if recording.pages.is_empty() || recording.workers.is_empty() {
-        return refuse("it holds no pages of workers".into(), "measure a family: forkprint analyze, run or record");
+        return refuse(
+            "it holds no pages of workers".into(),
+            "measure a family: forkprint analyze, run or record",
+        );
     }
     let snapshots = recording.steps.len().saturating_sub(1);
     if snapshots < LEAST_SNAPSHOTS {
@@ -191,7 +194,8 @@ fn lives(recording: &Recording, classes: &[String]) -> Vec<Life> {
         }
         for snapshot in 0..ages.len() {
             let states = worker.at_step(u8::try_from(snapshot).ok()?);
-            for (page, (state, _)) in states.into_iter().enumerate().filter(|&(_, (state, _))| leaves(state)) {
+            for (page, (state, _)) in states.into_iter().enumerate().filter(|&(_, (state, _))| leaves(state))
+            {
                 if std::mem::take(&mut pending[page]) {
                     let counts = if state.by_worker() { &mut life.broken } else { &mut life.gone };
                     counts[class_of_page[page]][snapshot] += 1.0;

@@ -5,11 +5,11 @@
 //! samples; so each sample also varies as much as workers of the measurement differ from each other, in
 //! when their pages broke and in how many did.
 
+use super::Interval;
 use super::erosion::Observed;
 use super::fit::Mixture;
 use super::lives::{Life, Lives, average};
 use super::simulate::Lots;
-use super::Interval;
 
 /// Samples.
 const SAMPLES: usize = 120;

@@ -101,8 +101,7 @@ mod tests {
 
     fn mean_of_families(lives: Lives, families: u32) -> f64 {
         let mut lots = Lots::new(0xf0_4b);
-        let total: f64 =
-            (0..families).map(|_| family_pages(&RATES, ZYGOTE, WORKERS, lives, &mut lots)).sum();
+        let total: f64 = (0..families).map(|_| family_pages(&RATES, ZYGOTE, WORKERS, lives, &mut lots)).sum();
         total / f64::from(families)
     }
 
@@ -121,7 +120,10 @@ mod tests {
     #[test]
     fn workers_of_one_age() {
         for age in [0.5, 3.0, 40.0] {
-            within_half_a_percent(mean_of_families(Lives::Age(age), 150), closed(|rate| race::at_age(rate, age)));
+            within_half_a_percent(
+                mean_of_families(Lives::Age(age), 150),
+                closed(|rate| race::at_age(rate, age)),
+            );
         }
     }
 
