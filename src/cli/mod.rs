@@ -7,6 +7,7 @@ mod demo;
 mod doctor;
 mod evidence;
 mod export;
+mod forecast;
 mod interpreter;
 mod lab;
 pub mod output;
@@ -57,6 +58,7 @@ const EXAMPLES: &str = "Examples:
   forkprint record -- python server.py              any program that forks
   forkprint toy                                     try the toy language
   forkprint lab                                     toy programs under every policy of their runtime
+  forkprint forecast app.forkprint -w 8..64         memory for so many workers over their age
   forkprint doctor                                  what this machine lets us see
 
 Exit codes: 0 fine, 1 a limit of `check` was exceeded, 2 it could not be measured or the usage was wrong.";
@@ -77,6 +79,7 @@ enum Verb {
     ForkCost {
         spec: String,
     },
+    Forecast(forecast::ForecastArgs),
     Toy(toy_command::ToyCommandArgs),
     Doctor(doctor::DoctorArgs),
     Completions(pages::CompletionsArgs),
@@ -152,6 +155,7 @@ fn dispatch(verb: Verb, invocation: &Invocation) -> Result<i32> {
         Verb::Check(args) => check::run(&args, invocation.quiet),
         Verb::Bench(args) => bench::run(args, invocation),
         Verb::ForkCost { spec } => bench::throw_away(&spec),
+        Verb::Forecast(args) => forecast::run(args, invocation),
         Verb::Toy(args) => toy_command::run(&args),
         Verb::Doctor(args) => Ok(doctor::run(&args)),
         Verb::Completions(args) => Ok(pages::completions(&args)),

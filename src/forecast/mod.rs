@@ -1,6 +1,19 @@
 //! The race between writes and the life of a worker: what a family of N workers will hold, and when.
 //!
-//! Pure: recordings come in, a [`Forecast`] goes out.
+//! Pure: recordings come in as [`Lives`], a [`Forecast`] goes out. `docs/forecast.md` derives the formulas.
+
+mod ask;
+mod erosion;
+mod fit;
+mod growth;
+mod ledger_n;
+mod lives;
+pub mod race;
+mod replicas;
+pub mod simulate;
+
+pub use ask::{Question, forecast};
+pub use lives::Lives;
 
 use crate::family::Rung;
 use serde::{Deserialize, Serialize};

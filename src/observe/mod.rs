@@ -3,6 +3,7 @@
 pub mod contents;
 pub mod discover;
 pub mod elf;
+pub mod limit;
 pub mod maps;
 pub mod parallel;
 pub mod process;

@@ -3,6 +3,7 @@
 mod charts;
 pub mod html;
 mod plot;
+pub mod text;
 mod words;
 
 pub(super) use words::verdict;

@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn ticks_reach_what_is_drawn_and_little_more() {
         for (most, binary) in
-            [(1.0, false), (37.0, false), (1.7e9, true), (300.0 * 1048576.0, true), (950.0, false)]
+            [(1.0, false), (37.0, false), (1.7e9, true), (300.0 * 1_048_576.0, true), (950.0, false)]
         {
             let ticks = ticks(most, binary);
             let top = ticks[4];

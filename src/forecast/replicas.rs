@@ -1,0 +1,181 @@
+//! How sure a fit is: the same fit to many samples that could as well have been observed.
+//!
+//! A sample is drawn worker by worker, with replacement (Efron 1979): pages of one worker break together,
+//! by one request, so that only workers are independent of each other. Two workers give few different
+//! samples; so each sample also varies as much as workers of the measurement differ from each other, in
+//! when their pages broke and in how many did.
+
+use super::Interval;
+use super::erosion::Observed;
+use super::fit::Mixture;
+use super::lives::{Life, Lives, average};
+use super::simulate::Lots;
+
+/// Samples.
+const SAMPLES: usize = 120;
+/// Standard deviations that a sample differs by at least, relative: the fit itself is no better.
+const LEAST_SPREAD: f64 = 0.01;
+/// What a fit may be off by beyond the ages observed, relative, for each factor of e.
+const BEYOND: f64 = 0.04;
+
+/// Fits to samples.
+#[derive(Debug, Clone)]
+pub struct Replicas {
+    /// The fit to what was observed.
+    pub best: Mixture,
+    fits: Vec<Mixture>,
+    curves: Vec<Vec<f64>>,
+    /// How workers differ in what they broke: one standard deviation, relative to the mean.
+    pub spread: f64,
+    last_age: f64,
+    /// One number for each sample, from the standard normal distribution.
+    chances: Vec<f64>,
+}
+
+impl Replicas {
+    /// Fits the pages of some classes.
+    pub fn of(lives: &Lives, classes: &[usize]) -> Self {
+        let workers = &lives.workers;
+        let pages = average(workers.iter().map(|life| classes.iter().map(|&class| life.pages[class]).sum()));
+        let observed = Observed::of(workers, &vec![1.0; workers.len()], classes);
+        let best = Mixture::fit(&observed, pages);
+        let spread = spread(workers);
+        let mut lots = Lots::new(0x666f_726b);
+        let (mut fits, mut curves) = (Vec::with_capacity(SAMPLES), Vec::with_capacity(SAMPLES));
+        for _ in 0..SAMPLES {
+            let sample = sample(workers, classes, spread, &mut lots);
+            curves.push(sample.kaplan_meier());
+            fits.push(Mixture::fit(&sample, pages));
+        }
+        let chances = (0..SAMPLES).map(|_| lots.normal()).collect();
+        Self { best, fits, curves, spread, last_age: lives.last_age(), chances }
+    }
+
+    /// Middle 95 % of a figure of the fits.
+    pub fn interval(&self, figure: impl Fn(&Mixture) -> f64) -> Interval {
+        around(figure(&self.best), self.fits.iter().map(figure).collect())
+    }
+
+    /// Pages broken in one of `workers` workers, on average over them.
+    ///
+    /// `age` tells how far beyond the observed ages this is.
+    pub fn broken(&self, workers: f64, age: f64, figure: impl Fn(&Mixture) -> f64) -> Interval {
+        let beyond = BEYOND * (age / self.last_age).ln().max(0.0);
+        let off = (self.spread.powi(2) / workers.max(1.0) + beyond.powi(2)).sqrt();
+        let varied = |(fit, chance): (&Mixture, &f64)| (figure(fit) * (1.0 + off * chance)).min(fit.pages);
+        around(figure(&self.best), self.fits.iter().zip(&self.chances).map(varied).collect())
+    }
+
+    /// The interval of the observed curve at a snapshot, from 0 to 1.
+    pub fn observed(&self, snapshot: usize, estimate: f64) -> Interval {
+        around(estimate, self.curves.iter().filter_map(|curve| curve.get(snapshot).copied()).collect())
+    }
+}
+
+/// The middle 95 % of `samples`, stretched to hold the estimate.
+fn around(estimate: f64, mut samples: Vec<f64>) -> Interval {
+    samples.sort_by(f64::total_cmp);
+    let cut = samples.len() / 40;
+    let at = |index: usize| samples.get(index).copied().unwrap_or(estimate);
+    Interval {
+        low: at(cut).min(estimate),
+        estimate,
+        high: at(samples.len().saturating_sub(cut + 1)).max(estimate),
+    }
+}
+
+/// Relative standard deviation of what workers broke, over the later third of the snapshots.
+#[expect(clippy::cast_precision_loss, reason = "a number of workers")]
+fn spread(workers: &[Life]) -> f64 {
+    let totals: Vec<Vec<f64>> = workers.iter().map(Life::broken_so_far).collect();
+    let snapshots = totals.iter().map(Vec::len).min().unwrap_or(0);
+    if workers.len() < 2 || snapshots == 0 {
+        return 0.1;
+    }
+    let variance = |snapshot: usize| {
+        let mean = average(totals.iter().map(|total| total[snapshot]));
+        let squares: f64 = totals.iter().map(|total| (total[snapshot] - mean).powi(2)).sum();
+        squares / (workers.len() - 1) as f64 / mean.max(1.0).powi(2)
+    };
+    average((snapshots - snapshots.div_ceil(3)..snapshots).map(variance)).sqrt().max(LEAST_SPREAD)
+}
+
+/// A sample of as many workers as there are.
+#[expect(clippy::cast_precision_loss, reason = "a number of workers")]
+fn sample(workers: &[Life], classes: &[usize], spread: f64, lots: &mut Lots) -> Observed {
+    let mut weights = vec![0.0; workers.len()];
+    for _ in workers {
+        weights[lots.below(workers.len())] += 1.0;
+    }
+    let mut observed = Observed::of(workers, &weights, classes);
+    let differences = differences(workers, classes);
+    let before: f64 = observed.broken.iter().sum();
+    for (broken, differ) in observed.broken.iter_mut().zip(differences) {
+        let off = (differ.powi(2) + 1.0 / broken.max(1.0)).sqrt();
+        *broken *= (off.min(1.0) * lots.normal()).exp();
+    }
+    let all = before * (1.0 + spread * lots.normal() / (workers.len() as f64).sqrt()).max(0.0);
+    scale_to(&mut observed, all);
+    observed
+}
+
+/// How workers differ in what they broke between snapshots, relative to the mean and to their number.
+///
+/// Where their ages differ, as those of several recordings do, only what the sample itself varies by counts.
+#[expect(clippy::cast_precision_loss, reason = "a number of workers")]
+fn differences(workers: &[Life], classes: &[usize]) -> Vec<f64> {
+    let Some(first) = workers.first() else { return Vec::new() };
+    if workers.len() < 2 || workers.iter().any(|life| life.ages != first.ages) {
+        return vec![0.1; workers.iter().map(|life| life.ages.len()).sum()];
+    }
+    let count = workers.len() as f64;
+    let differ = |snapshot: usize| {
+        let broken = |life: &Life| classes.iter().map(|&class| life.broken[class][snapshot]).sum::<f64>();
+        let mean = average(workers.iter().map(broken));
+        let squares: f64 = workers.iter().map(|life| (broken(life) - mean).powi(2)).sum();
+        (squares / (count - 1.0)).sqrt() / mean.max(1.0) / count.sqrt()
+    };
+    (0..first.ages.len()).map(differ).collect()
+}
+
+/// Scales what broke to a sum, and lets the pages that stayed make up the difference.
+fn scale_to(observed: &mut Observed, all: f64) {
+    let left = observed.pages - observed.censored[..observed.censored.len() - 1].iter().sum::<f64>();
+    let sum: f64 = observed.broken.iter().sum();
+    let all = all.clamp(0.0, left);
+    if sum > 0.0 {
+        for broken in &mut observed.broken {
+            *broken *= all / sum;
+        }
+    }
+    if let Some(stayed) = observed.censored.last_mut() {
+        *stayed = (left - all).max(0.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interval_holds_its_estimate_and_nearly_all_samples() {
+        let samples: Vec<f64> = (0..120).map(f64::from).collect();
+        let interval = around(60.0, samples.clone());
+        assert_eq!((interval.low, interval.high), (3.0, 116.0));
+        assert!(around(500.0, samples).high >= 500.0);
+    }
+
+    #[test]
+    fn scaling_keeps_every_page() {
+        let mut observed = Observed {
+            ages: vec![0.0, 1.0, 2.0],
+            broken: vec![10.0, 20.0, 30.0],
+            censored: vec![0.0, 5.0, 35.0],
+            pages: 100.0,
+        };
+        scale_to(&mut observed, 30.0);
+        let all: f64 = observed.broken.iter().chain(&observed.censored).sum();
+        assert!((all - 100.0).abs() < 1e-9);
+        assert!((observed.broken[2] - 15.0).abs() < 1e-9);
+    }
+}
