@@ -1,8 +1,8 @@
 """The compiled half of forkprint. Use the names in :mod:`forkprint` instead."""
 
-from typing import List, Optional, final
+from typing import Any, List, Optional, Tuple, final
 
-__all__ = ["ForkprintError", "Recording", "__version__", "family", "load", "main", "run", "snapshot"]
+__all__ = ["ForkprintError", "Recording", "__version__", "family", "load", "main", "prepare_heap", "run", "snapshot"]
 
 __version__: str
 
@@ -23,6 +23,7 @@ class Recording:
 def family(pid: int) -> str: ...
 def load(path: str) -> Recording: ...
 def main(arguments: List[str], self_command: List[str]) -> int: ...
+def prepare_heap(roots: Optional[Tuple[Any, ...]], exclude: Tuple[Any, ...], flags: int) -> Tuple[int, ...]: ...
 def run(
     workload: str,
     workers: int,

@@ -3,6 +3,7 @@
 //! What it measures crosses as JSON text; the package turns it into typed values.
 
 mod family;
+mod prepare;
 mod run;
 mod snapshot;
 
@@ -25,6 +26,8 @@ mod _native {
     use super::ForkprintError;
     #[pymodule_export]
     use super::family::family;
+    #[pymodule_export]
+    use super::prepare::prepare_heap;
     #[pymodule_export]
     use super::run::{NativeRecording, load, main, run};
     #[pymodule_export]
