@@ -35,8 +35,11 @@ pub struct Api {
     pub code_type: u64,
     pub range_type: u64,
     pub capsule_type: u64,
+    pub module_type: u64,
+    pub weakref_type: u64,
     pub running: [u64; 4],
     is_subtype: u64,
+    append: u64,
     type_dict: u64,
     assign_tag: u64,
     lookup: u64,
@@ -59,6 +62,8 @@ impl Api {
             code_type: need(c"PyCode_Type")?,
             range_type: need(c"PyRange_Type")?,
             capsule_type: need(c"PyCapsule_Type")?,
+            module_type: need(c"PyModule_Type")?,
+            weakref_type: need(c"_PyWeakref_RefType")?,
             running: [
                 need(c"PyFrame_Type")?,
                 need(c"PyGen_Type")?,
@@ -66,6 +71,7 @@ impl Api {
                 need(c"PyAsyncGen_Type")?,
             ],
             is_subtype: need(c"PyType_IsSubtype")?,
+            append: need(c"PyList_Append")?,
             type_dict: symbol(c"PyType_GetDict"),
             assign_tag: symbol(c"PyUnstable_Type_AssignVersionTag"),
             lookup: symbol(c"_PyType_Lookup"),
@@ -105,6 +111,10 @@ impl Api {
         }
         let _borrowed = call!(self.lookup, (Object, Object) -> Object, ty as Object, name as Object);
         true
+    }
+
+    pub fn append(&self, list: u64, object: u64) {
+        call!(self.append, (Object, Object) -> c_int, list as Object, object as Object);
     }
 
     pub fn release(&self, object: u64) {

@@ -9,6 +9,7 @@
 mod api;
 #[allow(dead_code, reason = "the census reads the rest")]
 pub(crate) mod dicts;
+mod finish;
 mod follow;
 #[allow(dead_code, reason = "the census reads the rest")]
 pub(crate) mod layout;
@@ -31,6 +32,9 @@ use walk::Walk;
 pub const WARM: u32 = 1;
 /// Flag: make objects immortal.
 pub const IMMORTALISE: u32 = 2;
+
+/// Flag of the walk at the end: list what immortal objects keep from going.
+const COLLECT: u32 = 1 << 31;
 
 /// What to prepare.
 #[derive(Debug, Clone, Copy)]
@@ -156,7 +160,7 @@ pub unsafe fn prepare(request: &Request) -> Result<Counts, Refused> {
             excluded: tuple_items(request.exclude),
             thread: roots::thread_type(modules, &api, request.minor),
         };
-        let done = match Walk::new(Memory::new(), rules, request.flags) {
+        let done = match Walk::new(Memory::new(), rules, request.flags & (WARM | IMMORTALISE)) {
             None => Err(Refused::Memory),
             Some(mut walk) => {
                 if request.roots == 0 {
@@ -172,6 +176,9 @@ pub unsafe fn prepare(request: &Request) -> Result<Counts, Refused> {
         };
         if types != 0 {
             api.release(types);
+        }
+        if request.flags & IMMORTALISE != 0 {
+            finish::stand_guard(modules, request);
         }
         done
     }

@@ -1,10 +1,11 @@
 //! How the walk treats the objects of a type, found out once for each type.
 
 use super::api::Api;
+use super::finish;
 use super::layout::{
-    FLAG_HAVE_GC, FLAG_INT, FLAG_STR, FLAG_TYPE, OB_SIZE, OB_TYPE, STR_LENGTH, STR_STATE, TP_BASICSIZE,
-    TP_DEL, TP_FINALIZE, TP_FLAGS, TP_IS_GC, TP_ITEMSIZE, TP_TRAVERSE, TP_WEAKLISTOFFSET, prefix, text_at,
-    word,
+    FLAG_HAVE_GC, FLAG_INT, FLAG_STR, FLAG_TYPE, OB_SIZE, OB_TYPE, STR_LENGTH, STR_STATE, TP_BASE,
+    TP_BASICSIZE, TP_DEL, TP_FINALIZE, TP_FLAGS, TP_IS_GC, TP_ITEMSIZE, TP_TRAVERSE, TP_WEAKLISTOFFSET,
+    prefix, text_at, word,
 };
 use super::memory::Memory;
 use super::resources;
@@ -47,11 +48,19 @@ enum Size {
 const FINALIZER: u8 = 1;
 /// Capsules: those with a destructor have one.
 const CAPSULE: u8 = 2;
+/// Weak references: those with a callback make it run, or not, by when they go themselves.
+const WEAK_REFERENCE: u8 = 4;
+/// Modules: one of them stands guard.
+const MODULE: u8 = 8;
 
 /// `ob_shash`, `hash` of a string; of a frozenset (`PySetObject`).
 const TEXT_HASH: u8 = 24;
 const SET_HASH: u8 = 48;
 const CAPSULE_DESTRUCTOR: usize = 40;
+
+/// `PyWeakReference`.
+const WEAK_CALLBACK: usize = 24;
+const WEAK_NEXT: usize = 48;
 
 /// How to treat the objects of one type.
 #[derive(Clone, Copy)]
@@ -60,7 +69,7 @@ pub struct Plan {
     pub traverse: u64,
     pub is_gc: u64,
     /// `tp_weaklistoffset`, where weak references count.
-    pub weak_list: i32,
+    weak_list: i32,
     basic: u32,
     item: u32,
     prefix: u8,
@@ -77,6 +86,11 @@ impl Plan {
         !matches!(self.kind, Kind::Leaf | Kind::Running | Kind::Resource | Kind::Excluded)
     }
 
+    /// Whether its objects are not left alone.
+    pub const fn is_entered(&self) -> bool {
+        !matches!(self.kind, Kind::Running | Kind::Resource | Kind::Excluded)
+    }
+
     /// Whether something runs when the object goes.
     ///
     /// # Safety
@@ -86,6 +100,42 @@ impl Plan {
         // SAFETY: promised by the caller; a capsule ends with its destructor.
         self.marks & FINALIZER != 0
             || self.marks & CAPSULE != 0 && unsafe { word(object, CAPSULE_DESTRUCTOR) } != 0
+    }
+
+    /// Whether an object is the guard of this preparation.
+    ///
+    /// # Safety
+    ///
+    /// `object` must be live and of the type.
+    pub unsafe fn is_guard(&self, object: u64) -> bool {
+        // SAFETY: promised by the caller.
+        self.marks & MODULE != 0 && unsafe { finish::is_guard(object) }
+    }
+
+    /// Whether an object is a weak reference with a callback, or has one.
+    ///
+    /// # Safety
+    ///
+    /// `object` must be live and of the type.
+    #[inline]
+    pub unsafe fn has_callback(&self, object: u64) -> bool {
+        // SAFETY: promised by the caller; what is in the list is live.
+        unsafe {
+            if self.marks & WEAK_REFERENCE != 0 && word(object, WEAK_CALLBACK) != 0 {
+                return true;
+            }
+            if self.weak_list == 0 {
+                return false;
+            }
+            let mut reference = word(object.wrapping_add_signed(i64::from(self.weak_list)), 0);
+            while reference != 0 {
+                if word(reference, WEAK_CALLBACK) != 0 {
+                    return true;
+                }
+                reference = word(reference, WEAK_NEXT);
+            }
+        }
+        false
     }
 
     /// Bytes of an object with what stands in front of it, and of the items of a list. Of a dict, what
@@ -144,8 +194,13 @@ impl Rules {
         unsafe {
             let flags = word(ty, TP_FLAGS);
             let kind = self.kind(ty, flags);
-            let finalizer = word(ty, TP_FINALIZE) != 0 || word(ty, TP_DEL) != 0;
-            let capsule = ty == self.api.capsule_type;
+            let api = &self.api;
+            let marks = [
+                (FINALIZER, word(ty, TP_FINALIZE) != 0 || word(ty, TP_DEL) != 0),
+                (CAPSULE, ty == api.capsule_type),
+                (WEAK_REFERENCE, derives(ty, api.weakref_type)),
+                (MODULE, ty == api.module_type),
+            ];
             let weak_list = if kind == Kind::Type { 0 } else { word(ty, TP_WEAKLISTOFFSET) as i32 };
             let list = kind == Kind::List;
             let size = match () {
@@ -170,7 +225,7 @@ impl Rules {
                 prefix: prefix(self.minor, flags) as u8,
                 kind,
                 size,
-                marks: if finalizer { FINALIZER } else { 0 } | if capsule { CAPSULE } else { 0 },
+                marks: marks.iter().filter(|mark| mark.1).map(|mark| mark.0).sum(),
                 hash: core::num::NonZeroU8::new(hash),
             }
         }
@@ -217,6 +272,20 @@ impl Rules {
             }
         })
     }
+}
+
+/// Whether a type derives from another one by its bases of C.
+///
+/// # Safety
+///
+/// `ty` must be a live type.
+unsafe fn derives(ty: u64, from: u64) -> bool {
+    let mut ty = ty;
+    while ty != 0 && ty != from {
+        // SAFETY: promised by the caller; the base of a live type is null or live.
+        ty = unsafe { word(ty, TP_BASE) };
+    }
+    ty != 0
 }
 
 /// Whether an object is a type.

@@ -88,6 +88,16 @@ pub unsafe fn is_resource(ty: u64) -> bool {
     unsafe { any_base(ty, is_name_of_resource) }
 }
 
+/// Whether objects of a type are files of the standard library, or derive from them.
+///
+/// # Safety
+///
+/// `ty` must be a live type.
+pub unsafe fn is_file(ty: u64) -> bool {
+    // SAFETY: promised by the caller.
+    unsafe { any_base(ty, |name| name == b"_io._IOBase") }
+}
+
 /// # Safety
 ///
 /// `ty` must be a live type.

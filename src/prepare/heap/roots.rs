@@ -122,7 +122,8 @@ pub fn all_types(api: &Api) -> u64 {
     list as u64
 }
 
-fn clear_error() {
+/// Forgets the error that Python raised, if any.
+pub fn clear_error() {
     let clear = symbol(c"PyErr_Clear");
     if clear != 0 {
         call!(clear, () -> (),);

@@ -5,7 +5,8 @@
 //! which it is followed a few items at a time, so that the stack stays small for the longest list. Where
 //! the stack is full all the same, a bit is kept for the object instead.
 
-use super::layout::{DICT_KEYS, LIST_ITEMS, OB_TYPE, TP_FLAGS, TP_VERSION_TAG, word};
+use super::dicts::Entries;
+use super::layout::{DICT_KEYS, LIST_ITEMS, MODULE_DICT, OB_TYPE, TP_FLAGS, TP_VERSION_TAG, word};
 use super::memory::Memory;
 use super::plans::{Kind, Plan, Plans, Rules, is_type};
 use super::seen::Seen;
@@ -24,9 +25,6 @@ const UNTOUCHED: u64 = u64::MAX;
 const IMMORTAL: u64 = 0xffff_ffff;
 /// The sign of its lower half, by which it is told.
 const IMMORTAL_SIGN: u64 = 1 << 31;
-/// `PyWeakReference`.
-const WEAK_CALLBACK: usize = 24;
-const WEAK_NEXT: usize = 48;
 
 /// An object that is being followed, and from where.
 #[derive(Clone, Copy)]
@@ -50,6 +48,8 @@ pub struct Walk {
     depth: usize,
     warm: bool,
     immortalise: bool,
+    /// A list of Python, for what immortal objects keep from going; 0: nobody asks.
+    pub held: u64,
     /// Memory ran out: the walk ends, and what it did stays done.
     failed: bool,
 }
@@ -88,6 +88,7 @@ impl Walk {
             depth: 0,
             warm: flags & WARM != 0,
             immortalise: flags & IMMORTALISE != 0,
+            held: 0,
             failed: false,
         })
     }
@@ -109,6 +110,28 @@ impl Walk {
         if due != 0 {
             // SAFETY: promised for every reference taken.
             unsafe { self.handle(due) };
+        }
+    }
+
+    /// Takes the immortal objects that a module names: others go with the names.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::visit`].
+    pub unsafe fn visit_names(&mut self, module: u64) {
+        // SAFETY: promised by the caller; a module has a dict, or null.
+        unsafe {
+            if word(module, OB_TYPE) != self.rules.api.module_type || !is_immortal(module) {
+                return;
+            }
+            let dict = word(module, MODULE_DICT);
+            if dict != 0 && self.is_new(module) && self.is_new(dict) {
+                for (_, value) in Entries::of(dict, self.rules.minor) {
+                    if is_immortal(value) {
+                        self.visit(value);
+                    }
+                }
+            }
         }
     }
 
@@ -217,6 +240,12 @@ impl Walk {
         // SAFETY: promised by the caller; every object has a type.
         unsafe {
             let Some(plan) = self.plan(word(object, OB_TYPE)) else { return };
+            if plan.is_guard(object) {
+                return;
+            }
+            if self.held != 0 && !is_immortal(object) && (!plan.is_entered() || plan.has_finalizer(object)) {
+                self.rules.api.append(self.held, object);
+            }
             let skipped = match plan.kind {
                 Kind::Running => Some(&mut self.counts.skipped_running),
                 Kind::Resource => Some(&mut self.counts.skipped_resources),
@@ -256,11 +285,11 @@ impl Walk {
     unsafe fn immortalise(&mut self, object: u64, plan: &Plan) {
         // SAFETY: promised by the caller. The count is the first word of every object.
         unsafe {
-            if word(object, 0) & IMMORTAL_SIGN != 0 {
+            if is_immortal(object) {
                 self.counts.already_immortal += 1;
             } else if plan.has_finalizer(object) {
                 self.counts.skipped_finalizers += 1;
-            } else if plan.weak_list != 0 && is_watched(object, plan.weak_list) {
+            } else if plan.has_callback(object) {
                 self.counts.skipped_weakrefs += 1;
             } else {
                 (object as *mut u64).write(IMMORTAL);
@@ -299,21 +328,10 @@ impl Walk {
     }
 }
 
-/// Whether a weak reference with a callback refers to the object.
-///
 /// # Safety
 ///
-/// `object` must be live and have such a list at the offset.
-unsafe fn is_watched(object: u64, list: i32) -> bool {
-    // SAFETY: promised by the caller; what is in the list is live.
-    unsafe {
-        let mut reference = word(object.wrapping_add_signed(i64::from(list)), 0);
-        while reference != 0 {
-            if word(reference, WEAK_CALLBACK) != 0 {
-                return true;
-            }
-            reference = word(reference, WEAK_NEXT);
-        }
-    }
-    false
+/// `object` must be live, and the version know immortal objects.
+unsafe fn is_immortal(object: u64) -> bool {
+    // SAFETY: promised by the caller.
+    unsafe { word(object, 0) & IMMORTAL_SIGN != 0 }
 }
