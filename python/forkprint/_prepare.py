@@ -256,7 +256,7 @@ def _collect():
 def _walk(roots, exclude, flags):
     prepare_heap = getattr(_native, "prepare_heap", None)
     if prepare_heap is None:
-        raise _NotDone("this build of forkprint has no native half for it; install the same version of both")
+        raise _NotDone("the native half of this forkprint cannot prepare a heap")
     details = dict(zip(_COUNTS, prepare_heap(roots, exclude, flags)))
     changed = ("hashed", "tagged_types") if flags == _WARM else ("immortalised",)
     return sum(details[name] for name in changed), details["bytes"], details["pages_written"], details
@@ -302,22 +302,19 @@ def _error(kind, what, where=None, why=None, fix=None):
 
 
 def _objects(argument, given):
+    # What is given may answer in any way when it or its type is asked: neither is.
     kind = type(given)
-    fix = f"{argument}=({_name_of(given)},)"
-    one = isinstance(given, (type, str, bytes, bytearray, type(sys), dict))
-    if one or not hasattr(kind, "__iter__"):
-        why = "it is one object, and its items would be taken in its place" if one else "it cannot be iterated"
-        raise _error(TypeError, f"{argument} must be an iterable of objects", f"{argument} of type {kind.__name__}", why, fix)
-    try:
-        return tuple(given)
-    except Exception as reason:
-        why = f"iterating it raised {type(reason).__name__}: {reason}"
-        where = f"{argument} of type {kind.__name__}"
-        raise _error(TypeError, f"{argument} must be an iterable of objects", where, why, "give a tuple") from reason
-
-
-def _name_of(given):
-    return given.__name__ if isinstance(given, (type, type(sys))) else "it"
+    name = type.__dict__["__name__"].__get__(kind)
+    what, where, reason = f"{argument} must be an iterable of objects", f"{argument} of type {name}", None
+    if issubclass(kind, (type, str, bytes, bytearray, type(sys), dict)):
+        why = "it is one object, and its items would be taken in its place"
+    else:
+        try:
+            return tuple(given)
+        except Exception as error:
+            why, reason = f"iterating it raised {type(error).__name__}: {error}", error
+    one = getattr(given, "__name__", "it") if kind in (type, type(sys)) else "it"
+    raise _error(TypeError, what, where, why, f"{argument}=({one},)") from reason
 
 
 def _refuse_interpreter():
@@ -331,16 +328,21 @@ def _refuse_interpreter():
 
 _calls = []  # the processes that prepared themselves, this one or those it was forked from
 
-#: The process that forked this one, and lived at that time; None: none did since this file was loaded.
-_forked_from = None
+_forking = None  # the process that called fork() last, as its child sees it
+_forked_from = None  # the process that forked this one; None: none did since this file was loaded
 
 
-def _note_fork():
+def _before_fork():
+    global _forking
+    _forking = os.getpid()
+
+
+def _after_fork():
     global _forked_from
-    _forked_from = os.getppid()
+    _forked_from = _forking
 
 
-os.register_at_fork(after_in_child=_note_fork)
+os.register_at_fork(before=_before_fork, after_in_child=_after_fork)
 
 
 def _refuse_worker():
@@ -387,7 +389,7 @@ def _notes_on_threads():
         shown = ", ".join(repr(name) for name in names[:_MANY_THREADS])
         unnamed = others - min(len(names), _MANY_THREADS)
         if unnamed > 0:
-            shown += f"{' and ' if shown else ''}{unnamed} more that {'Python did not start' if len(names) <= _MANY_THREADS else 'run'}"
+            shown += f"{' and ' if shown else ''}{unnamed} more"
         notes.append(
             f"other threads run ({shown}): workers are forked without them, with their locks as they were; "
             "start threads after the fork"
