@@ -2,7 +2,21 @@
 
 from typing import Any, List, Optional, Tuple, final
 
-__all__ = ["ForkprintError", "Recording", "__version__", "family", "load", "main", "prepare_heap", "run", "snapshot"]
+__all__ = [
+    "ForkprintError",
+    "Recording",
+    "__version__",
+    "count_pages_begin",
+    "count_pages_end",
+    "family",
+    "load",
+    "main",
+    "old_abi_extensions",
+    "prepare_heap",
+    "run",
+    "snapshot",
+    "trim_heap",
+]
 
 __version__: str
 
@@ -20,9 +34,12 @@ class Recording:
     def text(self, columns: int) -> str: ...
     def save(self, path: str, force: bool) -> None: ...
 
+def count_pages_begin() -> bool: ...
+def count_pages_end() -> Optional[int]: ...
 def family(pid: int) -> str: ...
 def load(path: str) -> Recording: ...
 def main(arguments: List[str], self_command: List[str]) -> int: ...
+def old_abi_extensions() -> List[str]: ...
 def prepare_heap(roots: Optional[Tuple[Any, ...]], exclude: Tuple[Any, ...], flags: int) -> Tuple[int, ...]: ...
 def run(
     workload: str,
@@ -34,3 +51,4 @@ def run(
     self_command: List[str],
 ) -> Recording: ...
 def snapshot(pid: int) -> str: ...
+def trim_heap() -> bool: ...
