@@ -2,7 +2,21 @@
 
 from typing import Any, List, Optional, Tuple, final
 
-__all__ = ["ForkprintError", "Recording", "__version__", "family", "load", "main", "prepare_heap", "run", "snapshot"]
+__all__ = [
+    "ForkprintError",
+    "Recording",
+    "__version__",
+    "count_pages_begin",
+    "count_pages_end",
+    "family",
+    "load",
+    "main",
+    "old_abi_extensions",
+    "prepare_heap",
+    "run",
+    "snapshot",
+    "trim_heap",
+]
 
 __version__: str
 
@@ -25,6 +39,7 @@ def count_pages_end() -> Optional[int]: ...
 def family(pid: int) -> str: ...
 def load(path: str) -> Recording: ...
 def main(arguments: List[str], self_command: List[str]) -> int: ...
+def old_abi_extensions() -> List[str]: ...
 def prepare_heap(roots: Optional[Tuple[Any, ...]], exclude: Tuple[Any, ...], flags: int) -> Tuple[int, ...]: ...
 def old_abi_extensions() -> List[str]: ...
 def prepare_heap(

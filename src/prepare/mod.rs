@@ -1,6 +1,7 @@
 //! Makes a heap ready for a fork.
 #![allow(unsafe_code)]
 
+pub mod extensions;
 #[allow(
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,

@@ -27,7 +27,7 @@ mod _native {
     #[pymodule_export]
     use super::family::family;
     #[pymodule_export]
-    use super::prepare::prepare_heap;
+    use super::prepare::{count_pages_begin, count_pages_end, old_abi_extensions, prepare_heap, trim_heap};
     #[pymodule_export]
     use super::run::{NativeRecording, load, main, run};
     #[pymodule_export]
