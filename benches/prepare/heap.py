@@ -1,7 +1,7 @@
 """The reference heap: four million objects as programs have them, which it makes ready for a fork.
 
 Arguments: the agent library, and `ordered` or `shuffled`: whether objects stand in memory in the order in
-which they are reached. Tells objects, seconds, bytes of the objects, bytes that the walk took, and bytes of
+which they are reached. Tells objects, seconds of a processor, bytes of the objects, bytes that the walk took, and bytes of
 private memory before and after.
 """
 
@@ -38,7 +38,7 @@ if ORDER == "shuffled":
     random.Random(1).shuffle(CATALOGUE)
 agent = module_from_spec(spec_from_loader("_forkprint_agent", ExtensionFileLoader("_forkprint_agent", LIBRARY)))
 before = private_bytes()
-started = time.perf_counter()
+started = time.process_time()
 done = agent.prepare_heap(None, (), 3 if sys.version_info >= (3, 12) else 1)
-seconds = time.perf_counter() - started
+seconds = time.process_time() - started
 print(done[0], seconds, done[1], done[9], before, private_bytes())
