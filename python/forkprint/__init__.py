@@ -9,6 +9,11 @@ then gives the writer a copy. forkprint finds every such *broken* page.
 >>> forkprint.run("workload.py", workers=2) # a workload, measured step by step
 
 A workload is a module whose functions are marked with :func:`step`.
+
+>>> forkprint.prepare_fork()                # in the process that forks, before it does
+
+keeps much of that memory shared. Servers call it by a hook: :mod:`forkprint.gunicorn`,
+:mod:`forkprint.celery`, :mod:`forkprint.uwsgi` and :mod:`forkprint.multiprocessing`.
 """
 
 from typing import TYPE_CHECKING, Any, List
@@ -20,6 +25,7 @@ if TYPE_CHECKING:
     from forkprint._explained import Explained, Ranked
     from forkprint._measure import ChildFailed, measure
     from forkprint._observe import Family, Member, Snapshot, family, snapshot
+    from forkprint._prepare import Prepared, prepare_fork
     from forkprint._record import Finding, Reconciliation, Recording, Step, Worker, WorkerStep, Zygote, load, run
 
 __all__ = [
@@ -29,6 +35,7 @@ __all__ = [
     "Finding",
     "ForkprintError",
     "Member",
+    "Prepared",
     "Reconciliation",
     "Ranked",
     "Recording",
@@ -41,6 +48,7 @@ __all__ = [
     "family",
     "load",
     "measure",
+    "prepare_fork",
     "run",
     "snapshot",
     "step",
@@ -49,6 +57,7 @@ __all__ = [
 _EXPLAINED = {"Explained", "Ranked"}
 _MEASURE = {"ChildFailed", "measure"}
 _OBSERVE = {"Family", "Member", "Snapshot", "family", "snapshot"}
+_PREPARE = {"Prepared", "prepare_fork"}
 
 
 def __getattr__(name: str) -> Any:
@@ -60,6 +69,8 @@ def __getattr__(name: str) -> Any:
         from forkprint import _observe as module
     elif name in _MEASURE:
         from forkprint import _measure as module  # type: ignore[no-redef]
+    elif name in _PREPARE:
+        from forkprint import _prepare as module  # type: ignore[no-redef]
     elif name in _EXPLAINED:
         from forkprint import _explained as module  # type: ignore[no-redef]
     else:

@@ -1,8 +1,24 @@
 """The compiled half of forkprint. Use the names in :mod:`forkprint` instead."""
 
-from typing import List, Optional, Tuple, final
+from typing import Any, List, Optional, Tuple, final
 
-__all__ = ["ForkMeasurement", "ForkprintError", "Recording", "__version__", "die_with", "family", "load", "main", "run", "snapshot"]
+__all__ = [
+    "ForkMeasurement",
+    "ForkprintError",
+    "Recording",
+    "__version__",
+    "count_pages_begin",
+    "count_pages_end",
+    "die_with",
+    "family",
+    "load",
+    "main",
+    "old_abi_extensions",
+    "prepare_heap",
+    "run",
+    "snapshot",
+    "trim_heap",
+]
 
 __version__: str
 
@@ -31,9 +47,17 @@ class ForkMeasurement:
     def abandon(self) -> None: ...
 
 def die_with(parent: int) -> bool: ...
+def count_pages_begin() -> bool: ...
+def count_pages_end() -> Optional[int]: ...
 def family(pid: int) -> str: ...
 def load(path: str) -> Recording: ...
 def main(arguments: List[str], self_command: List[str]) -> int: ...
+def old_abi_extensions() -> List[str]: ...
+def prepare_heap(roots: Optional[Tuple[Any, ...]], exclude: Tuple[Any, ...], flags: int) -> Tuple[int, ...]: ...
+def old_abi_extensions() -> List[str]: ...
+def prepare_heap(
+    roots: Optional[Tuple[object, ...]], exclude: Tuple[object, ...], flags: int
+) -> Tuple[int, ...]: ...
 def run(
     workload: str,
     workers: int,
@@ -44,3 +68,4 @@ def run(
     self_command: List[str],
 ) -> Recording: ...
 def snapshot(pid: int) -> str: ...
+def trim_heap() -> bool: ...

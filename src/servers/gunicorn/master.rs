@@ -2,6 +2,7 @@
 
 use super::event::Event;
 use super::log::quote;
+use super::package;
 use super::settings::Invocation;
 use crate::error::{Context, Error, Result};
 use crate::interrupt;
@@ -50,6 +51,7 @@ impl Master {
         let folder = TempDir::with_prefix("forkprint-").doing("cannot create a temporary folder")?;
         let runner = folder.path().join("runner.py");
         fs::write(&runner, RUNNER).at("cannot write the runner", &runner)?;
+        package::write(&folder.path().join("package"))?;
         let log = folder.path().join("gunicorn.log");
         let output = File::create(&log).at("cannot create a log", &log)?;
         let errors = output.try_clone().at("cannot share the log", &log)?;
