@@ -7,13 +7,14 @@ use crate::kernel::spawn::ProcessGroup;
 use crate::variant::Variant;
 use serde::Deserialize;
 use std::fs::File;
-use std::io::{Read, Seek};
+use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
+use tempfile::NamedTempFile;
 
 /// Asks gunicorn for its settings; see the file.
-const SCRIPT: &str = include_str!("settings.py");
+const SCRIPT: &str = concat!(include_str!("substitute.py"), include_str!("settings.py"));
 
 /// Configurations are programs; one that has not ended after this long never will.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -92,6 +93,9 @@ pub struct Settings {
     pub config_gc_calls: Vec<String>,
     /// Names in the configuration that gunicorn ignores, though they are almost those of settings.
     pub misspelled: Vec<Misspelled>,
+    /// The file that the configuration was read from.
+    #[serde(default)]
+    pub config_file: Option<PathBuf>,
     /// The configuration's docstring.
     pub description: String,
 }
@@ -156,14 +160,19 @@ struct Asked {
     config: String,
     stdout: File,
     stderr: File,
+    /// Kept until the script has read it.
+    _text: Option<NamedTempFile>,
 }
 
 impl Asked {
     fn start(invocation: &Invocation) -> Result<Self> {
         let file = || tempfile::tempfile().doing("cannot create a temporary file");
         let (stdout, stderr) = (file()?, file()?);
+        let text = invocation.variant.text.as_deref().map(text_file).transpose()?;
         let mut command = Command::new(&invocation.python);
-        command.args(["-c", SCRIPT]).args(invocation.arguments()).stdin(Stdio::null());
+        command.args(["-c", SCRIPT]);
+        command.arg(text.as_ref().map_or_else(|| Path::new(""), NamedTempFile::path));
+        command.args(invocation.arguments()).stdin(Stdio::null());
         command.stdout(stdout.try_clone().doing("cannot share a temporary file")?);
         command.stderr(stderr.try_clone().doing("cannot share a temporary file")?);
         let group = ProcessGroup::spawn(command, Vec::new())
@@ -174,6 +183,7 @@ impl Asked {
             config: invocation.config.clone(),
             stdout,
             stderr,
+            _text: text,
         })
     }
 
@@ -199,6 +209,14 @@ impl Asked {
     fn stderr(&mut self) -> Result<String> {
         read_back(&mut self.stderr)
     }
+}
+
+/// A file that gunicorn reads in place of its configuration.
+fn text_file(text: &str) -> Result<NamedTempFile> {
+    const WHAT: &str = "cannot write a temporary file";
+    let mut file = NamedTempFile::with_prefix("forkprint-").doing(WHAT)?;
+    file.write_all(text.as_bytes()).at(WHAT, file.path())?;
+    Ok(file)
 }
 
 fn read_back(file: &mut File) -> Result<String> {
