@@ -54,7 +54,9 @@ mod tests {
         let variant = Variant { text: None, environment };
         variant.set_environment(&mut command);
         assert!(preloads_of(&command).to_string_lossy().starts_with("/lib/x.so"));
-        assert!(command.get_envs().any(|(name, value)| name == "A" && value.is_some_and(|value| value == "1")));
+        assert!(
+            command.get_envs().any(|(name, value)| name == "A" && value.is_some_and(|value| value == "1"))
+        );
         assert!(!variant.is_unchanged() && Variant::default().is_unchanged());
     }
 }

@@ -9,9 +9,7 @@ use super::rules::{Judgement, Rule};
 use super::sample::{Sample, scaled, whole};
 use super::statistics::{difference, estimate};
 use crate::family::Witness;
-use crate::report::advice::{
-    Advice, Estimate, Recommendation, RuleStanding, SCHEMA_VERSION, VariantResult, Verdict,
-};
+use crate::report::advice::{Advice, Estimate, Recommendation, RuleStanding, SCHEMA_VERSION, VariantResult};
 
 /// A rule and what it said of the program.
 #[derive(Debug, Clone)]
@@ -23,7 +21,11 @@ pub struct Judged {
 }
 
 /// Says what the trials showed. The recommended trial's index comes with it.
-pub fn assemble(program: &Program, experiment: &Experiment<'_>, judgements: &[Judged]) -> (Advice, Option<usize>) {
+pub fn assemble(
+    program: &Program,
+    experiment: &Experiment<'_>,
+    judgements: &[Judged],
+) -> (Advice, Option<usize>) {
     let trials = &experiment.trials;
     let chosen = recommended(trials);
     let about = &experiment.today.recording.about;
@@ -73,7 +75,8 @@ fn result(trials: &[Trial], index: usize) -> VariantResult {
     let of = |figure: fn(&Sample) -> f64| estimate(&trial.figures(figure));
     let a_worker = |figure: fn(&Sample) -> f64| {
         let workers = trial.figures(|sample| sample.workers);
-        let each = trial.figures(figure).into_iter().zip(workers).map(|(all, workers)| all / workers.max(1.0));
+        let each =
+            trial.figures(figure).into_iter().zip(workers).map(|(all, workers)| all / workers.max(1.0));
         estimate(&each.collect::<Vec<_>>())
     };
     let broken = a_worker(|sample| sample.broken);
@@ -108,15 +111,16 @@ fn recommendation(program: &Program, trials: &[Trial], index: usize) -> Recommen
     Recommendation {
         codes: trial.codes.iter().map(|&code| code.into()).collect(),
         diff: trial.variant.text.as_ref().map_or_else(String::new, |text| unified_diff(&file, source, text)),
-        environment: trial.variant.environment.iter().map(|(name, value)| format!("{name}={value}")).collect(),
+        environment: trial
+            .variant
+            .environment
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect(),
         saving,
         of_ghosts: if ghosts > 0.0 { (saving.mean / ghosts).clamp(0.0, 1.0) } else { 0.0 },
         startup_seconds: difference(&after, &before).mean,
-        throughput: if throughput > 0.0 {
-            mean(trial, |sample| sample.throughput) / throughput
-        } else {
-            1.0
-        },
+        throughput: if throughput > 0.0 { mean(trial, |sample| sample.throughput) / throughput } else { 1.0 },
     }
 }
 
@@ -134,10 +138,10 @@ fn notes(experiment: &Experiment<'_>) -> Vec<String> {
     } else {
         notes.push("causes are those of one run with witnesses, scaled to the mean of the rounds; memory, start-up and throughput are of rounds without".into());
     }
-    let harmful = (1..experiment.trials.len()).filter(|&index| judged(&experiment.trials, index).1 == Verdict::Failed);
-    let harmful = harmful.count();
-    if harmful > 0 {
-        notes.push(format!("{harmful} variants did not work and were measured no further"));
+    match experiment.trials.iter().filter(|trial| trial.failure.is_some()).count() {
+        0 => {}
+        1 => notes.push("one variant did not work and was measured no further".into()),
+        failed => notes.push(format!("{failed} variants did not work and were measured no further")),
     }
     notes
 }

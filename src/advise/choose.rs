@@ -87,7 +87,12 @@ mod tests {
 
     fn trial(codes: &[&'static str], families: &[f64]) -> Trial {
         let sample = |&family: &f64| {
-            Some(Sample { family, broken: family - 100.0, ghosts: (family - 100.0) / 2.0, ..Sample::default() })
+            Some(Sample {
+                family,
+                broken: family - 100.0,
+                ghosts: (family - 100.0) / 2.0,
+                ..Sample::default()
+            })
         };
         Trial {
             codes: codes.iter().copied().collect::<Codes>(),

@@ -132,7 +132,7 @@ impl<'a> Experiment<'a> {
         self.progress.stage(format!("trying {name} ({number})"));
         let mut trial = Trial { codes, ..Trial::default() };
         match plan::variant(&self.program.source, remedies, &trial.codes) {
-            Err(error) => trial.failure = Some(error.in_one_line()),
+            Err(error) => trial.failure = Some(shortly(&error)),
             Ok(variant) => {
                 trial.variant = variant;
                 match self.sample(&trial.variant, Purpose::Causes)? {
@@ -179,7 +179,7 @@ impl<'a> Experiment<'a> {
         let measured = match self.program.measure(variant, purpose, self.progress) {
             Ok(measured) => measured,
             Err(error) if error.is_interrupt() => return Err(error),
-            Err(error) => return Ok(Err(error.in_one_line())),
+            Err(error) => return Ok(Err(shortly(&error))),
         };
         if let Some(why) = trouble(&measured.recording, &self.today.recording) {
             return Ok(Err(why));
@@ -195,6 +195,11 @@ impl<'a> Experiment<'a> {
     }
 }
 
+/// What went wrong, in one line.
+fn shortly(error: &Error) -> String {
+    error.reason().map_or_else(|| error.what().to_owned(), |why| format!("{}: {why}", error.what()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -202,7 +207,8 @@ mod tests {
     #[test]
     fn only_rounds_in_which_both_were_measured_are_compared() {
         let sample = |family| Some(Sample { family, ..Sample::default() });
-        let today = Trial { first: sample(9.0), rounds: vec![sample(1.0), None, sample(3.0)], ..Trial::default() };
+        let today =
+            Trial { first: sample(9.0), rounds: vec![sample(1.0), None, sample(3.0)], ..Trial::default() };
         let other = Trial { first: sample(8.0), rounds: vec![sample(5.0), sample(6.0)], ..Trial::default() };
         assert_eq!(today.paired(&other, |sample| sample.family), (vec![1.0], vec![5.0]));
         assert_eq!((today.measured(), today.figures(|sample| sample.family)), (2, vec![1.0, 3.0]));

@@ -114,11 +114,7 @@ impl Program {
             },
             Kind::Python { .. } => Target::Python { path: &self.file, text: self.source.text() },
         };
-        Evidence {
-            target,
-            recording: &measured.recording,
-            zygote_threads: measured.course.zygote_threads,
-        }
+        Evidence { target, recording: &measured.recording, zygote_threads: measured.course.zygote_threads }
     }
 
     /// Runs a variant of the program under the load.
@@ -170,7 +166,8 @@ const TROUBLE: [&str; 3] = ["FP900", "FP901", "FP902"];
 
 /// Why a variant's run shows that it does not work, though the program as it is does.
 pub fn trouble(variant: &Recording, today: &Recording) -> Option<String> {
-    let failed = |recording: &Recording, code: &str| recording.findings.iter().any(|found| found.code == code);
+    let failed =
+        |recording: &Recording, code: &str| recording.findings.iter().any(|found| found.code == code);
     let finding = variant
         .findings
         .iter()

@@ -1,8 +1,8 @@
 //! The numbers of one measured run.
 
+use crate::family::Cause;
 use crate::family::breaks::Break;
 use crate::family::recording::{Content, Recording, Step, WorkerStep};
-use crate::family::Cause;
 use crate::record::Course;
 use crate::report::advice::Split;
 use crate::units::PAGE_SIZE;
@@ -53,8 +53,12 @@ fn last_step(recording: &Recording) -> Option<&Step> {
 pub fn split(recording: &Recording) -> Split {
     let Some(step) = last_step(recording) else { return Split::default() };
     let alive: Vec<u32> = step.workers.iter().map(|worker| worker.worker).collect();
-    let causes: BTreeMap<(u32, u32), Cause> =
-        recording.breaks.rows.iter().map(|Break { worker, page, cause, .. }| ((*worker, *page), *cause)).collect();
+    let causes: BTreeMap<(u32, u32), Cause> = recording
+        .breaks
+        .rows
+        .iter()
+        .map(|Break { worker, page, cause, .. }| ((*worker, *page), *cause))
+        .collect();
     let mut pages = Split::default();
     for worker in recording.pages.workers.iter().filter(|worker| alive.contains(&worker.worker)) {
         for (page, cell) in (0..).zip(&worker.cells).filter(|(_, cell)| cell.state.broken()) {

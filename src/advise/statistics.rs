@@ -85,9 +85,15 @@ mod tests {
     #[test]
     fn quantiles_are_those_of_the_tables() {
         // Abramowitz and Stegun, table 26.10; beyond 30 degrees the expansion.
-        for (degrees, expected) in
-            [(1, 12.7062), (2, 4.30265), (9, 2.26216), (30, 2.04227), (40, 2.02108), (60, 2.0003), (120, 1.97993)]
-        {
+        for (degrees, expected) in [
+            (1, 12.7062),
+            (2, 4.30265),
+            (9, 2.26216),
+            (30, 2.04227),
+            (40, 2.02108),
+            (60, 2.0003),
+            (120, 1.97993),
+        ] {
             assert!(close(quantile(degrees), expected), "{degrees}: {}", quantile(degrees));
         }
         assert!((31..400).all(|degrees| quantile(degrees) < quantile(degrees - 1)));
@@ -96,8 +102,15 @@ mod tests {
     #[test]
     fn an_interval_is_the_one_of_a_textbook() {
         // Mean 5, sample deviation 2, four values: 5 ± 3.182 · 2 / 2.
-        let found = estimate(&[5.0 - 3.0_f64.sqrt(), 5.0 - 3.0_f64.sqrt(), 5.0 + 3.0_f64.sqrt(), 5.0 + 3.0_f64.sqrt()]);
-        assert!(close(found.mean, 5.0) && close(found.high, 5.0 + 3.182_446) && close(found.low, 5.0 - 3.182_446));
+        let found = estimate(&[
+            5.0 - 3.0_f64.sqrt(),
+            5.0 - 3.0_f64.sqrt(),
+            5.0 + 3.0_f64.sqrt(),
+            5.0 + 3.0_f64.sqrt(),
+        ]);
+        assert!(
+            close(found.mean, 5.0) && close(found.high, 5.0 + 3.182_446) && close(found.low, 5.0 - 3.182_446)
+        );
         assert_eq!(estimate(&[7.0]), Estimate { low: 7.0, mean: 7.0, high: 7.0 });
         assert_eq!(estimate(&[]), Estimate::default());
     }

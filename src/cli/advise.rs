@@ -93,11 +93,8 @@ pub fn run(mut args: AdviseArgs, invocation: &Invocation) -> Result<i32> {
     let progress = if invocation.quiet { Progress::silent() } else { Progress::terminal() };
     progress.now("reading the program");
     let program = args.program(invocation)?;
-    let effort = Effort {
-        rounds: args.rounds.into(),
-        captures: args.captures.clone(),
-        force: args.document.force,
-    };
+    let effort =
+        Effort { rounds: args.rounds.into(), captures: args.captures.clone(), force: args.document.force };
     let rules: Vec<_> = RULES.iter().collect();
     let wanted = |code: &str| args.only.is_empty() || args.only.contains(&code);
     let AdviseOutcome { mut advice, error } =
@@ -191,9 +188,8 @@ fn list_text(width: usize) -> String {
     let mut text = String::new();
     for rule in RULES.iter() {
         let _ = writeln!(text, "{:INDENT$}{}", rule.code, rule.title);
-        for line in wrap(rule.summary, width.saturating_sub(INDENT)) {
-            let _ = writeln!(text, "{:INDENT$}{line}", "");
-        }
+        let summary = wrap(rule.summary, INDENT, INDENT, width);
+        let _ = writeln!(text, "{:INDENT$}{summary}", "");
     }
     text
 }

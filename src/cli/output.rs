@@ -132,7 +132,8 @@ pub fn without_outputs(words: &[OsString]) -> impl Iterator<Item = &OsString> {
             return false;
         }
         let text = word.to_string_lossy();
-        skip_value = ["-o", "--output", "--format", "--capture", "--captures", "--patch"].contains(&text.as_ref());
+        skip_value =
+            ["-o", "--output", "--format", "--capture", "--captures", "--patch"].contains(&text.as_ref());
         let joined = ["--output=", "--format=", "--capture=", "--captures=", "--patch="]
             .iter()
             .any(|start| text.starts_with(start));

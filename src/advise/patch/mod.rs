@@ -178,7 +178,8 @@ fn hooks(edits: &[Edit]) -> Vec<(&str, Vec<String>)> {
     let mut found: Vec<(&str, Vec<String>)> = Vec::new();
     for edit in edits {
         let Edit::Hook { signature, lines } = edit else { continue };
-        if let Some((_, body)) = found.iter_mut().find(|(earlier, _)| parts(earlier).0 == parts(signature).0) {
+        if let Some((_, body)) = found.iter_mut().find(|(earlier, _)| parts(earlier).0 == parts(signature).0)
+        {
             extend(body, lines);
         } else {
             found.push((signature, lines.clone()));

@@ -65,7 +65,10 @@ fn a_hook_keeps_what_it_did_in_whatever_way_it_is_defined() {
         ("def when_ready(server):\n\tif server:\n\t\tsaid.append('old')", "old new server"),
         ("def when_ready(server): said.append('old')\n", "old new server"),
         ("def when_ready(arbiter):\n    said.append('old')\n", "old new server"),
-        ("def when_ready(server):\n    said.append('old')\n    if server:\n        return\n", "old new server"),
+        (
+            "def when_ready(server):\n    said.append('old')\n    if server:\n        return\n",
+            "old new server",
+        ),
         ("when_ready = lambda server: said.append('old')\n", "old new server"),
         (
             "def when_ready(server):\n    pass\ndef when_ready(server):\n    said.append('old')\n",

@@ -3,6 +3,7 @@
 use super::event::Event;
 use super::log::quote;
 use super::settings::Invocation;
+use crate::agent::{FILE_NAME, LIBRARY};
 use crate::error::{Context, Error, Result};
 use crate::interrupt;
 use crate::kernel::agent::Agent;
@@ -81,7 +82,10 @@ impl Master {
                 command.arg(socket.to_string()).arg(library).env(PRELOAD, all);
             }
             None => {
-                command.args(["-1", ""]);
+                // It watches nothing, but prepares the master where the configuration asks for that.
+                let library = folder.path().join(FILE_NAME);
+                fs::write(&library, LIBRARY).at("cannot write the agent library", &library)?;
+                command.arg("-1").arg(library);
             }
         }
         command.arg(text).args(invocation.arguments()).stdin(Stdio::null()).stdout(output).stderr(errors);
