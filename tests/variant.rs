@@ -81,7 +81,9 @@ fn gunicorn_reads_another_text_under_the_configurations_own_name() {
     let file = at("production.py");
     let as_file = (file.clone(), Vec::new());
     let as_url = (format!("file:{file}"), Vec::new());
-    let as_module = ("python:production".to_owned(), vec!["--chdir".to_owned(), at("")]);
+    // gunicorn looks for modules in the folder that it is started in.
+    std::env::set_current_dir(folder.path()).unwrap();
+    let as_module = ("python:production".to_owned(), Vec::new());
     for (config, extra) in [as_file, as_url, as_module] {
         let variant = Variant { text: Some(text.clone()), environment: environment() };
         let invocation = Invocation { python: python.clone(), config: config.clone(), extra, variant };

@@ -57,16 +57,29 @@ fn standing(judged_rule: &Judged, trials: &[Trial]) -> RuleStanding {
         Judgement::Applies { evidence, .. } => (true, evidence),
         Judgement::DoesNot(why) => (false, why),
     };
-    let alone = (1..trials.len()).find(|&index| trials[index].codes.iter().eq([&rule.code]));
-    let measured = alone.filter(|&index| trials[index].first.is_some());
+    let saving = own_saving(rule.code, trials);
     RuleStanding {
         code: rule.code.into(),
         title: rule.title.into(),
         applies,
         evidence: evidence.clone(),
-        saving: measured.map(|index| judged(trials, index).0),
+        saving,
         caveats: rule.caveats.iter().map(|&caveat| caveat.into()).collect(),
     }
+}
+
+/// What a remedy gives back alone; where it was tried on top of preloading only, what it adds to that.
+fn own_saving(code: &'static str, trials: &[Trial]) -> Option<Estimate> {
+    let find = |codes: &[&'static str]| {
+        let wanted = |trial: &&Trial| trial.first.is_some() && trial.codes.iter().eq(codes);
+        trials.iter().find(wanted)
+    };
+    let against = |before: &Trial, after: &Trial| {
+        let (before, after) = before.paired(after, |sample| sample.family);
+        difference(&before, &after)
+    };
+    let alone = find(&[code]).map(|alone| against(&trials[0], alone));
+    alone.or_else(|| Some(against(find(&[plan::PRELOAD])?, find(&[plan::PRELOAD, code])?)))
 }
 
 fn result(trials: &[Trial], index: usize) -> VariantResult {

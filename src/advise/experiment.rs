@@ -97,14 +97,44 @@ impl<'a> Experiment<'a> {
 
     /// Tries every remedy alone, then combinations, then all that work in turn. Fails when interrupted, or
     /// when the program as it is fails; what was measured stays.
-    pub fn run(&mut self, remedies: &[Remedy]) -> Result<()> {
-        for remedy in remedies {
-            self.first_run(remedies, Codes::from([remedy.rule.code]))?;
+    ///
+    /// Other remedies may apply only to a program that preloads: where [`plan::PRELOAD`] works, `look_again`
+    /// judges that variant, and what it finds is tried on top.
+    pub fn run(
+        &mut self,
+        remedies: &[Remedy],
+        look_again: impl FnOnce(&Variant, &Measured) -> Vec<Remedy>,
+    ) -> Result<()> {
+        let mut remedies = remedies.to_vec();
+        let mut preloaded = None;
+        for remedy in &remedies {
+            let measured = self.first_run(&remedies, Codes::from([remedy.rule.code]))?;
+            preloaded = preloaded.or(measured.filter(|_| remedy.rule.code == plan::PRELOAD));
         }
-        for codes in plan::combinations(&self.works(), self.worthwhile()) {
-            self.first_run(remedies, codes)?;
+        let (nothing, preload) = (Codes::new(), Codes::from([plan::PRELOAD]));
+        let mut bases = vec![nothing];
+        if let (Some(measured), Some(trial)) = (preloaded, self.trial(&preload)) {
+            let more = look_again(&trial.variant.clone(), &measured);
+            let codes: Vec<&'static str> = more.iter().map(|remedy| remedy.rule.code).collect();
+            remedies.extend(more);
+            for code in codes {
+                self.first_run(&remedies, Codes::from([plan::PRELOAD, code]))?;
+            }
+            bases.push(preload);
+        }
+        for base in bases {
+            for codes in plan::combinations(&self.works_on(&base), self.worthwhile()) {
+                let codes: Codes = codes.union(&base).copied().collect();
+                if self.trial(&codes).is_none() {
+                    self.first_run(&remedies, codes)?;
+                }
+            }
         }
         (0..self.effort.rounds).try_for_each(|round| self.round(round))
+    }
+
+    fn trial(&self, codes: &Codes) -> Option<&Trial> {
+        self.trials.iter().find(|trial| trial.codes == *codes)
     }
 
     /// Runs a variant once more, with witnesses.
@@ -113,12 +143,15 @@ impl<'a> Experiment<'a> {
         self.program.measure(&trial.variant, Purpose::Causes, self.progress)
     }
 
-    /// Remedies that work alone, with what their first run gave back.
-    fn works(&self) -> Vec<(&'static str, f64)> {
+    /// Remedies that work on top of others, with what their first run gave back more than those did.
+    fn works_on(&self, base: &Codes) -> Vec<(&'static str, f64)> {
         let family = |trial: &Trial| trial.first.map(|first| first.family);
-        let saved = |trial: &Trial| Some(family(&self.trials[0])? - family(trial)?);
-        let alone = self.trials.iter().filter(|trial| trial.codes.len() == 1 && trial.failure.is_none());
-        alone.filter_map(|trial| Some((*trial.codes.first()?, saved(trial)?))).collect()
+        let before = self.trial(base).and_then(family);
+        let works = self.trials.iter().filter(|trial| trial.failure.is_none());
+        let one_more =
+            works.filter(|trial| trial.codes.len() == base.len() + 1 && trial.codes.is_superset(base));
+        let saved = |trial: &Trial| Some((*trial.codes.difference(base).next()?, before? - family(trial)?));
+        one_more.filter_map(saved).collect()
     }
 
     /// What a remedy has to give back to be tried together with others.
@@ -126,11 +159,13 @@ impl<'a> Experiment<'a> {
         noise(&self.trials[0].figures(|sample| sample.family))
     }
 
-    fn first_run(&mut self, remedies: &[Remedy], codes: Codes) -> Result<()> {
+    /// Runs a variant for the first time. Gives what was measured, if it works.
+    fn first_run(&mut self, remedies: &[Remedy], codes: Codes) -> Result<Option<Measured>> {
         let name = plan::name(&codes);
         let number = self.trials.len();
         self.progress.stage(format!("trying {name} ({number})"));
         let mut trial = Trial { codes, ..Trial::default() };
+        let mut found = None;
         match plan::variant(&self.program.source, remedies, &trial.codes) {
             Err(error) => trial.failure = Some(shortly(&error)),
             Ok(variant) => {
@@ -141,12 +176,13 @@ impl<'a> Experiment<'a> {
                         self.keep(&measured, &name)?;
                         trial.first = Some(sample);
                         trial.split = sample::split(&measured.recording);
+                        found = Some(measured);
                     }
                 }
             }
         }
         self.trials.push(trial);
-        Ok(())
+        Ok(found)
     }
 
     /// Measures every variant once, beginning each round with another one.

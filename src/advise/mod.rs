@@ -18,11 +18,12 @@ pub mod statistics;
 use self::assemble::{Judged, assemble};
 use self::experiment::{Effort, Experiment};
 use self::plan::Remedy;
-use self::program::Program;
+use self::program::{Measured, Program};
 use self::rules::{Evidence, Judgement, Rule};
 use crate::error::{Error, Result};
 use crate::record::progress::Progress;
 use crate::report::advice::Advice;
+use crate::variant::Variant;
 use std::time::Instant;
 
 /// What was found out, and why it ended early if it did.
@@ -49,8 +50,15 @@ pub fn advise(
 ) -> Result<AdviseOutcome> {
     let began = Instant::now();
     let mut experiment = Experiment::begin(program, effort, progress)?;
-    let judgements = judge(rules, &program.evidence(&experiment.today));
-    let error = experiment.run(&remedies(&judgements, wanted)).err();
+    let mut judgements = judge(rules, &program.evidence(&experiment.today));
+    let first = remedies(&judgements, &wanted);
+    let look_again = |variant: &Variant, measured: &Measured| {
+        let Ok(preloaded) = program.with_settings_of(variant) else { return Vec::new() };
+        judge_again(&mut judgements, &preloaded.evidence(measured));
+        let tried = |remedy: &Remedy| first.iter().any(|first| first.rule.code == remedy.rule.code);
+        remedies(&judgements, &wanted).into_iter().filter(|remedy| !tried(remedy)).collect()
+    };
+    let error = experiment.run(&first, look_again).err();
     let (mut advice, chosen) = assemble(program, &experiment, &judgements);
     if let Some(index) = chosen.filter(|_| error.is_none()) {
         match experiment.again(&experiment.trials[index]) {
@@ -68,8 +76,18 @@ fn judge(rules: &[&'static Rule], evidence: &Evidence<'_>) -> Vec<Judged> {
     rules.iter().map(|&rule| Judged { rule, judgement: (rule.judge)(evidence) }).collect()
 }
 
+/// Has rules that do not apply today judge the program once it preloads.
+fn judge_again(judgements: &mut [Judged], evidence: &Evidence<'_>) {
+    for judged in judgements.iter_mut().filter(|judged| matches!(judged.judgement, Judgement::DoesNot(_))) {
+        if let Judgement::Applies { evidence, change } = (judged.rule.judge)(evidence) {
+            let evidence = format!("once {} is done: {evidence}", plan::PRELOAD);
+            judged.judgement = Judgement::Applies { evidence, change };
+        }
+    }
+}
+
 /// What can be tried.
-fn remedies(judgements: &[Judged], wanted: impl Fn(&Rule) -> bool) -> Vec<Remedy> {
+fn remedies(judgements: &[Judged], wanted: &impl Fn(&Rule) -> bool) -> Vec<Remedy> {
     let changes = judgements.iter().filter(|judged| wanted(judged.rule)).filter_map(|judged| {
         let Judgement::Applies { change: Some(change), .. } = &judged.judgement else { return None };
         Some(Remedy { rule: judged.rule, change: change.clone() })

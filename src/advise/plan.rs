@@ -3,7 +3,7 @@
 use super::patch::Source;
 use super::rules::{Change, Edit, Rule};
 use crate::error::Result;
-use crate::variant::{PRELOAD, Variant};
+use crate::variant::{self, Variant};
 use std::collections::BTreeSet;
 
 /// A remedy that applies and that a program can carry out.
@@ -15,9 +15,12 @@ pub struct Remedy {
     pub change: Change,
 }
 
+/// The remedy that gives workers something to inherit.
+pub const PRELOAD: &str = "FP001";
+
 /// Remedies that build on each other: what the master holds, then its collector, its counts, its
 /// caches, and what requests still change.
-const LADDER: [&str; 5] = ["FP001", "FP002", "FP003", "FP004", "FP005"];
+const LADDER: [&str; 5] = [PRELOAD, "FP002", "FP003", "FP004", "FP005"];
 
 /// More combinations than these are not tried: each costs as many runs as a remedy alone.
 const MOST_COMBINATIONS: usize = 6;
@@ -39,7 +42,7 @@ pub fn variant(source: &Source, remedies: &[Remedy], codes: &Codes) -> Result<Va
     for (name, value) in chosen().flat_map(|remedy| &remedy.change.environment) {
         match environment.iter_mut().find(|(earlier, _)| earlier == name) {
             // Several libraries may be preloaded; of any other variable the last value counts.
-            Some((_, list)) if name == PRELOAD && list != value => {
+            Some((_, list)) if name == variant::PRELOAD && list != value => {
                 list.push(':');
                 list.push_str(value);
             }
@@ -111,14 +114,17 @@ mod tests {
             rule: &RULES[index],
             change: Change {
                 edits: vec![Edit::Set { name: if index == 0 { "a" } else { "b" }, value: value.into() }],
-                environment: vec![(PRELOAD.into(), library.into()), ("MODE".into(), value.into())],
+                environment: vec![(variant::PRELOAD.into(), library.into()), ("MODE".into(), value.into())],
             },
         };
         let source = Source::read("a = 0\n".into(), Path::new("python3")).unwrap();
         let remedies = [remedy(1, "y.so", "2"), remedy(0, "x.so", "1")];
-        let both = variant(&source, &remedies, &Codes::from(["FP007", "FP006"])).unwrap();
+        let both = super::variant(&source, &remedies, &Codes::from(["FP007", "FP006"])).unwrap();
         assert_eq!(both.text.as_deref(), Some("a = 1\n\nb = 2\n"));
-        assert_eq!(both.environment, [(PRELOAD.into(), "x.so:y.so".into()), ("MODE".into(), "2".into())]);
+        assert_eq!(
+            both.environment,
+            [(variant::PRELOAD.into(), "x.so:y.so".into()), ("MODE".into(), "2".into())]
+        );
         assert!(variant(&source, &remedies, &Codes::new()).unwrap().is_unchanged());
     }
 }

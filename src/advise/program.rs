@@ -117,6 +117,16 @@ impl Program {
         Evidence { target, recording: &measured.recording, zygote_threads: measured.course.zygote_threads }
     }
 
+    /// The program as rules see it where a variant of it was measured: its settings are the variant's, its
+    /// text is the user's, which edits are made to.
+    pub fn with_settings_of(&self, variant: &Variant) -> Result<Self> {
+        let mut program = self.clone();
+        if let Kind::Gunicorn { invocation, settings, .. } = &mut program.kind {
+            **settings = Settings::load(&Invocation { variant: variant.clone(), ..invocation.clone() })?;
+        }
+        Ok(program)
+    }
+
     /// Runs a variant of the program under the load.
     ///
     /// Errors: it could not be started, or not be measured to its end.
