@@ -210,6 +210,14 @@ pub struct CrossCheck {
     pub family_pss_anon: u64,
     /// The same by our frame count: distinct frames.
     pub family_distinct: u64,
+    /// `AnonHugePages` of all workers, by the kernel: memory in transparent huge pages.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub workers_anon_huge: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// How the broken pages of the last step, summed over the workers, are accounted for.

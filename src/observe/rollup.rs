@@ -16,6 +16,8 @@ pub struct Rollup {
     pub private_dirty: u64,
     /// Clean pages that nobody else maps.
     pub private_clean: u64,
+    /// Anonymous memory in huge pages.
+    pub anon_huge: u64,
     /// In swap.
     pub swap: u64,
 }
@@ -31,6 +33,7 @@ pub fn read_rollup(root: &ProcRoot, pid: u32) -> Result<Rollup> {
         pss_anon: value("Pss_Anon"),
         private_dirty: value("Private_Dirty"),
         private_clean: value("Private_Clean"),
+        anon_huge: value("AnonHugePages"),
         swap: value("Swap"),
     })
 }

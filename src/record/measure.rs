@@ -290,6 +290,7 @@ impl Measurement {
             ),
         };
         Ok(CrossCheck {
+            workers_anon_huge: totals[workers.clone()].iter().map(|rollup| rollup.anon_huge).sum(),
             workers_private_dirty: totals[workers].iter().map(|rollup| rollup.private_dirty).sum(),
             workers_unique: unique * PAGE_SIZE,
             family_pss_anon: totals.iter().map(|rollup| rollup.pss_anon).sum(),

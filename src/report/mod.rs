@@ -22,5 +22,5 @@ mod wrap;
 pub use palette::Role;
 pub(crate) use printable::{printable, printable_lines};
 pub use summary::{Split, Summary};
-pub(crate) use summary::{next_command, shell_word};
+pub(crate) use summary::{counted, next_command, shell_word, shown_percent};
 pub(crate) use wrap::wrap;

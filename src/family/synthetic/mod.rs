@@ -293,6 +293,7 @@ fn step(shape: Shape, history: &PageHistory, index: u8) -> Step {
             workers_unique: unique,
             family_pss_anon: ledger.pss_bytes() + 2 * PAGE_SIZE,
             family_distinct: ledger.distinct_frames * PAGE_SIZE,
+            workers_anon_huge: 0,
         },
         ledger,
         workers,
