@@ -47,6 +47,7 @@ fn shared_library(python: &pyo3_build_config::InterpreterConfig) -> Option<PathB
 fn build_agent() -> Result<(), String> {
     println!("cargo:rerun-if-changed=src/agent");
     println!("cargo:rerun-if-changed=src/cpython/offsets/frames.rs");
+    println!("cargo:rerun-if-changed=src/prepare/heap");
     let variable = |name: &str| env::var(name).map_err(|error| format!("{name}: {error}"));
     let library = Path::new(&variable("OUT_DIR")?).join("libforkprint_agent.so");
     if variable("CARGO_CFG_TARGET_ARCH")? != "x86_64" {

@@ -40,6 +40,7 @@ pub mod interrupt;
 pub mod kernel;
 pub mod lab;
 pub mod observe;
+pub mod prepare;
 mod pyext;
 pub mod record;
 pub mod report;

@@ -9,6 +9,11 @@ then gives the writer a copy. forkprint finds every such *broken* page.
 >>> forkprint.run("workload.py", workers=2) # a workload, measured step by step
 
 A workload is a module whose functions are marked with :func:`step`.
+
+>>> forkprint.prepare_fork()                # in the process that forks, before it does
+
+keeps much of that memory shared. Servers call it by a hook: :mod:`forkprint.gunicorn`,
+:mod:`forkprint.celery`, :mod:`forkprint.uwsgi` and :mod:`forkprint.multiprocessing`.
 """
 
 from typing import TYPE_CHECKING, Any, List
@@ -19,6 +24,7 @@ from forkprint._steps import step
 if TYPE_CHECKING:
     from forkprint._explained import Explained, Ranked
     from forkprint._observe import Family, Member, Snapshot, family, snapshot
+    from forkprint._prepare import Prepared, prepare_fork
     from forkprint._record import Finding, Reconciliation, Recording, Step, Worker, WorkerStep, Zygote, load, run
 
 __all__ = [
@@ -27,6 +33,7 @@ __all__ = [
     "Finding",
     "ForkprintError",
     "Member",
+    "Prepared",
     "Reconciliation",
     "Ranked",
     "Recording",
@@ -38,6 +45,7 @@ __all__ = [
     "__version__",
     "family",
     "load",
+    "prepare_fork",
     "run",
     "snapshot",
     "step",
@@ -45,6 +53,7 @@ __all__ = [
 
 _EXPLAINED = {"Explained", "Ranked"}
 _OBSERVE = {"Family", "Member", "Snapshot", "family", "snapshot"}
+_PREPARE = {"Prepared", "prepare_fork"}
 
 
 def __getattr__(name: str) -> Any:
@@ -54,6 +63,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name in _OBSERVE:
         from forkprint import _observe as module
+    elif name in _PREPARE:
+        from forkprint import _prepare as module  # type: ignore[no-redef]
     elif name in _EXPLAINED:
         from forkprint import _explained as module  # type: ignore[no-redef]
     else:

@@ -1,6 +1,7 @@
 //! Which variant to recommend, and the way down to it.
 
 use super::experiment::Trial;
+use super::plan;
 use super::sample::Sample;
 use super::statistics::{difference, estimate, noise, verdict};
 use crate::report::advice::{Estimate, Verdict, Waterfall, WaterfallStep};
@@ -67,17 +68,17 @@ pub fn waterfall(trials: &[Trial], recommended: Option<usize>) -> Waterfall {
 /// The variant that comes after `current` on the way to `goal`: with the fewest remedies more, and among
 /// these the one that breaks least.
 fn next_step(trials: &[Trial], current: usize, goal: usize) -> Option<usize> {
-    let between = |index: &usize| {
-        let codes = &trials[*index].codes;
-        trials[*index].failure.is_none()
-            && codes.len() > trials[current].codes.len()
-            && codes.is_superset(&trials[current].codes)
-            && codes.is_subset(&trials[goal].codes)
+    let all_in = |index: usize| plan::all_in(&trials[index].codes);
+    let (from, to) = (all_in(current), all_in(goal));
+    let between = |&index: &usize| {
+        let codes = all_in(index);
+        let step = codes.len() > from.len() && codes.is_superset(&from) && codes.is_subset(&to);
+        step && trials[index].failure.is_none()
     };
     let broken = |index: usize| estimate(&trials[index].figures(|sample| sample.broken)).mean;
-    (1..trials.len()).filter(between).min_by(|&a, &b| {
-        trials[a].codes.len().cmp(&trials[b].codes.len()).then(broken(a).total_cmp(&broken(b)))
-    })
+    (1..trials.len())
+        .filter(between)
+        .min_by(|&a, &b| all_in(a).len().cmp(&all_in(b).len()).then(broken(a).total_cmp(&broken(b))))
 }
 
 #[cfg(test)]
@@ -110,20 +111,34 @@ mod tests {
         let mut trials = vec![
             trial(&[], &[1000.0, 1001.0, 999.0]),
             trial(&["FP002"], &[999.0, 1001.0, 1000.0]),
-            trial(&["FP003"], &[400.0, 402.0, 399.0]),
-            trial(&["FP002", "FP003"], &[300.0, 301.0, 299.0]),
-            trial(&["FP002", "FP003", "FP004"], &[299.0, 302.0, 298.0]),
+            trial(&["FP006"], &[400.0, 402.0, 399.0]),
+            trial(&["FP002", "FP006"], &[300.0, 301.0, 299.0]),
+            trial(&["FP002", "FP006", "FP008"], &[299.0, 302.0, 298.0]),
         ];
         assert_eq!(judged(&trials, 1).1, Verdict::DoesNotHelp);
         assert_eq!(recommended(&trials), Some(3));
-        assert_eq!(labels(&trials, 3), ["FP003", "FP002"]);
+        assert_eq!(labels(&trials, 3), ["FP006", "FP002"]);
         let waterfall = waterfall(&trials, Some(3));
         assert_eq!((waterfall.today, waterfall.limit), (900.0, 450.0));
         let down: f64 = waterfall.steps.iter().map(|step| step.saving.mean).sum();
         assert!((waterfall.today - down - 200.0).abs() < 1e-9 && (waterfall.remaining - 200.0).abs() < 1e-9);
         trials[3].failure = Some("it broke".into());
         assert_eq!(recommended(&trials), Some(4));
-        assert_eq!(labels(&trials, 4), ["FP003", "FP002 + FP004"]);
+        assert_eq!(labels(&trials, 4), ["FP006", "FP002 + FP008"]);
+    }
+
+    #[test]
+    fn the_way_to_a_remedy_leads_over_those_that_are_part_of_it() {
+        let trials = [
+            trial(&[], &[1000.0; 3]),
+            trial(&["FP002"], &[900.0; 3]),
+            trial(&["FP003"], &[300.0; 3]),
+            trial(&["FP006"], &[950.0; 3]),
+        ];
+        assert_eq!(
+            (recommended(&trials), labels(&trials, 2)),
+            (Some(2), vec!["FP002".into(), "FP003".into()])
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Which variants of a program to try: every remedy alone, then combinations that look useful.
 
 use super::patch::Source;
-use super::rules::{Change, Edit, Rule};
+use super::rules::{Change, Edit, Rule, contained_in, place_in_hook};
 use crate::error::Result;
 use crate::variant::{self, Variant};
 use std::collections::BTreeSet;
@@ -33,13 +33,27 @@ pub fn name(codes: &Codes) -> String {
     if codes.is_empty() { "today".into() } else { codes.iter().copied().collect::<Vec<_>>().join(" + ") }
 }
 
-/// The program with a set of remedies; their edits are combined in the order of their codes.
+/// A set of remedies and those that are part of them.
+pub fn all_in(codes: &Codes) -> Codes {
+    codes.iter().flat_map(|code| contained_in(code).iter().chain([code])).copied().collect()
+}
+
+/// A set of remedies without those that are part of others in it.
+fn without_contained(mut codes: Codes) -> Codes {
+    let contained: Codes = codes.iter().flat_map(|code| contained_in(code)).copied().collect();
+    codes.retain(|code| !contained.contains(code));
+    codes
+}
+
+/// The program with a set of remedies; their edits are combined in the order that hooks want.
 pub fn variant(source: &Source, remedies: &[Remedy], codes: &Codes) -> Result<Variant> {
-    let chosen = || codes.iter().filter_map(|code| remedies.iter().find(|remedy| remedy.rule.code == *code));
-    let edits: Vec<Edit> = chosen().flat_map(|remedy| remedy.change.edits.iter().cloned()).collect();
+    let found = |code: &&str| remedies.iter().find(|remedy| remedy.rule.code == *code);
+    let mut chosen: Vec<&Remedy> = codes.iter().filter_map(found).collect();
+    chosen.sort_by_key(|remedy| place_in_hook(remedy.rule.code));
+    let edits: Vec<Edit> = chosen.iter().flat_map(|remedy| remedy.change.edits.iter().cloned()).collect();
     let text = if edits.is_empty() { None } else { Some(source.edited(&edits)?) };
     let mut environment: Vec<(String, String)> = Vec::new();
-    for (name, value) in chosen().flat_map(|remedy| &remedy.change.environment) {
+    for (name, value) in chosen.iter().flat_map(|remedy| &remedy.change.environment) {
         match environment.iter_mut().find(|(earlier, _)| earlier == name) {
             // Several libraries may be preloaded; of any other variable the last value counts.
             Some((_, list)) if name == variant::PRELOAD && list != value => {
@@ -63,6 +77,7 @@ pub fn combinations(works: &[(&'static str, f64)], worthwhile: f64) -> Vec<Codes
     best.sort_by(|a, b| b.1.total_cmp(&a.1));
     let mut found: Vec<Codes> = Vec::new();
     for codes in growing(best.into_iter().map(|(code, _)| *code)).chain(growing(ladder)) {
+        let codes = without_contained(codes);
         if codes.len() > 1 && !found.contains(&codes) {
             found.push(codes);
         }
@@ -97,15 +112,23 @@ mod tests {
 
     #[test]
     fn combinations_are_the_ladder_and_the_best_ones_together() {
-        let works = [("FP002", 1.0), ("FP003", 90.0), ("FP004", 0.0), ("FP006", 20.0), ("FP008", 2.0)];
+        let works = [("FP002", 1.0), ("FP004", 90.0), ("FP005", 0.0), ("FP006", 20.0), ("FP008", 2.0)];
         let found: Vec<String> = combinations(&works, 5.0).iter().map(name).collect();
-        assert_eq!(found, ["FP003 + FP006", "FP002 + FP003", "FP002 + FP003 + FP004"]);
+        assert_eq!(found, ["FP004 + FP006", "FP002 + FP004", "FP002 + FP004 + FP005"]);
         assert!(combinations(&[("FP003", 9.0)], 1.0).is_empty());
         let many: Vec<(&'static str, f64)> =
             ["FP006", "FP007", "FP008", "FP009", "FP010", "FP011", "FP013", "FP001", "FP002", "FP003"]
                 .map(|code| (code, 9.0))
                 .to_vec();
         assert_eq!(combinations(&many, 1.0).len(), MOST_COMBINATIONS);
+    }
+
+    #[test]
+    fn what_is_part_of_another_remedy_is_not_tried_beside_it() {
+        let works = [("FP002", 9.0), ("FP003", 90.0), ("FP004", 0.0), ("FP006", 20.0)];
+        let found: Vec<String> = combinations(&works, 5.0).iter().map(name).collect();
+        assert_eq!(found, ["FP003 + FP006"]);
+        assert_eq!(name(&all_in(&Codes::from(["FP003"]))), "FP002 + FP003 + FP004");
     }
 
     #[test]

@@ -26,6 +26,8 @@ pub struct Program {
     pub file: PathBuf,
     /// Text of the file.
     pub source: Source,
+    /// Paths that the load requests with GET, the most frequent first.
+    pub paths: Vec<String>,
     /// How to measure.
     pub how: How,
 }
@@ -95,13 +97,19 @@ impl Program {
         })?;
         let source = read_source(found, &invocation.python)?;
         let file = invocation.config_file().map_or_else(|| found.to_owned(), Path::to_owned);
-        Ok(Self { kind: Kind::Gunicorn { invocation, settings, plan }, file, source, how })
+        Ok(Self {
+            paths: paths(&plan),
+            kind: Kind::Gunicorn { invocation, settings, plan },
+            file,
+            source,
+            how,
+        })
     }
 
     /// A Python workload, whose source `python` parses.
     pub fn python(path: &Path, python: &Path, workers: usize, how: How) -> Result<Self> {
         let source = read_source(path, python)?;
-        Ok(Self { kind: Kind::Python { workers }, file: path.to_owned(), source, how })
+        Ok(Self { kind: Kind::Python { workers }, file: path.to_owned(), source, paths: Vec::new(), how })
     }
 
     /// The program as rules see it.
@@ -114,7 +122,12 @@ impl Program {
             },
             Kind::Python { .. } => Target::Python { path: &self.file, text: self.source.text() },
         };
-        Evidence { target, recording: &measured.recording, zygote_threads: measured.course.zygote_threads }
+        Evidence {
+            target,
+            recording: &measured.recording,
+            zygote_threads: measured.course.zygote_threads,
+            paths: &self.paths,
+        }
     }
 
     /// The program as rules see it where a variant of it was measured: its settings are the variant's, its
@@ -192,6 +205,13 @@ pub fn trouble(variant: &Recording, today: &Recording) -> Option<String> {
         let failing = today.workers.iter().any(|worker| matches!(worker.fate, Fate::Failed { .. }));
         if failing { None } else { raised() }
     })
+}
+
+/// What a load gets, the most frequent first.
+fn paths(plan: &Plan) -> Vec<String> {
+    let mut got: Vec<_> = plan.requests.iter().filter(|request| request.method == "GET").collect();
+    got.sort_by_key(|request| std::cmp::Reverse(request.weight));
+    got.into_iter().map(|request| request.path.clone()).collect()
 }
 
 fn read_source(path: &Path, python: &Path) -> Result<Source> {

@@ -95,7 +95,7 @@ pub fn run(mut args: AdviseArgs, invocation: &Invocation) -> Result<i32> {
     let program = args.program(invocation)?;
     let effort =
         Effort { rounds: args.rounds.into(), captures: args.captures.clone(), force: args.document.force };
-    let rules: Vec<_> = RULES.iter().collect();
+    let rules: Vec<_> = RULES.to_vec();
     let wanted = |code: &str| args.only.is_empty() || args.only.contains(&code);
     let AdviseOutcome { mut advice, error } =
         advise(&program, &rules, |rule| wanted(rule.code), &effort, &progress)?;
@@ -186,7 +186,7 @@ fn list(args: &DocumentArgs) -> Result<i32> {
 fn list_text(width: usize) -> String {
     const INDENT: usize = 7;
     let mut text = String::new();
-    for rule in RULES.iter() {
+    for rule in RULES {
         let _ = writeln!(text, "{:INDENT$}{}", rule.code, rule.title);
         let summary = wrap(rule.summary, INDENT, INDENT, width);
         let _ = writeln!(text, "{:INDENT$}{summary}", "");

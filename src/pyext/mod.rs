@@ -29,6 +29,10 @@ mod _native {
     use super::run::{NativeRecording, load, main, run};
     #[pymodule_export]
     use super::snapshot::snapshot;
+    #[pymodule_export]
+    use crate::prepare::native::{
+        count_pages_begin, count_pages_end, old_abi_extensions, prepare_heap, trim_heap,
+    };
 
     #[pymodule_export]
     #[allow(non_upper_case_globals)]

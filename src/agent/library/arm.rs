@@ -253,7 +253,8 @@ fn leave_signal_stack(state: &State, area: Area) -> bool {
     // SAFETY: both are valid; the program's stack is one that the kernel had from the program.
     unsafe {
         sys::sigaltstack(core::ptr::null(), &raw mut used);
-        used.base != area.signal_stack().cast() || sys::sigaltstack(&raw const state.user_stack, core::ptr::null_mut()) == 0
+        used.base != area.signal_stack().cast()
+            || sys::sigaltstack(&raw const state.user_stack, core::ptr::null_mut()) == 0
     }
 }
 

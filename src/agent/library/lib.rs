@@ -13,6 +13,9 @@ mod environment;
 #[path = "../../cpython/offsets/frames.rs"]
 mod frame_layout;
 mod handler;
+#[allow(dead_code, reason = "the extension module uses the rest")]
+#[path = "../../prepare/heap/mod.rs"]
+mod heap;
 mod output;
 mod perf;
 mod python;

@@ -138,12 +138,7 @@ pub fn drain(rings: &Rings, index: usize, mut each: impl FnMut(Record)) {
         }
         if kind == PERF_RECORD_SAMPLE {
             let thread = (word(at + 16) >> 32) as u32;
-            each(Record {
-                instruction: word(at + 8),
-                thread,
-                nanos: word(at + 24),
-                address: word(at + 32),
-            });
+            each(Record { instruction: word(at + 8), thread, nanos: word(at + 24), address: word(at + 32) });
         }
         at += size;
     }

@@ -2,6 +2,7 @@
 
 use crate::arm;
 use crate::frame_layout;
+use crate::heap;
 use crate::stacks::Stack;
 use crate::state::{GetThreadState, State};
 use crate::walk;
@@ -18,6 +19,10 @@ mod api {
     pub type BuildValue = unsafe extern "C" fn(*const c_char, ...) -> Object;
     pub type ListNew = unsafe extern "C" fn(isize) -> Object;
     pub type ListAppend = unsafe extern "C" fn(Object, Object) -> c_int;
+    pub type ParseTuple = unsafe extern "C" fn(Object, *const c_char, ...) -> c_int;
+    pub type SetString = unsafe extern "C" fn(Object, *const c_char);
+    pub type Trim = unsafe extern "C" fn(usize) -> c_int;
+    pub type BoolFromLong = unsafe extern "C" fn(c_long) -> Object;
     pub type Check = unsafe extern "C" fn() -> c_int;
     pub type GetFrame = unsafe extern "C" fn() -> Object;
     pub type OfFrame = unsafe extern "C" fn(Object) -> Object;
@@ -123,16 +128,24 @@ struct Constant<T>(core::cell::UnsafeCell<T>);
 // SAFETY: only Python touches them, holding the GIL.
 unsafe impl<T> Sync for Constant<T> {}
 
+const METH_VARARGS: c_int = 1;
 const METH_NOARGS: c_int = 4;
 const METH_O: c_int = 8;
 const PYTHON_API_VERSION: c_int = 1013;
 
-static METHODS: Constant<[Method; 7]> = Constant(core::cell::UnsafeCell::new([
+static METHODS: Constant<[Method; 9]> = Constant(core::cell::UnsafeCell::new([
     method(c"configure", configure, METH_O, c"configure(socket): take the supervisor's socket"),
     method(c"watch", watch, METH_NOARGS, c"watch(): watch this process and those it forks from now on"),
     method(c"pause", pause, METH_NOARGS, c"pause(): do not watch processes forked from now on"),
     method(c"census", census, METH_NOARGS, c"census(): list every object, from a forked child"),
     method(c"ignore_frames", ignore_frames, METH_NOARGS, c"ignore_frames(): log no frames from now on"),
+    method(
+        c"prepare_heap",
+        prepare_heap,
+        METH_VARARGS,
+        c"prepare_heap(roots, exclude, flags): make a heap ready for a fork",
+    ),
+    method(c"trim_heap", trim_heap, METH_NOARGS, c"trim_heap(): give free memory of malloc back"),
     method(c"frames", frames, METH_NOARGS, c"frames(): addresses of code and instruction, innermost first"),
     Method { name: core::ptr::null(), function: None, flags: 0, doc: core::ptr::null() },
 ]));
@@ -208,15 +221,55 @@ unsafe extern "C" fn frames(_: Object, _: Object) -> Object {
     let _ = walk::walk(crate::state::get(), &mut stack);
     let list = call!(api::ListNew, c"PyList_New", 0);
     for frame in &stack.frames[..stack.count] {
-        let pair = call!(
-            api::BuildValue,
-            c"Py_BuildValue",
-            c"(KL)".as_ptr(),
-            frame.code,
-            frame.instruction as i64
-        );
+        let pair =
+            call!(api::BuildValue, c"Py_BuildValue", c"(KL)".as_ptr(), frame.code, frame.instruction as i64);
         call!(api::ListAppend, c"PyList_Append", list, pair);
         call!(api::DecRef, c"Py_DecRef", pair);
     }
     list
+}
+
+/// `malloc_trim(0)`, where the C library has it.
+unsafe extern "C" fn trim_heap(_: Object, _: Object) -> Object {
+    let trim = crate::sys::symbol(c"malloc_trim");
+    // SAFETY: the function has this type in glibc, and takes the allocator's own locks.
+    let trimmed = !trim.is_null()
+        && unsafe { core::mem::transmute::<*mut c_void, api::Trim>(trim)(0) } != 0;
+    call!(api::BoolFromLong, c"PyBool_FromLong", c_long::from(trimmed))
+}
+
+/// `prepare_heap(roots, exclude, flags)` as `forkprint._native` has it.
+unsafe extern "C" fn prepare_heap(_: Object, arguments: Object) -> Object {
+    let (mut roots, mut exclude): (Object, Object) = (core::ptr::null_mut(), core::ptr::null_mut());
+    let mut flags = 0_u32;
+    let parsed = call!(
+        api::ParseTuple,
+        c"PyArg_ParseTuple",
+        arguments,
+        c"OO!I:prepare_heap".as_ptr(),
+        &raw mut roots,
+        crate::sys::symbol(c"PyTuple_Type"),
+        &raw mut exclude,
+        &raw mut flags
+    );
+    if parsed == 0 {
+        return core::ptr::null_mut();
+    }
+    let minor = version().map_or(0, |(_, minor)| u32::from(minor));
+    let roots = if roots == crate::sys::symbol(c"_Py_NoneStruct") { 0 } else { roots as u64 };
+    // SAFETY: the arguments are live, and Python calls with the GIL held.
+    let done = unsafe { heap::prepare(&heap::Request { minor, roots, exclude: exclude as u64, flags }) };
+    match done {
+        Ok(counts) => {
+            let [a, b, c, d, e, f, g, h, i, j, k, l, m, n] = counts.to_array();
+            let format = c"(KKKKKKKKKKKKKK)".as_ptr();
+            call!(api::BuildValue, c"Py_BuildValue", format, a, b, c, d, e, f, g, h, i, j, k, l, m, n)
+        }
+        Err(refused) => {
+            // SAFETY: the exception that the variable points to lives as long as the interpreter.
+            let exception = unsafe { *crate::sys::symbol(c"PyExc_RuntimeError").cast::<Object>() };
+            call!(api::SetString, c"PyErr_SetString", exception, refused.message().as_ptr());
+            core::ptr::null_mut()
+        }
+    }
 }

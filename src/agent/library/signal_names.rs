@@ -25,7 +25,9 @@ macro_rules! real {
             // SAFETY: the function has this type in every C library for Linux; the arguments are the
             // caller's.
             found => unsafe {
-                core::mem::transmute::<usize, unsafe extern "C" fn(c_int, usize) -> usize>(found)($signal, $handler)
+                core::mem::transmute::<usize, unsafe extern "C" fn(c_int, usize) -> usize>(found)(
+                    $signal, $handler,
+                )
             },
         }
     }};
@@ -88,6 +90,8 @@ pub unsafe extern "C" fn sigignore(signal: c_int) -> c_int {
     match signals::next(c"sigignore", &KNOWN) {
         0 => -1,
         // SAFETY: as above.
-        found => unsafe { core::mem::transmute::<usize, unsafe extern "C" fn(c_int) -> c_int>(found)(signal) },
+        found => unsafe {
+            core::mem::transmute::<usize, unsafe extern "C" fn(c_int) -> c_int>(found)(signal)
+        },
     }
 }

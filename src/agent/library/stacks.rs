@@ -26,7 +26,8 @@ impl Stack {
         const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
         let mix = |hash: u64, word: u64| (hash.rotate_left(23) ^ word).wrapping_mul(MULTIPLIER);
         let frames = self.frames[..self.count].iter();
-        let hash = frames.fold(u64::from(self.cut), |hash, frame| mix(mix(hash, frame.code), frame.instruction));
+        let hash =
+            frames.fold(u64::from(self.cut), |hash, frame| mix(mix(hash, frame.code), frame.instruction));
         (hash ^ hash >> 29) | 1
     }
 }

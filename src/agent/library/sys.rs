@@ -124,7 +124,14 @@ unsafe extern "C" {
     ) -> c_int;
     pub fn _exit(code: c_int) -> !;
     pub fn syscall(number: c_long, ...) -> c_long;
-    pub fn mmap(at: *mut c_void, len: usize, prot: c_int, flags: c_int, fd: c_int, offset: i64) -> *mut c_void;
+    pub fn mmap(
+        at: *mut c_void,
+        len: usize,
+        prot: c_int,
+        flags: c_int,
+        fd: c_int,
+        offset: i64,
+    ) -> *mut c_void;
     pub fn munmap(at: *mut c_void, len: usize) -> c_int;
     pub fn memfd_create(name: *const c_char, flags: c_uint) -> c_int;
     #[link_name = "ftruncate"]

@@ -3,7 +3,8 @@
 Started as `python runner.py CONTROL LISTENER LIFELINE WATCHER LIBRARY TEXT ARGUMENTS OF GUNICORN`, where
 the first four are descriptors: a socket to forkprint, the listening socket to serve on, a socket whose other
 end forkprint holds for as long as it lives, and the socket of the library that watches page faults (-1:
-there is none). TEXT is a file to read in place of the configuration, or empty. Messages to forkprint are lines: a letter and numbers.
+there is none). TEXT is a file to read in place of the configuration, or empty. Messages to forkprint are
+lines: a letter and numbers.
 
     f REFERENCE FROZEN ENABLED WATCHER   the first worker is about to be forked; waits for one
                                          byte: g, or w to watch the workers
@@ -27,6 +28,10 @@ import fcntl
 import gc
 import signal
 from importlib.machinery import ExtensionFileLoader, ModuleSpec
+
+
+# Behind all others: for applications that import forkprint where it is not installed.
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "package"))
 
 
 class Line:

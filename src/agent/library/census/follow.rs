@@ -1,6 +1,5 @@
 //! What objects refer to, and the buffers that they own.
 
-use super::dicts::{Entries, Keys};
 use super::layout::{
     BYTEARRAY_ALLOCATED, BYTEARRAY_BYTES, FLAG_HEAP_TYPE, LIST_ALLOCATED, LIST_ITEMS, MODULE_DICT, OB_SIZE,
     OB_TYPE, SET_MASK, SET_SMALL_TABLE, SET_TABLE, TP_DICT, TP_FLAGS, TUPLE_ITEMS, word,
@@ -8,6 +7,7 @@ use super::layout::{
 use super::memory::prefetch;
 use super::plans::{Look, Plan};
 use super::visit::{Visit, WALKED, object_of};
+use crate::heap::dicts::{Entries, Keys};
 use crate::wire::CensusObject;
 
 /// Items ahead that are asked for.

@@ -1,7 +1,9 @@
 //! Arrays and deques: types of extension modules, which no symbol names and whose layouts `CPython` does
 //! not promise. No pointer of theirs is followed that the kernel does not say is readable.
 
-use super::layout::{FLAG_HEAP_TYPE, FLAG_IMMUTABLE, OB_SIZE, OB_TYPE, TP_BASE, TP_BASICSIZE, TP_FLAGS, TP_NAME, word};
+use super::layout::{
+    FLAG_HEAP_TYPE, FLAG_IMMUTABLE, OB_SIZE, OB_TYPE, TP_BASE, TP_BASICSIZE, TP_FLAGS, TP_NAME, word,
+};
 use super::plans::Look;
 use super::text::Text;
 use super::visit::Visit;
@@ -154,7 +156,8 @@ impl Visit {
     /// Whether the buffer is one, and is listed.
     fn add_foreign_buffer(&mut self, start: u64, bytes: u64, ty: u32, node: u32, kind: u32) -> bool {
         let last = start.checked_add(bytes.wrapping_sub(1));
-        let is_one = bytes != 0 && last.is_some_and(|last| self.is_readable(start) && self.is_readable(last & !7));
+        let is_one =
+            bytes != 0 && last.is_some_and(|last| self.is_readable(start) && self.is_readable(last & !7));
         if is_one {
             self.add_buffer(start, bytes, ty, node, kind);
         }

@@ -1,11 +1,11 @@
 //! Attributes and slots of objects whose class is written in Python.
 
-use super::dicts::Keys;
 use super::layout::{FLAG_INLINE_VALUES, FLAG_MANAGED_DICT, OB_TYPE, word};
 use super::plans::Plan;
 use super::sizes;
 use super::text::Text;
 use super::visit::Visit;
+use crate::heap::dicts::Keys;
 use crate::sys;
 use crate::wire::CensusObject;
 

@@ -1,65 +1,9 @@
-//! Layouts of objects, as far as the census reads them itself. Offsets in bytes; they are the same in
-//! 3.9 to 3.13 where no version is named (`Include/cpython/*.h`, `Include/internal/pycore_dict.h`).
+//! Layouts of objects, as far as the census reads them itself: what they share with the preparation of a
+//! heap, and what differs between versions.
 
 use crate::sys;
 
-pub const OB_TYPE: usize = 8;
-pub const OB_SIZE: usize = 16;
-pub const TP_NAME: usize = 24;
-pub const TP_BASICSIZE: usize = 32;
-pub const TP_ITEMSIZE: usize = 40;
-pub const TP_FLAGS: usize = 168;
-pub const TP_TRAVERSE: usize = 184;
-pub const TP_BASE: usize = 256;
-pub const TP_DICT: usize = 264;
-pub const TP_DICTOFFSET: usize = 288;
-pub const TP_IS_GC: usize = 328;
-pub const MODULE_DICT: usize = 16;
-pub const TUPLE_ITEMS: usize = 24;
-pub const LIST_ITEMS: usize = 24;
-pub const LIST_ALLOCATED: usize = 32;
-pub const DICT_KEYS: usize = 32;
-pub const DICT_VALUES: usize = 40;
-pub const SET_MASK: usize = 32;
-pub const SET_TABLE: usize = 40;
-pub const SET_SMALL_TABLE: usize = 64;
-pub const BYTEARRAY_ALLOCATED: usize = 24;
-pub const BYTEARRAY_BYTES: usize = 32;
-/// `localsplus` of a `_PyInterpreterFrame`, with which a generator ends (3.11 and later).
-pub const FRAME_LOCALS: u64 = 72;
-/// `f_frame` of a frame object (3.11 and later).
-pub const FRAME_OBJECT_FRAME: usize = 24;
-pub const STR_LENGTH: usize = 16;
-pub const STR_STATE: usize = 32;
-
-pub const FLAG_INLINE_VALUES: u64 = 1 << 2;
-pub const FLAG_MANAGED_WEAKREF: u64 = 1 << 3;
-pub const FLAG_MANAGED_DICT: u64 = 1 << 4;
-/// Of heap types that extension modules make (3.10 and later).
-pub const FLAG_IMMUTABLE: u64 = 1 << 8;
-pub const FLAG_HEAP_TYPE: u64 = 1 << 9;
-pub const FLAG_HAVE_GC: u64 = 1 << 14;
-pub const FLAG_INT: u64 = 1 << 24;
-pub const FLAG_LIST: u64 = 1 << 25;
-pub const FLAG_TUPLE: u64 = 1 << 26;
-pub const FLAG_STR: u64 = 1 << 28;
-pub const FLAG_DICT: u64 = 1 << 29;
-pub const FLAG_TYPE: u64 = 1 << 31;
-
-/// Bytes of `PyGC_Head`.
-pub const GC_HEAD: u32 = 16;
-/// Bytes of the words in front of it, where dict or weak references are managed (3.11 and later).
-pub const PRE_HEADER: u32 = 16;
-
-/// A word of memory.
-///
-/// # Safety
-///
-/// Eight bytes at `base + offset` must be readable.
-pub unsafe fn word(base: u64, offset: usize) -> u64 {
-    // SAFETY: promised by the caller.
-    unsafe { ((base + offset as u64) as *const u64).read_unaligned() }
-}
+pub use crate::heap::layout::*;
 
 /// What differs between versions.
 #[derive(Clone, Copy)]
@@ -79,16 +23,10 @@ pub struct Version {
 
 impl Version {
     pub fn of_minor(minor: u32) -> Option<Self> {
-        let qualified_name = match minor {
-            9 => 856,
-            10 | 11 => 864,
-            12 | 13 => 872,
-            _ => return None,
-        };
         Some(Self {
             minor,
-            qualified_name,
-            text_at: if minor < 12 { [48, 72] } else { [40, 56] },
+            qualified_name: qualified_name(minor)?,
+            text_at: text_at(minor),
             frame_code: if minor < 12 { 32 } else { 0 },
             code_slots: if minor < 12 { [68, 76] } else { [64, 72] },
             code_type: sys::symbol(c"PyCode_Type") as u64,
@@ -97,9 +35,6 @@ impl Version {
 
     /// Bytes in front of the objects of a type.
     pub const fn prefix(self, flags: u64) -> u32 {
-        let managed = FLAG_MANAGED_DICT | if self.minor >= 12 { FLAG_MANAGED_WEAKREF } else { 0 };
-        let pre_header = if self.minor >= 11 && flags & managed != 0 { PRE_HEADER } else { 0 };
-        let gc = if flags & FLAG_HAVE_GC != 0 { GC_HEAD } else { 0 };
-        gc + pre_header
+        prefix(self.minor, flags)
     }
 }

@@ -1,5 +1,6 @@
 //! Memory of the child alone, which nobody measures.
 
+pub use crate::heap::system::prefetch;
 use crate::sys;
 use core::ffi::c_int;
 use core::marker::PhantomData;
@@ -76,11 +77,4 @@ impl<T: Copy> Array<T> {
         // SAFETY: entries below `len` were written.
         unsafe { core::slice::from_raw_parts(self.at.cast(), self.len) }
     }
-}
-
-/// Asks the processor for a line of memory that is needed soon. Any address will do.
-pub fn prefetch(address: u64) {
-    use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-    // SAFETY: a prefetch never faults.
-    unsafe { _mm_prefetch::<_MM_HINT_T0>(address as *const i8) };
 }

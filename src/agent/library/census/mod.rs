@@ -5,7 +5,6 @@
 //! collector does (`tp_traverse`), breadth first from the modules: the first path found is a shortest.
 
 mod collector;
-mod dicts;
 mod follow;
 mod foreign;
 mod instance;

@@ -1,6 +1,5 @@
 //! How the walk treats the objects of a type, found out once for each type.
 
-use super::dicts::Entries;
 use super::foreign;
 use super::layout::{
     FLAG_DICT, FLAG_HAVE_GC, FLAG_HEAP_TYPE, FLAG_INLINE_VALUES, FLAG_INT, FLAG_LIST, FLAG_STR, FLAG_TUPLE,
@@ -9,6 +8,7 @@ use super::layout::{
 };
 use super::sizes::Tail;
 use super::text::Text;
+use crate::heap::dicts::Entries;
 use crate::sys;
 use crate::wire::{CensusName, CensusType};
 

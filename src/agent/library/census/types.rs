@@ -1,7 +1,6 @@
 //! Types: their names, their slots, the names of attributes that instances keep in line, and how the
 //! walk treats their objects.
 
-use super::dicts::{Entries, Keys};
 use super::layout::{
     FLAG_HEAP_TYPE, FLAG_MANAGED_DICT, OB_SIZE, OB_TYPE, TP_BASE, TP_BASICSIZE, TP_DICT, TP_FLAGS,
     TP_ITEMSIZE, TP_NAME, Version, word,
@@ -10,6 +9,7 @@ use super::memory::zeroed;
 use super::plans::{Known, Plan};
 use super::table::{Census, Slots, mix};
 use super::text::Text;
+use crate::heap::dicts::{Entries, Keys};
 use crate::wire::{CensusName, CensusType, MOST_TYPES};
 
 /// Slots looked for in one type and its bases.

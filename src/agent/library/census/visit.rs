@@ -1,6 +1,5 @@
 //! The walk: breadth first over the objects, in the order in which they were added.
 
-use super::dicts::Entries;
 use super::layout::{DICT_KEYS, LIST_ITEMS, OB_TYPE, Version, word};
 use super::memory::{Array, prefetch};
 use super::paths::Paths;
@@ -10,6 +9,7 @@ use super::sizes;
 use super::table::Census;
 use super::text::Text;
 use super::types::Types;
+use crate::heap::dicts::Entries;
 use crate::wire::{CensusObject, MOST_OBJECTS};
 use core::ffi::{c_int, c_void};
 

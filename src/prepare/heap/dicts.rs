@@ -2,7 +2,7 @@
 //! but for keys and values (`Include/internal/pycore_dict.h`, before 3.11 `Objects/dict-common.h`).
 
 use super::layout::{DICT_KEYS, DICT_VALUES, word};
-use super::memory::prefetch;
+use super::system::prefetch;
 
 /// Entries ahead whose values are asked for.
 const AHEAD: u64 = 8;
@@ -71,6 +71,11 @@ impl Keys {
         unsafe { word(self.entries + index * self.entry_bytes, hash) }
     }
 
+    /// Whether all of them are known to be strings themselves (3.11 and later).
+    pub const fn only_strings(&self) -> bool {
+        self.entry_bytes == 16
+    }
+
     /// Where the value of an entry stands.
     fn value_at(&self, index: u64) -> u64 {
         self.entries + (index + 1) * self.entry_bytes - 8
@@ -95,6 +100,12 @@ impl Entries {
         let (keys, values) = unsafe { (Keys::read(word(dict, DICT_KEYS), minor), word(dict, DICT_VALUES)) };
         // Since 3.13 a header of eight bytes stands in front.
         Self { keys, values, first_value: values + if minor >= 13 { 8 } else { 0 }, next: 0 }
+    }
+
+    /// A part of the walk: entries from one on, up to another one.
+    pub fn between(mut self, from: u64, end: u64) -> Self {
+        (self.next, self.keys.count) = (from, end.min(self.keys.count));
+        self
     }
 
     fn value_at(&self, index: u64) -> u64 {
