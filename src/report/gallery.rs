@@ -1,5 +1,7 @@
 //! The index page of a gallery: one card for each report.
 
+use super::advice::{self, Advice};
+use super::forecast;
 use super::html::{page, style};
 use super::matrix::{Matrix, legend};
 use super::palette::Role;
@@ -8,6 +10,7 @@ use super::summary::{Summary, shown_percent};
 use super::verdict::verdict;
 use crate::error::Result;
 use crate::family::recording::Recording;
+use crate::forecast::Forecast;
 use crate::units::{Bytes, percent};
 use minijinja::value::Serde;
 use minijinja::{Value, context};
@@ -66,6 +69,42 @@ impl Entry {
             headline: None,
             command: matrix.command.clone(),
             figures: format!("{} programs × {} policies", matrix.programs.len(), matrix.policies.len()),
+            parts: Vec::new(),
+        }
+    }
+
+    /// The card of an advice whose report is at `href`.
+    pub fn of_advice(advice: &Advice, href: impl Into<String>) -> Self {
+        let tried = advice.variants.len().saturating_sub(1);
+        Self {
+            href: href.into(),
+            title: advice.title.clone(),
+            description: "What each remedy gives back, measured.".to_owned(),
+            runtime: advice.runtime_version.clone(),
+            verdict: advice::verdict(advice),
+            headline: None,
+            command: advice.command.clone(),
+            figures: format!("{tried} variants × {} rounds · {} workers", advice.rounds, advice.workers),
+            parts: Vec::new(),
+        }
+    }
+
+    /// The card of a forecast whose report is at `href`.
+    pub fn of_forecast(forecast: &Forecast, href: impl Into<String>) -> Self {
+        let sizes = || forecast.families.iter().map(|family| family.workers);
+        Self {
+            href: href.into(),
+            title: forecast.title.clone(),
+            description: "What a family of workers will hold, and when.".to_owned(),
+            runtime: String::new(),
+            verdict: forecast::verdict(forecast),
+            headline: None,
+            command: forecast.command.clone(),
+            figures: format!(
+                "{} to {} workers",
+                sizes().min().unwrap_or_default(),
+                sizes().max().unwrap_or_default()
+            ),
             parts: Vec::new(),
         }
     }

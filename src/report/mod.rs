@@ -3,6 +3,7 @@
 pub mod advice;
 mod charts;
 pub mod folded;
+pub mod forecast;
 pub mod gallery;
 pub mod html;
 pub mod json;

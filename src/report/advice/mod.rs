@@ -2,6 +2,12 @@
 //!
 //! Sizes are bytes; savings are positive where a remedy gives memory back.
 
+pub mod html;
+pub mod text;
+mod words;
+
+pub(super) use words::verdict;
+
 use crate::family::Rung;
 use crate::family::recording::Recording;
 use serde::{Deserialize, Serialize};

@@ -49,7 +49,7 @@ fn lost(recording: &Recording) -> Option<String> {
 }
 
 /// The UTC date of seconds since 1970 (days to civil date after Howard Hinnant); empty for 0.
-pub(super) fn date(unix: u64) -> String {
+pub(in crate::report) fn date(unix: u64) -> String {
     if unix == 0 {
         return String::new();
     }

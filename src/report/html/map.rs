@@ -117,7 +117,7 @@ impl<'a> Map<'a> {
     }
 }
 
-fn packed_runs(pages: &PageHistory) -> Vec<u64> {
+pub(super) fn packed_runs(pages: &PageHistory) -> Vec<u64> {
     let mut end = 0;
     let mut runs = Vec::with_capacity(pages.runs.len() * 3);
     for run in &pages.runs {

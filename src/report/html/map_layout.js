@@ -3,14 +3,6 @@ if (!$('map')) return;
 
 /* Data: see html/map.rs for the format */
 const index = JSON.parse($('map-index').textContent);
-const STATES = [
-  { css: 'shared', name: 'shared' },
-  { css: 'ghost', name: 'identical copy (ghost)' },
-  { css: 'differs', name: 'copy with new data' },
-  { css: 'uncompared', name: 'copy not compared' },
-  { css: 'zygote', name: 'written by the zygote' },
-  { css: 'gone', name: 'unmapped' },
-];
 const classOf = new Uint8Array(32);
 for (let code = 0; code < 32; code++) {
   const state = code & 7, content = code >> 3;

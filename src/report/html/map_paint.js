@@ -53,9 +53,6 @@ function select() {
 
 /* Painting: one pixel a page into an image, then the image scaled */
 const image = document.createElement('canvas');
-const colour = name => getComputedStyle(root).getPropertyValue('--' + name).trim();
-const rgb = hex => [1, 3, 5].map(at => parseInt(hex.slice(at, at + 2), 16));
-const packed = ([r, g, b]) => (255 << 24 | b << 16 | g << 8 | r) >>> 0;
 function paintImage() {
   image.width = columns;
   image.height = rows;
@@ -156,7 +153,7 @@ function drawLabels(edge, height) {
     context.font = labelFont();
     let names = inLines(band.name, room);
     const fits = count => Math.max(middle, count * line / 2) - count * line / 2 + size * .1 >= free;
-    if (names.length > 1 && !fits(names.length)) names = [clipped(band.name, room)];
+    if (names.length > 1 && !fits(names.length)) names = [clipped(context, band.name, room)];
     if (!fits(names.length)) continue;
     const sized = high - low > (names.length + 1) * line;
     const count = names.length + sized, first = Math.max(middle, count * line / 2) - (count - 1) * line / 2;
@@ -173,13 +170,6 @@ function drawLabels(edge, height) {
 /* A name too wide for one line, divided before its last word */
 function inLines(name, width) {
   const space = name.lastIndexOf(' ');
-  if (space < 0 || context.measureText(name).width <= width) return [clipped(name, width)];
-  return [name.slice(0, space), name.slice(space + 1)].map(part => clipped(part, width));
-}
-function clipped(text, width) {
-  if (context.measureText(text).width <= width) return text;
-  const shortened = keep => text.slice(0, Math.ceil(keep / 2)) + '…' + text.slice(text.length - Math.floor(keep / 2));
-  let keep = text.length - 1;
-  while (keep > 1 && context.measureText(shortened(keep)).width > width) keep--;
-  return shortened(keep);
+  if (space < 0 || context.measureText(name).width <= width) return [clipped(context, name, width)];
+  return [name.slice(0, space), name.slice(space + 1)].map(part => clipped(context, part, width));
 }

@@ -8,7 +8,11 @@ mod explained;
 mod flame;
 mod map;
 mod map_breaks;
+mod map_pair;
 mod sections;
+
+pub(super) use evidence::date;
+pub(super) use map_pair::{Pair, SCRIPT as PAIR_SCRIPT};
 
 use super::palette::css_variables;
 use super::summary;
@@ -27,6 +31,7 @@ const SCRIPT: &str = concat!(
     "'use strict';\n(() => {\n",
     include_str!("page.js"),
     include_str!("flame.js"),
+    include_str!("map_states.js"),
     include_str!("map_layout.js"),
     include_str!("map_breaks.js"),
     include_str!("map_paint.js"),

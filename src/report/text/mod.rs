@@ -17,7 +17,7 @@ use crate::family::Ledger;
 use crate::family::recording::{Fate, Finding, Recording, Step};
 use crate::report::printable;
 use crate::units::Bytes;
-pub(super) use paint::Paint;
+pub(super) use paint::{Paint, bar};
 use std::fmt::Write;
 
 /// Steps shown before the middle ones are left out: without causes below them, and with.

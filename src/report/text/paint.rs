@@ -39,7 +39,7 @@ impl Paint {
 }
 
 /// A bar of at most `width` characters, in eighths of a character.
-pub(super) fn bar(part: u64, whole: u64, width: usize) -> String {
+pub(in crate::report) fn bar(part: u64, whole: u64, width: usize) -> String {
     let eighths = usize::try_from(part.saturating_mul(width as u64 * 8) / whole.max(1)).unwrap_or(0).max(1);
     let rest = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"][eighths % 8];
     "█".repeat(eighths / 8) + rest
