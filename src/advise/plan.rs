@@ -106,8 +106,8 @@ mod tests {
     }
 
     static RULES: [Rule; 2] = [
+        Rule { code: "FP005", title: "", summary: "", caveats: &[], judge },
         Rule { code: "FP006", title: "", summary: "", caveats: &[], judge },
-        Rule { code: "FP007", title: "", summary: "", caveats: &[], judge },
     ];
 
     #[test]
@@ -142,7 +142,7 @@ mod tests {
         };
         let source = Source::read("a = 0\n".into(), Path::new("python3")).unwrap();
         let remedies = [remedy(1, "y.so", "2"), remedy(0, "x.so", "1")];
-        let both = super::variant(&source, &remedies, &Codes::from(["FP007", "FP006"])).unwrap();
+        let both = super::variant(&source, &remedies, &Codes::from(["FP006", "FP005"])).unwrap();
         assert_eq!(both.text.as_deref(), Some("a = 1\n\nb = 2\n"));
         assert_eq!(
             both.environment,

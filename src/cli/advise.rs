@@ -208,7 +208,7 @@ fn write_patch(advice: &Advice, path: &Path, args: &AdviseArgs) -> Result<()> {
 fn emit(advice: &Advice, args: &DocumentArgs) -> Result<()> {
     let next = format!("{} -o advice.html", advice.command);
     let document = match args.form()? {
-        Format::Text => text::render(advice, output::terminal_width(), args.is_coloured(), &next),
+        Format::Text => text::render(advice, output::terminal_width(), args.is_coloured()),
         Format::Json => {
             let json = serde_json::to_string_pretty(advice);
             json.map_err(|error| Error::new("cannot write the advice as JSON").why(error))? + "\n"
