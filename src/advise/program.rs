@@ -36,19 +36,23 @@ pub struct Program {
 #[derive(Debug, Clone)]
 pub enum Kind {
     /// A gunicorn configuration.
-    Gunicorn {
-        /// The configuration and the interpreter.
-        invocation: Invocation,
-        /// What gunicorn makes of it.
-        settings: Box<Settings>,
-        /// What to send.
-        plan: Plan,
-    },
+    Gunicorn(Box<Server>),
     /// A Python workload.
     Python {
         /// Workers to fork.
         workers: usize,
     },
+}
+
+/// A gunicorn configuration under a load.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// The configuration and the interpreter.
+    pub invocation: Invocation,
+    /// What gunicorn makes of it.
+    pub settings: Settings,
+    /// What to send.
+    pub plan: Plan,
 }
 
 /// How to measure a program.
@@ -88,7 +92,7 @@ impl Program {
     /// A gunicorn configuration: its settings and its text are read.
     pub fn gunicorn(invocation: Invocation, plan: Plan, how: How) -> Result<Self> {
         const WHAT: &str = "cannot read the text of the configuration";
-        let settings = Box::new(Settings::load(&invocation)?);
+        let settings = Settings::load(&invocation)?;
         let found = settings.config_file.as_deref().ok_or_else(|| {
             Error::new(WHAT)
                 .location(&invocation.config)
@@ -99,7 +103,7 @@ impl Program {
         let file = invocation.config_file().map_or_else(|| found.to_owned(), Path::to_owned);
         Ok(Self {
             paths: paths(&plan),
-            kind: Kind::Gunicorn { invocation, settings, plan },
+            kind: Kind::Gunicorn(Box::new(Server { invocation, settings, plan })),
             file,
             source,
             how,
@@ -115,8 +119,8 @@ impl Program {
     /// The program as rules see it.
     pub fn evidence<'a>(&'a self, measured: &'a Measured) -> Evidence<'a> {
         let target = match &self.kind {
-            Kind::Gunicorn { settings, .. } => Target::Gunicorn {
-                settings,
+            Kind::Gunicorn(server) => Target::Gunicorn {
+                settings: &server.settings,
                 at_fork: measured.course.at_fork.as_ref(),
                 text: self.source.text(),
             },
@@ -134,8 +138,9 @@ impl Program {
     /// text is the user's, which edits are made to.
     pub fn with_settings_of(&self, variant: &Variant) -> Result<Self> {
         let mut program = self.clone();
-        if let Kind::Gunicorn { invocation, settings, .. } = &mut program.kind {
-            **settings = Settings::load(&Invocation { variant: variant.clone(), ..invocation.clone() })?;
+        if let Kind::Gunicorn(server) = &mut program.kind {
+            let invocation = Invocation { variant: variant.clone(), ..server.invocation.clone() };
+            server.settings = Settings::load(&invocation)?;
         }
         Ok(program)
     }
@@ -149,7 +154,8 @@ impl Program {
             Purpose::Figures => Some(Witness::None),
         };
         let outcome = match &self.kind {
-            Kind::Gunicorn { invocation, plan, .. } => {
+            Kind::Gunicorn(server) => {
+                let Server { invocation, plan, .. } = &**server;
                 let options = AnalyzeOptions {
                     invocation: Invocation { variant: variant.clone(), ..invocation.clone() },
                     plan: plan.clone(),

@@ -196,13 +196,11 @@ fn list_text(width: usize) -> String {
 
 fn write_patch(advice: &Advice, path: &Path, args: &AdviseArgs) -> Result<()> {
     let diff = advice.recommended.as_ref().map(|recommended| recommended.diff.as_str());
-    match diff.filter(|diff| !diff.is_empty()) {
-        Some(diff) => output::write_file(path, diff.as_bytes(), args.document.force),
-        None => {
-            args.document.note(&format!("nothing to change in the file: {} was not written", path.display()));
-            Ok(())
-        }
+    if let Some(diff) = diff.filter(|diff| !diff.is_empty()) {
+        return output::write_file(path, diff.as_bytes(), args.document.force);
     }
+    args.document.note(&format!("nothing to change in the file: {} was not written", path.display()));
+    Ok(())
 }
 
 fn emit(advice: &Advice, args: &DocumentArgs) -> Result<()> {

@@ -147,7 +147,9 @@ impl Changes {
             }
             let blank = if result.is_empty() { 0 } else { blank };
             result.push_str(&end_of_line.repeat(blank));
-            lines.iter().for_each(|line| result.extend([line.as_str(), end_of_line]));
+            for line in lines {
+                result.extend([line.as_str(), end_of_line]);
+            }
         };
         add(&self.settings, 1);
         self.hooks.iter().for_each(|hook| add(hook, 2));

@@ -63,26 +63,26 @@ pub fn analyze(options: &AnalyzeOptions, progress: &Progress) -> Result<RunOutco
     family.snapshot(0)?;
 
     let mut driver = Driver::new(options.plan.clone(), family.address(), request_timeout(&settings));
-    let mut driven = Duration::ZERO;
-    let end = drive(&mut family, &mut driver, &options.plan, progress, &mut driven);
+    let mut busy = Duration::ZERO;
+    let end = drive(&mut family, &mut driver, &options.plan, progress, &mut busy);
     family.add_findings(failed_requests(driver.tally()));
     let error = end.err();
     family.add_findings(error.as_ref().map(|error| cut_short(error, driver.tally())));
     progress.now("explaining the writes");
-    let course = family.course(driver.tally().sent, driven);
+    let course = family.course(driver.tally().sent, busy);
     let mut recording = family.stop(error.is_none());
     weigh_missing_preload(&mut recording);
     recording.findings.sort_by_key(|finding| finding.code != FAILED_REQUESTS);
     Ok(RunOutcome { recording, error: error.or_else(|| mostly_failed(driver.tally())), course })
 }
 
-/// Sends the whole load; `driven` is the time that requests took.
+/// Sends the whole load; `busy` is the time that requests took.
 fn drive(
     family: &mut Family,
     driver: &mut Driver,
     plan: &Plan,
     progress: &Progress,
-    driven: &mut Duration,
+    busy: &mut Duration,
 ) -> Result<()> {
     for &milestone in &plan.milestones {
         let fatal_before = driver.tally().perhaps_fatal();
@@ -92,7 +92,7 @@ fn drive(
             progress.now(format!("{} of {} requests", tally.sent, plan.count));
             family.watch()
         })?;
-        *driven += began.elapsed();
+        *busy += began.elapsed();
         progress.now(format!("reading the family after {milestone} requests"));
         family.await_endings(driver.tally().perhaps_fatal() - fatal_before)?;
         family.snapshot(milestone)?;
