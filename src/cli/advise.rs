@@ -7,6 +7,7 @@ use crate::advise::experiment::Effort;
 use crate::advise::program::{How, Program};
 use crate::advise::rules::RULES;
 use crate::advise::{AdviseOutcome, advise};
+use crate::capture;
 use crate::error::{EXIT_OK, Error, Result};
 use crate::family::{Rung, Witness};
 use crate::record::progress::Progress;
@@ -89,6 +90,9 @@ pub fn run(mut args: AdviseArgs, invocation: &Invocation) -> Result<i32> {
         return Err(Error::new("refusing to overwrite a file")
             .path(patch)
             .fix("add --force to replace it, or name another file"));
+    }
+    if let Some(folder) = &args.captures {
+        capture::check_destination(&folder.join("today.forkprint"), args.document.force)?;
     }
     let progress = if invocation.quiet { Progress::silent() } else { Progress::terminal() };
     progress.now("reading the program");
