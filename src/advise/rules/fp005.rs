@@ -4,6 +4,7 @@ use super::measured::Measured;
 use super::{Change, Edit, Evidence, Judgement, Rule, Target, source};
 use crate::family::breaks::{Break, Breaks};
 use crate::family::cause::Cause;
+use crate::family::recording::Step;
 use crate::units::Bytes;
 
 pub(super) static RULE: Rule = Rule {
@@ -55,8 +56,10 @@ fn judge(evidence: &Evidence<'_>) -> Judgement {
 /// Writes that happen when something is used for the first time.
 fn first_uses(measured: &Measured<'_>) -> Vec<Result<String, String>> {
     let breaks = &measured.recording().breaks;
-    let imports = measured.ranking().only(|row| row.cause != Cause::Specialize && imports(breaks, row));
-    vec![measured.judge(Cause::Specialize), measured.judge_rows(&imports, "imports in workers")]
+    // Those at the start of a worker, in step 0, are its server's own: no request warms them up.
+    let lazy = |row: &Break| row.step > 0 && row.cause != Cause::Specialize && imports(breaks, row);
+    let imports = measured.ranking().only(lazy);
+    vec![measured.judge(Cause::Specialize), measured.judge_rows(&imports, "imports while they served")]
 }
 
 /// Whether a module was being imported.
@@ -67,16 +70,17 @@ fn imports(breaks: &Breaks, row: &Break) -> bool {
     })
 }
 
-/// What each worker made by its first request, where later ones made less.
+/// What a worker made by its first request, where later ones made less.
 fn fresh_at_first_request(evidence: &Evidence<'_>) -> Option<String> {
     let served: Vec<_> = evidence.recording.steps.iter().filter(|step| step.requests.is_some()).collect();
     let [ready, first, .., last] = &served[..] else { return None };
-    let after = |step| Measured::fresh_after(step);
+    // One request reaches one worker: the one that grew most.
+    let after = |step: &Step| step.workers.iter().map(|worker| worker.fresh).max().unwrap_or(0);
     let (grown, later) = (after(first).checked_sub(after(ready))?, after(last).saturating_sub(after(first)));
     let grown_bytes = Bytes::of_pages(grown);
     (grown_bytes >= LEAST_FRESH && grown > later).then(|| {
         format!(
-            "every worker made {grown_bytes} by '{}' and {} in all requests after it",
+            "a worker made {grown_bytes} by '{}', and no more than {} in all requests after it",
             first.name,
             Bytes::of_pages(later)
         )

@@ -57,8 +57,13 @@ fn judge(evidence: &Evidence<'_>) -> Judgement {
 
 /// Whether the instruction that wrote is the C library's.
 fn is_libc(breaks: &Breaks, row: &Break) -> bool {
+    // Whoever hands out a block may have it cleared, by a function of the C library that is no allocator.
+    const FILLS: [&str; 3] = ["memset", "memcpy", "memmove"];
     let writer = breaks.writers.get(row.writer as usize);
-    writer.is_some_and(|writer| writer.library.starts_with("libc.") || writer.library.starts_with("libc-"))
+    writer.is_some_and(|writer| {
+        let libc = writer.library.starts_with("libc.") || writer.library.starts_with("libc-");
+        libc && !FILLS.iter().any(|fills| writer.symbol.contains(fills))
+    })
 }
 
 /// Another allocator where one is installed; otherwise the one there is, with its free memory given

@@ -4,6 +4,7 @@ use super::measured::Measured;
 use super::{Change, Edit, Evidence, Judgement, Rule, Target, source};
 use crate::family::cause::Cause;
 use crate::units::Bytes;
+use std::path::Path;
 
 pub(super) static RULE: Rule = Rule {
     code: "FP013",
@@ -45,14 +46,22 @@ fn judge(evidence: &Evidence<'_>) -> Judgement {
         Ok(seen) => seen,
         Err(why) => return Judgement::DoesNot(why),
     };
-    if let Target::Python { text, .. } = evidence.target
-        && let Some(line) = source::call(text, "gc.collect")
-    {
+    if let Some(line) = asked_for(evidence, &measured) {
         return Judgement::does_not(format!(
             "{seen}; but line {line} asks for collections, which heed no thresholds (FP002)"
         ));
     }
     Judgement::applies(seen, in_workers(evidence.target, &SELDOM))
+}
+
+/// The line of a workload that broke most headers, where it asks for a collection.
+fn asked_for(evidence: &Evidence<'_>, measured: &Measured<'_>) -> Option<u32> {
+    let Target::Python { path, text } = evidence.target else { return None };
+    let lines = measured.of_cause(Cause::GcHeader).by_line();
+    let place = lines.first()?.place.as_ref()?;
+    let same_file = Path::new(&place.file).file_name() == path.file_name();
+    let code = text.lines().nth((place.line as usize).checked_sub(1)?)?;
+    (same_file && source::call(code, "gc.collect").is_some()).then_some(place.line)
 }
 
 /// A collector that a workload turns off and never on, while its workers grow.

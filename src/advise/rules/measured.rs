@@ -3,7 +3,7 @@
 
 use super::{Evidence, Target, source};
 use crate::family::Witness;
-use crate::family::breaks::Break;
+use crate::family::breaks::{Break, Flags};
 use crate::family::cause::Cause;
 use crate::family::recording::{Recording, Step, step_number};
 use crate::report::ranking::{Ranking, Selection};
@@ -11,13 +11,16 @@ use crate::report::{counted, shown_percent};
 use crate::units::Bytes;
 
 /// Fewer pages a worker than this are what any fork costs, and no experiment can show their saving.
-const LEAST_PAGES: u64 = 64;
+const LEAST_PAGES: u64 = 256;
 /// Nor is less than this share of what a worker breaks, in percent, worth a change.
 const LEAST_SHARE: u64 = 1;
 
 /// The broken pages of a recording, and how many workers broke them.
 pub(super) struct Measured<'a> {
     recording: &'a Recording,
+    /// Whoever wrote.
+    all: Ranking<'a>,
+    /// Written by workers first.
     ranking: Ranking<'a>,
     step: &'a Step,
     workers: u64,
@@ -41,7 +44,8 @@ impl<'a> Measured<'a> {
             lived.max_by_key(|(_, step)| broken(step)).ok_or("no worker lived to be measured")?;
         let selection = Selection { broken_after: Some(step_number(index)), ..Selection::default() };
         let ranking = Ranking::of(recording, selection).only(|row: &Break| row.step >= first);
-        Ok(Self { recording, ranking, step, workers: step.workers.len() as u64 })
+        let of_workers = ranking.only(|row| !row.flags.has(Flags::BY_ZYGOTE));
+        Ok(Self { recording, all: ranking, ranking: of_workers, step, workers: step.workers.len() as u64 })
     }
 
     /// The same, where single writes were witnessed.
@@ -52,7 +56,12 @@ impl<'a> Measured<'a> {
         Self::of(evidence)
     }
 
-    /// Everything that was broken.
+    /// What the zygote wrote after the fork, of pages that workers share with it.
+    pub fn by_zygote(&self) -> Ranking<'a> {
+        self.all.only(|row| row.flags.has(Flags::BY_ZYGOTE))
+    }
+
+    /// Everything that workers broke.
     pub fn ranking(&self) -> &Ranking<'a> {
         &self.ranking
     }
@@ -62,7 +71,7 @@ impl<'a> Measured<'a> {
         pages / self.workers.max(1)
     }
 
-    /// Pages broken in one worker.
+    /// Pages that one worker no longer shares, whoever wrote them.
     fn broken(&self) -> u64 {
         self.per_worker(self.step.workers.iter().map(|worker| worker.broken).sum())
     }
@@ -95,10 +104,10 @@ impl<'a> Measured<'a> {
         if !self.matters(pages) {
             let how_many =
                 if pages == 0 { "none".into() } else { format!("only {}", Bytes::of_pages(pages)) };
-            return Err(format!("{how_many} of the {of} a worker broke was first written by {writer}"));
+            return Err(format!("{how_many} of the {of} a worker lost was first written by {writer}"));
         }
         Ok(format!(
-            "{} of the {of} that each of {} broke, first written by {writer}; {} of it is ghosts{}",
+            "{} of the {of} that each of {} lost, first written by {writer}; {} of it is ghosts{}",
             Bytes::of_pages(pages),
             self.workers_shown(),
             shown_percent(rows.ghosts(), rows.pages()),
@@ -111,10 +120,10 @@ impl<'a> Measured<'a> {
         counted(usize::try_from(self.workers).unwrap_or(usize::MAX), "worker")
     }
 
-    /// The line that broke most of some pages: `; most in shop.py:14 search`.
+    /// The line that broke most of some pages, where it is a tenth at least: `; 92 % in shop.py:14 search`.
     pub fn most_at(rows: &Ranking<'a>) -> String {
         let lines = rows.by_line();
-        let line = lines.iter().find(|line| line.place.is_some());
+        let line = lines.iter().find(|line| line.place.is_some() && 10 * line.pages >= rows.pages());
         line.map_or_else(String::new, |line| {
             format!("; {} in {}", shown_percent(line.pages, rows.pages()), line.name)
         })

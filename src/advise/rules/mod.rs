@@ -14,6 +14,7 @@ mod fp010;
 mod fp011;
 mod fp012;
 mod fp013;
+mod fp015;
 mod measured;
 #[cfg(test)]
 mod samples;
@@ -72,7 +73,7 @@ pub struct Rule {
     pub judge: fn(&Evidence<'_>) -> Judgement,
 }
 
-/// Every rule, in the order of codes.
+/// Every rule, in the order of codes. FP014, a misspelled setting, is a finding of the lint alone.
 pub const RULES: &[&Rule] = &[
     &fp001::RULE,
     &fp002::RULE,
@@ -87,6 +88,7 @@ pub const RULES: &[&Rule] = &[
     &fp011::RULE,
     &fp012::RULE,
     &fp013::RULE,
+    &fp015::RULE,
 ];
 
 /// The order in which edits of several rules belong in one hook: what runs code before what prepares
