@@ -71,10 +71,10 @@ impl Scale {
         for end in [low, high] {
             let _ = write!(
                 svg,
-                "<line x1=\"{end:.2}%\" x2=\"{end:.2}%\" y1=\"8\" y2=\"18\" style=\"stroke:{colour}\" stroke-width=\"2\"/>"
+                "<line x1=\"{end:.2}%\" x2=\"{end:.2}%\" y1=\"5\" y2=\"21\" style=\"stroke:{colour}\" stroke-width=\"2\"/>"
             );
         }
-        let _ = write!(svg, "<circle cx=\"{mean:.2}%\" cy=\"13\" r=\"5\" style=\"fill:{colour}\"/></svg>");
+        let _ = write!(svg, "<circle cx=\"{mean:.2}%\" cy=\"13\" r=\"4\" style=\"fill:{colour}\"/></svg>");
         svg
     }
 
