@@ -1,20 +1,24 @@
 //! The effective settings of a configuration, as gunicorn itself reads them.
 
 use super::log::quote;
+use super::package;
 use crate::error::{Context, Error, Result};
 use crate::interrupt;
 use crate::kernel::spawn::ProcessGroup;
 use crate::variant::Variant;
 use serde::Deserialize;
-use std::fs::File;
-use std::io::{Read, Seek, Write};
+use std::fs::{self, File};
+use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
-use tempfile::NamedTempFile;
+use tempfile::TempDir;
 
 /// Asks gunicorn for its settings; see the file.
 const SCRIPT: &str = concat!(include_str!("substitute.py"), include_str!("settings.py"));
+
+/// Tells the script where the package is, for a configuration that imports it.
+const PACKAGE: &str = "FORKPRINT_PACKAGE";
 
 /// Configurations are programs; one that has not ended after this long never will.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -155,35 +159,37 @@ enum Answer {
 
 /// The script while it runs.
 struct Asked {
+    /// Kept until the script has ended.
+    _package: TempDir,
     group: ProcessGroup,
     python: PathBuf,
     config: String,
     stdout: File,
     stderr: File,
-    /// Kept until the script has read it.
-    _text: Option<NamedTempFile>,
 }
 
 impl Asked {
     fn start(invocation: &Invocation) -> Result<Self> {
         let file = || tempfile::tempfile().doing("cannot create a temporary file");
         let (stdout, stderr) = (file()?, file()?);
-        let text = invocation.variant.text.as_deref().map(text_file).transpose()?;
+        let folder = TempDir::with_prefix("forkprint-").doing("cannot create a temporary folder")?;
+        package::write(folder.path())?;
+        let text = invocation.variant.text.as_deref();
+        let text = text.map(|text| text_file(folder.path(), text)).transpose()?.unwrap_or_default();
         let mut command = Command::new(&invocation.python);
-        command.args(["-c", SCRIPT]);
-        command.arg(text.as_ref().map_or_else(|| Path::new(""), NamedTempFile::path));
-        command.args(invocation.arguments()).stdin(Stdio::null());
+        command.env(PACKAGE, folder.path());
+        command.args(["-c", SCRIPT]).arg(text).args(invocation.arguments()).stdin(Stdio::null());
         command.stdout(stdout.try_clone().doing("cannot share a temporary file")?);
         command.stderr(stderr.try_clone().doing("cannot share a temporary file")?);
         let group = ProcessGroup::spawn(command, Vec::new())
             .map_err(|error| error.fix("name an interpreter that has gunicorn: --python PATH"))?;
         Ok(Self {
+            _package: folder,
             group,
             python: invocation.python.clone(),
             config: invocation.config.clone(),
             stdout,
             stderr,
-            _text: text,
         })
     }
 
@@ -212,10 +218,9 @@ impl Asked {
 }
 
 /// A file that gunicorn reads in place of its configuration.
-fn text_file(text: &str) -> Result<NamedTempFile> {
-    const WHAT: &str = "cannot write a temporary file";
-    let mut file = NamedTempFile::with_prefix("forkprint-").doing(WHAT)?;
-    file.write_all(text.as_bytes()).at(WHAT, file.path())?;
+fn text_file(folder: &Path, text: &str) -> Result<PathBuf> {
+    let file = folder.join("config.py");
+    fs::write(&file, text).at("cannot write a temporary file", &file)?;
     Ok(file)
 }
 
