@@ -82,6 +82,14 @@ impl Error {
         &self.what
     }
 
+    /// The reason in one line: of a traceback the exception, else the first line.
+    pub fn reason(&self) -> Option<&str> {
+        let why = self.why.as_deref()?.trim();
+        let traced = why.contains("\n  File ") || why.starts_with("Traceback ");
+        let mut lines = why.lines().map(str::trim).filter(|line| !line.is_empty());
+        if traced { lines.next_back() } else { lines.next() }
+    }
+
     /// All of it, for a note beside other text.
     pub fn in_one_line(&self) -> String {
         let place = self.location.as_ref().map(|place| format!(" ({place})")).unwrap_or_default();
@@ -137,6 +145,17 @@ impl<T, E: fmt::Display> Context<T> for std::result::Result<T, E> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_reason_of_a_traceback_is_its_exception() {
+        let with = |why: &str| Error::new("no").why(why);
+        let traceback =
+            "Traceback (most recent call last):\n  File \"a.py\", line 1, in f\nValueError: no such thing\n";
+        assert_eq!(with(traceback).reason(), Some("ValueError: no such thing"));
+        assert_eq!(with("...\n  File \"a.py\", line 1\nKeyError: 3").reason(), Some("KeyError: 3"));
+        assert_eq!(with("5 with status 500\noops").reason(), Some("5 with status 500"));
+        assert_eq!(Error::new("no").reason(), None);
+    }
 
     #[test]
     fn prints_what_where_why_and_fix_on_lines_of_their_own() {

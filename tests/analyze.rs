@@ -1,5 +1,6 @@
 //! Real gunicorn on loopback: what is measured, what is told, and that nothing is left behind.
 
+#[allow(dead_code, reason = "other tests use the rest")]
 mod gunicorn_project;
 #[path = "common/skip.rs"]
 mod skip;

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::family::{Rung, Witness};
 use crate::record::progress::Progress;
 use crate::record::server::{AnalyzeOptions, analyze, lint_only};
-use crate::record::{MeasureOptions, RunOutcome};
+use crate::record::{Course, MeasureOptions, RunOutcome};
 use crate::servers::gunicorn;
 use crate::servers::load::Plan;
 use crate::variant::Variant;
@@ -80,8 +80,8 @@ pub fn run(mut args: AnalyzeArgs, invocation: &Invocation) -> Result<i32> {
         variant: Variant::default(),
     };
     let command = without_secrets(invocation).command_line();
-    let RunOutcome { recording, error } = if args.no_run {
-        RunOutcome { recording: lint_only(&target, &command)?, error: None }
+    let RunOutcome { recording, error, .. } = if args.no_run {
+        RunOutcome { recording: lint_only(&target, &command)?, error: None, course: Course::default() }
     } else {
         let options = AnalyzeOptions {
             invocation: target,
@@ -99,7 +99,7 @@ pub fn run(mut args: AnalyzeArgs, invocation: &Invocation) -> Result<i32> {
 }
 
 /// Leaves out the values of `--env NAME=VALUE`, which is how gunicorn is given passwords.
-fn without_secrets(invocation: &Invocation) -> Invocation {
+pub(super) fn without_secrets(invocation: &Invocation) -> Invocation {
     let mut hidden = invocation.clone();
     let mut after_env = false;
     for argument in &mut hidden.arguments {

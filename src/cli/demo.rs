@@ -121,7 +121,7 @@ fn show(
         let matrix = lab::run(&laboratory(exhibit, invocation), &Progress::silent())?;
         (matrix::html::render(&matrix)?, gallery::Entry::of_matrix(&matrix, &exhibit.name, href.clone()))
     } else {
-        let RunOutcome { mut recording, error } = measure_family(exhibit, args, workloads, invocation)?;
+        let RunOutcome { mut recording, error, .. } = measure_family(exhibit, args, workloads, invocation)?;
         error.map_or(Ok(()), Err)?;
         recording.about.title.clone_from(&exhibit.name);
         (html::render(&recording)?, gallery::Entry::of(&recording, href.clone()))

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 pub const ON_PATH: &str = "python3";
 
 /// Verbs with an option `--python`.
-const VERBS: [&str; 2] = ["analyze", "demo"];
+const VERBS: [&str; 3] = ["advise", "analyze", "demo"];
 
 /// Puts the default that applies to this process into the options, so that their help shows it.
 pub fn with_default(command: Command, self_command: &[OsString]) -> Command {

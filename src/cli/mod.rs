@@ -1,5 +1,6 @@
 //! The command line: one file a verb, flags turned into plain structs.
 
+mod advise;
 mod analyze;
 mod bench;
 mod check;
@@ -55,6 +56,7 @@ const EXAMPLES: &str = "Examples:
   forkprint demo                                    every built-in workload, a gallery in reports/
   forkprint run workloads/python/gc_collect.py      one workload, two workers, text on the terminal
   forkprint analyze gunicorn.conf.py -o shop.html   a real gunicorn under load
+  forkprint advise gunicorn.conf.py                 which remedy gives memory back, and how much
   forkprint record -- python server.py              any program that forks
   forkprint toy                                     try the toy language
   forkprint lab                                     toy programs under every policy of their runtime
@@ -68,6 +70,7 @@ enum Verb {
     Demo(demo::DemoArgs),
     Run(run::RunArgs),
     Analyze(analyze::AnalyzeArgs),
+    Advise(advise::AdviseArgs),
     Record(record::RecordArgs),
     Lab(lab::LabArgs),
     Report(report::ReportArgs),
@@ -148,6 +151,7 @@ fn dispatch(verb: Verb, invocation: &Invocation) -> Result<i32> {
         Verb::Demo(args) => demo::run(&args, invocation),
         Verb::Run(args) => run::run(args, invocation),
         Verb::Analyze(args) => analyze::run(args, invocation),
+        Verb::Advise(args) => advise::run(args, invocation),
         Verb::Record(args) => record::run(args, invocation),
         Verb::Lab(args) => lab::run(args, invocation),
         Verb::Report(args) => report::run(args, invocation.quiet),

@@ -88,7 +88,7 @@ impl DocumentArgs {
         }
     }
 
-    fn note(&self, line: &str) {
+    pub(super) fn note(&self, line: &str) {
         if !self.quiet {
             let _closed = writeln!(anstream::stderr(), "{line}");
         }
@@ -132,8 +132,9 @@ pub fn without_outputs(words: &[OsString]) -> impl Iterator<Item = &OsString> {
             return false;
         }
         let text = word.to_string_lossy();
-        skip_value = ["-o", "--output", "--format", "--capture", "--captures"].contains(&text.as_ref());
-        let joined = ["--output=", "--format=", "--capture=", "--captures="]
+        skip_value =
+            ["-o", "--output", "--format", "--capture", "--captures", "--patch"].contains(&text.as_ref());
+        let joined = ["--output=", "--format=", "--capture=", "--captures=", "--patch="]
             .iter()
             .any(|start| text.starts_with(start));
         let short = text.starts_with("-o") && !text.starts_with("--");

@@ -73,7 +73,7 @@ pub fn run(mut args: RecordArgs, invocation: &Invocation) -> Result<i32> {
         command_line: without_arguments(invocation).command_line(),
     };
     let progress = if invocation.quiet { Progress::silent() } else { Progress::terminal() };
-    let RunOutcome { recording, error } = record(&options, &progress)?;
+    let RunOutcome { recording, error, .. } = record(&options, &progress)?;
     progress.done();
     super::conclude(&recording, error, &args.output)
 }

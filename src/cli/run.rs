@@ -62,7 +62,7 @@ pub fn run(mut args: RunArgs, invocation: &Invocation) -> Result<i32> {
         mute: invocation.quiet,
     };
     let progress = if invocation.quiet { Progress::silent() } else { Progress::terminal() };
-    let RunOutcome { recording, error } = measure(&options, &progress)?;
+    let RunOutcome { recording, error, .. } = measure(&options, &progress)?;
     progress.done();
     super::conclude(&recording, error, &args.output)
 }

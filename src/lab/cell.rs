@@ -36,7 +36,7 @@ pub(super) fn measure(
         },
         &Progress::silent(),
     )?;
-    let RunOutcome { mut recording, error } = outcome;
+    let RunOutcome { mut recording, error, .. } = outcome;
     error.map_or(Ok(()), Err)?;
     recording.about.title = format!("{} {spec}", program.name);
     let mut cell = Cell {

@@ -110,7 +110,7 @@ pub(super) fn run(
         command,
         mute: false,
     };
-    let RunOutcome { recording, error } =
+    let RunOutcome { recording, error, .. } =
         interruptibly(py, move || crate::record::run(&options, &Progress::silent()))?;
     Ok(NativeRecording { recording, error })
 }

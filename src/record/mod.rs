@@ -21,4 +21,4 @@ pub mod run;
 pub mod server;
 
 pub use crate::family::recording::{self, Recording};
-pub use run::{RunOptions, RunOutcome, run};
+pub use run::{Course, RunOptions, RunOutcome, run};

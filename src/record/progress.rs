@@ -12,7 +12,7 @@ impl Progress {
     /// Shows what is done, if stderr is a terminal.
     pub fn terminal() -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed:.dim}") {
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix}{msg} {elapsed:.dim}") {
             bar.set_style(style);
         }
         bar.enable_steady_tick(Duration::from_millis(120));
@@ -27,6 +27,11 @@ impl Progress {
     /// What is being done now.
     pub fn now(&self, doing: impl AsRef<str>) {
         self.0.set_message(printable(doing.as_ref()));
+    }
+
+    /// What is done next in several parts, each of which says what it is doing now.
+    pub fn stage(&self, stage: impl AsRef<str>) {
+        self.0.set_prefix(format!("{}: ", printable(stage.as_ref())));
     }
 
     /// Clears the line.

@@ -14,11 +14,13 @@ use crate::kernel::caps::{self, Caps, kernel_release, machine};
 use crate::kernel::remote::SharedMemory;
 use crate::runtimes::toy::GcPolicy;
 use crate::runtimes::{StepFailure, Workload};
+use crate::servers::gunicorn::AtFork;
 use crate::supervisor::Family;
 use crate::supervisor::family::{StepOutcome, tell};
 use crate::supervisor::protocol::{Loaded, Watching, ranges};
 use std::ffi::OsString;
-use std::time::{Duration, SystemTime};
+use std::fs;
+use std::time::{Duration, Instant, SystemTime};
 
 /// What to run, and how.
 #[derive(Debug, Clone)]
@@ -48,6 +50,21 @@ pub struct RunOutcome {
     pub recording: Recording,
     /// The failure.
     pub error: Option<Error>,
+    /// How it went, apart from memory.
+    pub course: Course,
+}
+
+/// How a measurement went, apart from memory.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Course {
+    /// Seconds from the start until the zygote could fork.
+    pub startup_seconds: f64,
+    /// Requests, or steps of one worker, a second; without the time that looking took.
+    pub throughput: Option<f64>,
+    /// Threads of the zygote at the fork.
+    pub zygote_threads: usize,
+    /// What a gunicorn master showed at its first fork.
+    pub at_fork: Option<AtFork>,
 }
 
 /// What a memory policy of the toy runtime does to objects that are there already.
@@ -73,6 +90,7 @@ pub fn run(options: &RunOptions, progress: &Progress) -> Result<RunOutcome> {
     let rung = measure.choose_rung(Caps::get())?;
     let watch = Watch::prepare(&measure)?;
     progress.now(format!("loading {}", options.workload.path.display()));
+    let began = Instant::now();
     let (mut family, loaded) = Family::start(
         &options.self_command,
         &options.workload,
@@ -81,6 +99,11 @@ pub fn run(options: &RunOptions, progress: &Progress) -> Result<RunOutcome> {
         options.mute,
         watch.agent(),
     )?;
+    let mut course = Course {
+        startup_seconds: began.elapsed().as_secs_f64(),
+        zygote_threads: threads(family.zygote_pid())?,
+        ..Course::default()
+    };
     let frozen = family.freeze(rung == Rung::Scan)?;
     let baseline = Baseline {
         zygote_pid: family.zygote_pid(),
@@ -105,7 +128,24 @@ pub fn run(options: &RunOptions, progress: &Progress) -> Result<RunOutcome> {
     progress.now("explaining the writes");
     let recording = measurement.finish(error.is_none());
     family.stop();
-    Ok(RunOutcome { recording, error })
+    course.throughput = steps_a_second(&recording);
+    Ok(RunOutcome { recording, error, course })
+}
+
+/// Threads of a process.
+pub fn threads(pid: u32) -> Result<usize> {
+    let tasks = format!("/proc/{pid}/task");
+    let found = fs::read_dir(&tasks).map(Iterator::count);
+    found.map_err(|error| Error::new("cannot count the zygote's threads").path(tasks).why(error))
+}
+
+/// Steps that a worker does in a second of its own clock, over all workers; `None` where nobody timed any.
+fn steps_a_second(recording: &Recording) -> Option<f64> {
+    let timed = recording.steps.iter().flat_map(|step| &step.workers).filter(|worker| worker.nanoseconds > 0);
+    let (count, seconds) = timed.fold((0_u32, 0.0), |(count, seconds), worker| {
+        (count + 1, seconds + Duration::from_nanos(worker.nanoseconds).as_secs_f64())
+    });
+    (count > 0).then(|| f64::from(count) / seconds)
 }
 
 /// Begins to watch a zygote, given what became of the agent in it.

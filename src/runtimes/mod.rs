@@ -36,7 +36,11 @@ impl Workload {
 pub fn load(workload: &Workload) -> Result<Box<dyn Runtime>> {
     require_file(&workload.path)?;
     match workload.path.extension().and_then(|ending| ending.to_str()) {
-        Some("py") => Ok(Box::new(python::PythonRuntime::load(&workload.path, &[])?)),
+        Some("py") => Ok(Box::new(python::PythonRuntime::load_text(
+            &workload.path,
+            &[],
+            workload.variant.text.as_deref(),
+        )?)),
         Some("toy") => Ok(Box::new(toy::ToyRuntime::load(&workload.path, workload.toy.clone())?)),
         _ => Err(Error::new("cannot tell which runtime this workload needs")
             .path(&workload.path)

@@ -69,8 +69,11 @@ impl Family {
         let (ours, theirs): (Vec<_>, Vec<_>) = sockets.into_iter().unzip();
         let zygote_end = Channel::new(zygote_end);
         let theirs: Vec<Channel> = theirs.into_iter().map(Channel::new).collect();
+        let mut workload = workload.clone();
+        let text = workload.variant.text.take();
         let spec = ZygoteSpec {
-            workload: workload.clone(),
+            text_follows: text.is_some(),
+            workload,
             control: zygote_end.fd(),
             workers: theirs.iter().map(Channel::fd).collect(),
             agent: agent.and_then(|(agent, witness)| {
@@ -86,6 +89,10 @@ impl Family {
         let sockets = ours.into_iter().map(|socket| Some(Channel::new(socket))).collect();
         let mut family =
             Self { group, control: Channel::new(control), sockets, workers: Vec::new(), deadline };
+        if let Some(text) = text {
+            // A zygote that has ended meanwhile is noticed by its silence, which tells how.
+            let _ended = family.control.send(&text);
+        }
         match family.answer("loading the workload")? {
             FromZygote::Loaded(loaded) => Ok((family, loaded)),
             other => Err(unexpected(&other)),
@@ -260,6 +267,7 @@ fn spawn_zygote(self_command: &[OsString], spec: &ZygoteSpec, mute: bool) -> Res
     command.args(arguments).arg("__zygote").arg(spec_text);
     let output = if mute { Stdio::null() } else { Stdio::from(std::io::stderr()) };
     command.stdin(Stdio::null()).stdout(output);
+    spec.workload.variant.set_environment(&mut command);
     if let Some(agent) = &spec.agent {
         preload(&mut command, &agent.library);
     }

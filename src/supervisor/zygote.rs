@@ -21,6 +21,10 @@ use std::path::PathBuf;
 pub struct ZygoteSpec {
     /// What to load.
     pub workload: Workload,
+    /// Whether the text to load instead of the workload's file is the first message: a command line
+    /// holds no text of any length.
+    #[serde(default)]
+    pub text_follows: bool,
     /// Number of the inherited control socket.
     pub control: RawFd,
     /// Numbers of the inherited sockets of the workers.
@@ -41,11 +45,17 @@ pub struct AgentSpec {
 }
 
 /// Serves as a zygote until told to end. Returns the exit status.
-pub fn serve(spec: ZygoteSpec) -> i32 {
+pub fn serve(mut spec: ZygoteSpec) -> i32 {
     // The program may close what it did not open: nothing is adopted once it has run.
     let mut control = adopt(spec.control);
     let workers = spec.workers.into_iter().map(|fd| Some(adopt(fd))).collect();
     let agent = spec.agent.map(|agent| (adopt(agent.socket), agent));
+    if spec.text_follows {
+        match control.receive() {
+            Ok(text) => spec.workload.variant.text = Some(text),
+            Err(_) => return cut_off(&control),
+        }
+    }
     let mut runtime = match runtimes::load(&spec.workload) {
         Ok(runtime) => runtime,
         Err(error) => return i32::from(control.send(&FromZygote::Failed(error)).is_err()),

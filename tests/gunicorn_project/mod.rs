@@ -4,7 +4,7 @@ use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use tempfile::TempDir;
 
 const FORKPRINT: &str = env!("CARGO_BIN_EXE_forkprint");
@@ -60,6 +60,37 @@ impl Project {
         command.output().unwrap().into()
     }
 
+    /// `forkprint advise` with these arguments.
+    pub fn advise(&self, arguments: &[&str]) -> Outcome {
+        let mut command = Command::new(FORKPRINT);
+        self.fill(&mut command, "advise", arguments);
+        command.output().unwrap().into()
+    }
+
+    pub fn start_advising(&self, arguments: &[&str]) -> Running {
+        let mut command = Command::new(FORKPRINT);
+        self.fill(&mut command, "advise", arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        Running { child: command.spawn().unwrap(), folder: self.folder.path().to_owned() }
+    }
+
+    /// Every file below the project's folder with its bytes and when it was changed last.
+    pub fn files(&self) -> Vec<(PathBuf, Vec<u8>, SystemTime)> {
+        let (mut pending, mut found) = (vec![self.folder.path().to_owned()], Vec::new());
+        while let Some(folder) = pending.pop() {
+            for path in fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()) {
+                if path.is_dir() {
+                    pending.push(path);
+                } else {
+                    let changed = fs::metadata(&path).unwrap().modified().unwrap();
+                    found.push((path.clone(), fs::read(&path).unwrap(), changed));
+                }
+            }
+        }
+        found.sort();
+        found
+    }
+
     /// Analyzes the shop of the workloads.
     pub fn analyze_shop(&self, more: &[&str]) -> Outcome {
         let shop = concat!(env!("CARGO_MANIFEST_DIR"), "/workloads/servers/gunicorn_shop");
@@ -83,7 +114,7 @@ impl Project {
         open_to_everyone(&binary);
         let mut command = Command::new("setpriv");
         command.args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", "--"]).arg(binary);
-        self.fill(&mut command, arguments);
+        self.fill(&mut command, "analyze", arguments);
         command.output().unwrap().into()
     }
 
@@ -108,13 +139,13 @@ impl Project {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(FORKPRINT);
-        self.fill(&mut command, arguments);
+        self.fill(&mut command, "analyze", arguments);
         command
     }
 
-    fn fill(&self, command: &mut Command, arguments: &[&str]) {
+    fn fill(&self, command: &mut Command, verb: &str, arguments: &[&str]) {
         command.current_dir(self.folder.path()).env_remove("GUNICORN_CMD_ARGS").env_remove("PORT");
-        command.env("PYTHONDONTWRITEBYTECODE", "1").args(["analyze", "--format", "json"]);
+        command.env("PYTHONDONTWRITEBYTECODE", "1").args([verb, "--format", "json"]);
         if !arguments.contains(&"--python") {
             command.args(["--python", &self.python]);
         }

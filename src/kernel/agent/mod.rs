@@ -20,6 +20,7 @@ use crate::agent::wire::{Message, RESTORE};
 use crate::agent::{FILE_NAME, LIBRARY};
 use crate::error::{Context, Error, Result};
 use crate::kernel::files::MoreFiles;
+use crate::variant::{PRELOAD, preloads_of};
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
@@ -143,13 +144,13 @@ impl Agent {
 /// Has a command preload the library before all else. Its constructor takes the variables away again,
 /// so that the program sees its environment as it would have been.
 pub fn preload(command: &mut Command, library: &Path) {
-    let before = std::env::var_os("LD_PRELOAD").unwrap_or_default();
+    let before = preloads_of(command);
     let mut all = library.as_os_str().to_owned();
     if !before.is_empty() {
         all.push(":");
         all.push(&before);
     }
-    command.env("LD_PRELOAD", all).env(RESTORE, before);
+    command.env(PRELOAD, all).env(RESTORE, before);
 }
 
 /// Reads one message.

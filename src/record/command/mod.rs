@@ -13,7 +13,7 @@ use self::session::{End, Session};
 use super::options::{Baseline, MeasureOptions};
 use super::progress::Progress;
 use super::run::about_this_machine;
-use super::{Measurement, RunOutcome, Trace};
+use super::{Course, Measurement, RunOutcome, Trace};
 use crate::cpython::offsets::Offsets;
 use crate::error::{Error, Result};
 use crate::family::Witness;
@@ -79,12 +79,12 @@ pub fn record(options: &RecordOptions, progress: &Progress) -> Result<RunOutcome
         (Ok(end), Some(mut family)) => {
             note_end(&mut family, end, &others);
             let (recording, error) = family.finish(true);
-            Ok(RunOutcome { recording, error })
+            Ok(RunOutcome { recording, error, course: Course::default() })
         }
         (Err(error), Some(mut family)) => {
             family.cut_short(&error);
             let (recording, _) = family.finish(false);
-            Ok(RunOutcome { recording, error: Some(error) })
+            Ok(RunOutcome { recording, error: Some(error), course: Course::default() })
         }
         (Ok(end), None) => Err(nobody_stayed(end, &others)),
         (Err(error), None) => Err(error),

@@ -1,16 +1,16 @@
 //! The family of one master, from the first fork on: its workers, and what became of them.
 
 use super::watch;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::family::Witness;
 use crate::family::recording::{About, Fate, Finding};
 use crate::kernel::stop::StandStill;
 use crate::record::ending::fate;
+use crate::record::run::threads;
 use crate::record::watch::Watch;
-use crate::record::{Baseline, MeasureOptions, Measurement, Recording};
+use crate::record::{Baseline, Course, MeasureOptions, Measurement, Recording};
 use crate::servers::gunicorn::{AtFork, Event, Invocation, Master, Settings, Watcher};
 use std::collections::BTreeSet;
-use std::fs;
 use std::time::{Duration, Instant};
 
 /// How long replaced workers may take to be ready, and a dying one to be reaped, before a snapshot.
@@ -33,6 +33,7 @@ pub struct Family {
     aging: bool,
     /// Name of the step under way.
     step: String,
+    startup: Duration,
 }
 
 struct Worker {
@@ -51,8 +52,10 @@ impl Family {
     ) -> Result<Self> {
         let deadline = Instant::now() + patience;
         let watch = Watch::prepare(options)?;
+        let began = Instant::now();
         let mut master = Master::start(invocation, watch.agent().map(|(agent, _)| agent))?;
         let (reference, watcher, at_fork) = wait_for_first_fork(&mut master, deadline)?;
+        let startup = began.elapsed();
         let baseline = Baseline {
             zygote_pid: master.pid(),
             reference_pid: Some(reference),
@@ -73,6 +76,7 @@ impl Family {
             wanted: settings.workers as usize,
             aging: settings.max_requests > 0,
             step: "fork".into(),
+            startup,
         };
         family.wait_until_ready(deadline)?;
         Ok(family)
@@ -81,6 +85,18 @@ impl Family {
     /// What the master showed at the first fork.
     pub fn at_fork(&self) -> &AtFork {
         &self.at_fork
+    }
+
+    /// How it went, after so many requests that took so long.
+    pub fn course(&self, requests: u64, driven: Duration) -> Course {
+        #[expect(clippy::cast_precision_loss, reason = "requests a second, for people")]
+        let rate = requests as f64 / driven.as_secs_f64();
+        Course {
+            startup_seconds: self.startup.as_secs_f64(),
+            throughput: (requests > 0).then_some(rate),
+            zygote_threads: self.at_fork.threads,
+            at_fork: Some(self.at_fork),
+        }
     }
 
     /// Where the family serves.
@@ -248,13 +264,6 @@ fn wait_for_first_fork(master: &mut Master, deadline: Instant) -> Result<(u32, W
             return Err(master.failure("gunicorn did not fork a worker in time"));
         }
     }
-}
-
-fn threads(pid: u32) -> Result<usize> {
-    let tasks = format!("/proc/{pid}/task");
-    fs::read_dir(&tasks)
-        .map(Iterator::count)
-        .map_err(|error| Error::new("cannot count the master's threads").path(tasks).why(error))
 }
 
 /// One finding for all workers that ended when they should not have. Status 0 is right for one that

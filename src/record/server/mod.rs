@@ -13,7 +13,7 @@ use crate::servers::gunicorn::{Invocation, Settings, lint};
 use crate::servers::load::{Driver, Plan, Tally};
 use crate::units::Bytes;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A request may take this much longer than gunicorn's own timeout, which should strike first.
 const REQUEST_MARGIN: Duration = Duration::from_secs(10);
@@ -63,25 +63,36 @@ pub fn analyze(options: &AnalyzeOptions, progress: &Progress) -> Result<RunOutco
     family.snapshot(0)?;
 
     let mut driver = Driver::new(options.plan.clone(), family.address(), request_timeout(&settings));
-    let end = drive(&mut family, &mut driver, &options.plan, progress);
+    let mut busy = Duration::ZERO;
+    let end = drive(&mut family, &mut driver, &options.plan, progress, &mut busy);
     family.add_findings(failed_requests(driver.tally()));
     let error = end.err();
     family.add_findings(error.as_ref().map(|error| cut_short(error, driver.tally())));
     progress.now("explaining the writes");
+    let course = family.course(driver.tally().sent, busy);
     let mut recording = family.stop(error.is_none());
     weigh_missing_preload(&mut recording);
     recording.findings.sort_by_key(|finding| finding.code != FAILED_REQUESTS);
-    Ok(RunOutcome { recording, error: error.or_else(|| mostly_failed(driver.tally())) })
+    Ok(RunOutcome { recording, error: error.or_else(|| mostly_failed(driver.tally())), course })
 }
 
-fn drive(family: &mut Family, driver: &mut Driver, plan: &Plan, progress: &Progress) -> Result<()> {
+/// Sends the whole load; `busy` is the time that requests took.
+fn drive(
+    family: &mut Family,
+    driver: &mut Driver,
+    plan: &Plan,
+    progress: &Progress,
+    busy: &mut Duration,
+) -> Result<()> {
     for &milestone in &plan.milestones {
         let fatal_before = driver.tally().perhaps_fatal();
         family.enter_step(&step_name(milestone));
+        let began = Instant::now();
         driver.run_until(milestone, |tally| {
             progress.now(format!("{} of {} requests", tally.sent, plan.count));
             family.watch()
         })?;
+        *busy += began.elapsed();
         progress.now(format!("reading the family after {milestone} requests"));
         family.await_endings(driver.tally().perhaps_fatal() - fatal_before)?;
         family.snapshot(milestone)?;

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::prepare;
 use pyo3::exceptions::{PyAttributeError, PyModuleNotFoundError};
 use pyo3::prelude::*;
-use pyo3::types::{PyCFunction, PyDict, PyList, PyModule};
+use pyo3::types::{PyBytes, PyCFunction, PyDict, PyList, PyModule};
 use std::ffi::{CString, OsString};
 use std::path::Path;
 
@@ -35,6 +35,7 @@ pub(super) fn require_source_file(path: &Path) -> Result<()> {
 pub(super) fn workload(
     py: Python<'_>,
     path: &Path,
+    text: Option<&str>,
     arguments: &[OsString],
     host: Host,
 ) -> Result<PythonRuntime> {
@@ -58,7 +59,7 @@ pub(super) fn workload(
     }
     prepare_interpreter(py, &path, arguments).map_err(|raised| failed(&raised))?;
     refuse_taken_name(py, &path)?;
-    let module = import(py, &path).map_err(|raised| failed(&raised))?;
+    let module = import(py, &path, text).map_err(|raised| failed(&raised))?;
     let steps = collect_steps(&module).map_err(|raised| failed(&raised))?;
     if steps.is_empty() {
         return Err(Error::new("the workload has no step").path(path).fix(HOW_TO_MARK_A_STEP));
@@ -173,11 +174,11 @@ fn module_name(path: &Path) -> OsString {
     path.file_stem().unwrap_or_default().to_owned()
 }
 
-/// Imports the file as a module named after it.
+/// Imports the file, or `text` in its place, as a module named after it.
 ///
 /// It is always compiled afresh: a cached `.pyc` leaves other holes in the heap than a compiler
 /// run, so the second measurement would differ from the first.
-fn import<'py>(py: Python<'py>, path: &Path) -> PyResult<Bound<'py, PyModule>> {
+fn import<'py>(py: Python<'py>, path: &Path, text: Option<&str>) -> PyResult<Bound<'py, PyModule>> {
     let name = module_name(path);
     let util = py.import("importlib.util")?;
     let spec = util.call_method1("spec_from_file_location", (&name, path.as_os_str()))?;
@@ -185,8 +186,10 @@ fn import<'py>(py: Python<'py>, path: &Path) -> PyResult<Bound<'py, PyModule>> {
     let modules = py.import("sys")?.getattr("modules")?;
     modules.set_item(&name, &module)?;
     let execute = || -> PyResult<()> {
-        let loader = spec.getattr("loader")?;
-        let source = loader.call_method1("get_data", (path.as_os_str(),))?;
+        let source = match text {
+            Some(text) => PyBytes::new(py, text.as_bytes()).into_any(),
+            None => spec.getattr("loader")?.call_method1("get_data", (path.as_os_str(),))?,
+        };
         // Not by the loader, whose own frames would stand in the traceback of a syntax error.
         let builtins = py.import("builtins")?;
         let own_flags_only = PyDict::new(py);

@@ -43,9 +43,14 @@ impl PythonRuntime {
     /// When the file is missing or no Python source, when it raises (the traceback is the reason),
     /// or when it marks no step.
     pub fn load(path: &Path, arguments: &[OsString]) -> Result<Self> {
+        Self::load_text(path, arguments, None)
+    }
+
+    /// The same, but compiles `text`, where there is one, under the file's name.
+    pub fn load_text(path: &Path, arguments: &[OsString], text: Option<&str>) -> Result<Self> {
         load::require_source_file(path)?;
         let host = lifecycle::start();
-        Python::attach(|py| load::workload(py, path, arguments, host))
+        Python::attach(|py| load::workload(py, path, text, arguments, host))
     }
 
     fn finalize(&mut self) -> Result<(), StepFailure> {

@@ -213,6 +213,7 @@ mod tests {
             raw_env_names: Vec::new(),
             config_gc_calls: vec!["freeze".into()],
             misspelled: Vec::new(),
+            config_file: None,
             description: String::new(),
         }
     }

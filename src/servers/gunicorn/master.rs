@@ -8,6 +8,7 @@ use crate::error::{Context, Error, Result};
 use crate::interrupt;
 use crate::kernel::agent::Agent;
 use crate::kernel::spawn::{ProcessGroup, describe_exit, wait_for_exit};
+use crate::variant::{PRELOAD, preloads_of};
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};
@@ -20,10 +21,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// Starts gunicorn and reports its forks; see the file.
-const RUNNER: &str = include_str!("runner.py");
-
-/// Libraries that the dynamic linker loads before all others, separated by colons.
-const PRELOAD: &str = "LD_PRELOAD";
+const RUNNER: &str = concat!(include_str!("substitute.py"), include_str!("runner.py"));
 
 /// How long one wait for the socket lasts; Ctrl-C is noticed after it.
 const POLL: Duration = Duration::from_millis(50);
@@ -51,6 +49,14 @@ impl Master {
         let folder = TempDir::with_prefix("forkprint-").doing("cannot create a temporary folder")?;
         let runner = folder.path().join("runner.py");
         fs::write(&runner, RUNNER).at("cannot write the runner", &runner)?;
+        let text = match &invocation.variant.text {
+            None => PathBuf::new(),
+            Some(text) => {
+                let path = folder.path().join("config.py");
+                fs::write(&path, text).at("cannot write the configuration to try", &path)?;
+                path
+            }
+        };
         package::write(&folder.path().join("package"))?;
         let log = folder.path().join("gunicorn.log");
         let output = File::create(&log).at("cannot create a log", &log)?;
@@ -68,17 +74,19 @@ impl Master {
         let mut kept =
             vec![control_of_master.as_raw_fd(), listener.as_raw_fd(), lifeline_of_master.as_raw_fd()];
         let mut command = Command::new(&invocation.python);
+        invocation.variant.set_environment(&mut command);
         command.arg(&runner).args(kept.iter().map(ToString::to_string));
         match watcher {
             Some((socket, library)) => {
                 kept.push(socket);
-                command.arg(socket.to_string()).arg(library).env(PRELOAD, preload(library));
+                let all = preload(library, &command);
+                command.arg(socket.to_string()).arg(library).env(PRELOAD, all);
             }
             None => {
                 command.args(["-1", ""]);
             }
         }
-        command.args(invocation.arguments()).stdin(Stdio::null()).stdout(output).stderr(errors);
+        command.arg(text).args(invocation.arguments()).stdin(Stdio::null()).stdout(output).stderr(errors);
         let group = ProcessGroup::spawn(command, kept)?;
         Ok(Self {
             group,
@@ -185,12 +193,13 @@ impl Master {
     }
 }
 
-/// What the dynamic linker is to preload: the agent, then what the user has it preload already.
-fn preload(library: &Path) -> OsString {
+/// What the dynamic linker is to preload: the agent, then what it would preload without it.
+fn preload(library: &Path, command: &Command) -> OsString {
     let mut list = library.as_os_str().to_owned();
-    if let Some(users) = std::env::var_os(PRELOAD).filter(|users| !users.is_empty()) {
+    let others = preloads_of(command);
+    if !others.is_empty() {
         list.push(":");
-        list.push(users);
+        list.push(others);
     }
     list
 }

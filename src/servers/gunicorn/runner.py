@@ -1,9 +1,10 @@
 """Runs gunicorn unaltered, except that it tells forkprint about its forks.
 
-Started as `python runner.py CONTROL LISTENER LIFELINE WATCHER LIBRARY ARGUMENTS OF GUNICORN`, where the
-first four are descriptors: a socket to forkprint, the listening socket to serve on, a socket whose other
+Started as `python runner.py CONTROL LISTENER LIFELINE WATCHER LIBRARY TEXT ARGUMENTS OF GUNICORN`, where
+the first four are descriptors: a socket to forkprint, the listening socket to serve on, a socket whose other
 end forkprint holds for as long as it lives, and the socket of the library that watches page faults (-1:
-there is none). Messages to forkprint are lines: a letter and numbers.
+there is none). TEXT is a file to read in place of the configuration, or empty. Messages to forkprint are
+lines: a letter and numbers.
 
     f REFERENCE FROZEN ENABLED WATCHER   the first worker is about to be forked; waits for one
                                          byte: g, or w to watch the workers
@@ -228,13 +229,18 @@ def settings_of_ours(line):
 def main():
     line = Line(*map(int, sys.argv[1:4]))
     watcher = Watcher(int(sys.argv[4]), sys.argv[5])
-    sys.argv[:6] = ["gunicorn"]
+    text = sys.argv[6]
+    sys.argv[:7] = ["gunicorn"]
     forks = Forks(line, watcher)
     try:
         from gunicorn.app.wsgiapp import WSGIApplication
         from gunicorn.arbiter import Arbiter
     except ModuleNotFoundError:
         raise SystemExit("gunicorn is not installed for %s" % sys.executable)
+
+    if text:
+        with open(text, "rb") as file:
+            substitute(file.read())
 
     class Application(WSGIApplication):
         def load_config(self):

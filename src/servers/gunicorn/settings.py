@@ -1,7 +1,8 @@
 """Prints, as JSON, the settings gunicorn itself would run with.
 
 gunicorn reads the configuration file, GUNICORN_CMD_ARGS and the command line; nothing is imitated
-here. Standard library and gunicorn only, CPython 3.9 and later.
+here. The first argument is a file whose text gunicorn shall read in place of its configuration's, or
+empty. Standard library and gunicorn only, CPython 3.9 and later.
 """
 import sys
 
@@ -38,6 +39,14 @@ except ModuleNotFoundError as error:
     raise SystemExit(0)
 
 
+text_file = sys.argv.pop(1)
+text = None
+if text_file:
+    with open(text_file, "rb") as file:
+        text = file.read()
+    substitute(text)
+
+
 class Settings(WSGIApplication):
     """Loads what gunicorn loads, but does not insist on an application."""
 
@@ -49,6 +58,8 @@ class Settings(WSGIApplication):
 
 def syntax_tree(location):
     """The configuration's text, parsed; an empty module when it has none."""
+    if text is not None:
+        return ast.parse(text)
     path = location[len("file:") :] if location.startswith("file:") else location
     try:
         with open(os.path.join(STARTED_IN, path), "rb") as file:
@@ -76,6 +87,14 @@ def gc_calls(tree):
         elif isinstance(called, ast.Name) and called.id in functions:
             calls.add(functions[called.id])
     return sorted(calls)
+
+
+def file_of(location):
+    """The file that gunicorn read a configuration from."""
+    is_module = location.startswith("python:")
+    module = sys.modules.get(location[len("python:") :] if is_module else "__config__")
+    file = getattr(module, "__file__", None)
+    return file and os.path.join(STARTED_IN, file)
 
 
 LIKE = 0.8  # share of letters in common, in order, from which a name is taken for another
@@ -157,6 +176,7 @@ say(
         "raw_env_names": sorted(environment),
         "config_gc_calls": gc_calls(tree),
         "misspelled": misspelled(tree, cfg.settings),
+        "config_file": file_of(cfg.config or ""),
         "description": ast.get_docstring(tree) or "",
     }
 )

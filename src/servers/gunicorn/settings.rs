@@ -7,7 +7,7 @@ use crate::interrupt;
 use crate::kernel::spawn::ProcessGroup;
 use crate::variant::Variant;
 use serde::Deserialize;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// Asks gunicorn for its settings; see the file.
-const SCRIPT: &str = include_str!("settings.py");
+const SCRIPT: &str = concat!(include_str!("substitute.py"), include_str!("settings.py"));
 
 /// Tells the script where the package is, for a configuration that imports it.
 const PACKAGE: &str = "FORKPRINT_PACKAGE";
@@ -97,6 +97,9 @@ pub struct Settings {
     pub config_gc_calls: Vec<String>,
     /// Names in the configuration that gunicorn ignores, though they are almost those of settings.
     pub misspelled: Vec<Misspelled>,
+    /// The file that the configuration was read from.
+    #[serde(default)]
+    pub config_file: Option<PathBuf>,
     /// The configuration's docstring.
     pub description: String,
 }
@@ -169,17 +172,19 @@ impl Asked {
     fn start(invocation: &Invocation) -> Result<Self> {
         let file = || tempfile::tempfile().doing("cannot create a temporary file");
         let (stdout, stderr) = (file()?, file()?);
-        let package = TempDir::with_prefix("forkprint-").doing("cannot create a temporary folder")?;
+        let folder = TempDir::with_prefix("forkprint-").doing("cannot create a temporary folder")?;
+        package::write(folder.path())?;
+        let text = invocation.variant.text.as_deref();
+        let text = text.map(|text| text_file(folder.path(), text)).transpose()?.unwrap_or_default();
         let mut command = Command::new(&invocation.python);
-        package::write(package.path())?;
-        command.env(PACKAGE, package.path());
-        command.args(["-c", SCRIPT]).args(invocation.arguments()).stdin(Stdio::null());
+        command.env(PACKAGE, folder.path());
+        command.args(["-c", SCRIPT]).arg(text).args(invocation.arguments()).stdin(Stdio::null());
         command.stdout(stdout.try_clone().doing("cannot share a temporary file")?);
         command.stderr(stderr.try_clone().doing("cannot share a temporary file")?);
         let group = ProcessGroup::spawn(command, Vec::new())
             .map_err(|error| error.fix("name an interpreter that has gunicorn: --python PATH"))?;
         Ok(Self {
-            _package: package,
+            _package: folder,
             group,
             python: invocation.python.clone(),
             config: invocation.config.clone(),
@@ -210,6 +215,13 @@ impl Asked {
     fn stderr(&mut self) -> Result<String> {
         read_back(&mut self.stderr)
     }
+}
+
+/// A file that gunicorn reads in place of its configuration.
+fn text_file(folder: &Path, text: &str) -> Result<PathBuf> {
+    let file = folder.join("config.py");
+    fs::write(&file, text).at("cannot write a temporary file", &file)?;
+    Ok(file)
 }
 
 fn read_back(file: &mut File) -> Result<String> {
