@@ -146,7 +146,8 @@ mod tests {
         let trials = [trial(&[], &[1000.0, 1010.0, 990.0]), trial(&["FP002"], &[995.0, 1003.0, 985.0])];
         assert_eq!(recommended(&trials), None);
         let waterfall = waterfall(&trials, None);
-        assert!(waterfall.steps.is_empty() && waterfall.remaining == waterfall.today);
+        assert!(waterfall.steps.is_empty());
+        assert!((waterfall.remaining - waterfall.today).abs() < 1e-9);
         let harmful = [trial(&[], &[1000.0; 3]), trial(&["FP001"], &[1200.0; 3])];
         assert_eq!(judged(&harmful, 1).1, Verdict::Harms);
     }
