@@ -10,3 +10,4 @@ pub mod extensions;
 )]
 #[allow(clippy::cast_ptr_alignment, reason = "what is mapped is aligned")]
 pub mod heap;
+pub mod native;

@@ -3,7 +3,6 @@
 //! What it measures crosses as JSON text; the package turns it into typed values.
 
 mod family;
-mod prepare;
 mod run;
 mod snapshot;
 
@@ -27,11 +26,13 @@ mod _native {
     #[pymodule_export]
     use super::family::family;
     #[pymodule_export]
-    use super::prepare::{count_pages_begin, count_pages_end, old_abi_extensions, prepare_heap, trim_heap};
-    #[pymodule_export]
     use super::run::{NativeRecording, load, main, run};
     #[pymodule_export]
     use super::snapshot::snapshot;
+    #[pymodule_export]
+    use crate::prepare::native::{
+        count_pages_begin, count_pages_end, old_abi_extensions, prepare_heap, trim_heap,
+    };
 
     #[pymodule_export]
     #[allow(non_upper_case_globals)]

@@ -21,6 +21,8 @@ mod api {
     pub type ListAppend = unsafe extern "C" fn(Object, Object) -> c_int;
     pub type ParseTuple = unsafe extern "C" fn(Object, *const c_char, ...) -> c_int;
     pub type SetString = unsafe extern "C" fn(Object, *const c_char);
+    pub type Trim = unsafe extern "C" fn(usize) -> c_int;
+    pub type BoolFromLong = unsafe extern "C" fn(c_long) -> Object;
     pub type Check = unsafe extern "C" fn() -> c_int;
     pub type GetFrame = unsafe extern "C" fn() -> Object;
     pub type OfFrame = unsafe extern "C" fn(Object) -> Object;
@@ -131,7 +133,7 @@ const METH_NOARGS: c_int = 4;
 const METH_O: c_int = 8;
 const PYTHON_API_VERSION: c_int = 1013;
 
-static METHODS: Constant<[Method; 8]> = Constant(core::cell::UnsafeCell::new([
+static METHODS: Constant<[Method; 9]> = Constant(core::cell::UnsafeCell::new([
     method(c"configure", configure, METH_O, c"configure(socket): take the supervisor's socket"),
     method(c"watch", watch, METH_NOARGS, c"watch(): watch this process and those it forks from now on"),
     method(c"pause", pause, METH_NOARGS, c"pause(): do not watch processes forked from now on"),
@@ -143,6 +145,7 @@ static METHODS: Constant<[Method; 8]> = Constant(core::cell::UnsafeCell::new([
         METH_VARARGS,
         c"prepare_heap(roots, exclude, flags): make a heap ready for a fork",
     ),
+    method(c"trim_heap", trim_heap, METH_NOARGS, c"trim_heap(): give free memory of malloc back"),
     method(c"frames", frames, METH_NOARGS, c"frames(): addresses of code and instruction, innermost first"),
     Method { name: core::ptr::null(), function: None, flags: 0, doc: core::ptr::null() },
 ]));
@@ -224,6 +227,15 @@ unsafe extern "C" fn frames(_: Object, _: Object) -> Object {
         call!(api::DecRef, c"Py_DecRef", pair);
     }
     list
+}
+
+/// `malloc_trim(0)`, where the C library has it.
+unsafe extern "C" fn trim_heap(_: Object, _: Object) -> Object {
+    let trim = crate::sys::symbol(c"malloc_trim");
+    // SAFETY: the function has this type in glibc, and takes the allocator's own locks.
+    let trimmed = !trim.is_null()
+        && unsafe { core::mem::transmute::<*mut c_void, api::Trim>(trim)(0) } != 0;
+    call!(api::BoolFromLong, c"PyBool_FromLong", c_long::from(trimmed))
 }
 
 /// `prepare_heap(roots, exclude, flags)` as `forkprint._native` has it.

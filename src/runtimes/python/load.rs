@@ -3,14 +3,18 @@
 use super::{PythonRuntime, Step, describe};
 use crate::cpython::lifecycle::Host;
 use crate::error::{Error, Result};
-use pyo3::exceptions::PyModuleNotFoundError;
+use crate::prepare;
+use pyo3::exceptions::{PyAttributeError, PyModuleNotFoundError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyModule};
+use pyo3::types::{PyCFunction, PyDict, PyList, PyModule};
 use std::ffi::{CString, OsString};
 use std::path::Path;
 
 /// The decorator, for interpreters in which the package is not installed.
 const STEPS_SOURCE: &str = include_str!("../../../python/forkprint/_steps.py");
+
+/// `forkprint.prepare_fork`, for the same interpreters.
+const PREPARE_SOURCE: &str = include_str!("../../../python/forkprint/_prepare.py");
 
 const HOW_TO_MARK_A_STEP: &str =
     "import forkprint and write @forkprint.step above each function that a worker shall run";
@@ -96,11 +100,38 @@ fn refuse_free_threaded(py: Python<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Makes `import forkprint` find the decorator that this binary was built with.
+/// Makes `import forkprint` find the decorator that this binary was built with, and `prepare_fork` for those
+/// who ask for it: what a workload does not use is not loaded, for workers inherit what is.
 fn install_decorator(py: Python<'_>) -> PyResult<()> {
     let source = CString::new(STEPS_SOURCE)?;
     let module = PyModule::from_code(py, &source, c"forkprint/_steps.py", c"forkprint")?;
+    let lacking = PyCFunction::new_closure(py, Some(c"__getattr__"), None, |arguments, _| {
+        let name: String = arguments.get_item(0)?.extract()?;
+        prepare_module(arguments.py(), &name).map(Bound::unbind)
+    })?;
+    module.setattr("__getattr__", lacking)?;
     py.import("sys")?.getattr("modules")?.set_item("forkprint", module)
+}
+
+/// What the module `forkprint` lacks at first.
+fn prepare_module<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+    if !matches!(name, "prepare_fork" | "Prepared" | "ForkprintError") {
+        let message =
+            format!("module 'forkprint' has no attribute '{name}' where the package is not installed");
+        return Err(PyAttributeError::new_err(message));
+    }
+    let modules = py.import("sys")?.getattr("modules")?;
+    if !modules.contains("forkprint._prepare")? {
+        let module = PyModule::new(py, "forkprint._prepare")?;
+        module.setattr("_native", prepare::native::module(py)?)?;
+        let compile = py.import("builtins")?.getattr("compile")?;
+        let code = compile.call1((PREPARE_SOURCE, "forkprint/_prepare.py", "exec"))?;
+        py.import("builtins")?.call_method1("exec", (code, module.dict()))?;
+        modules.set_item("forkprint._prepare", module)?;
+    }
+    let value = modules.get_item("forkprint._prepare")?.getattr(name)?;
+    modules.get_item("forkprint")?.setattr(name, &value)?;
+    Ok(value)
 }
 
 fn prepare_interpreter(py: Python<'_>, path: &Path, arguments: &[OsString]) -> PyResult<()> {

@@ -29,6 +29,10 @@ import signal
 from importlib.machinery import ExtensionFileLoader, ModuleSpec
 
 
+# Behind all others: for applications that import forkprint where it is not installed.
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "package"))
+
+
 class Line:
     """The descriptors that forkprint gave."""
 

@@ -1,15 +1,15 @@
-//! What `forkprint.prepare_fork` asks of native code.
-#![allow(unsafe_code)]
+//! What `forkprint.prepare_fork` asks of native code, as functions of Python: for the extension module, and
+//! for the interpreter that this program embeds.
 
-use super::ForkprintError;
+use super::extensions;
+use super::heap::{self, Request};
 use crate::family::range_pages;
 use crate::kernel::uffd::WriteTracker;
 use crate::observe::ProcRoot;
 use crate::observe::maps::read_identity;
 use crate::observe::process::written_pages;
-use crate::prepare::extensions;
-use crate::prepare::heap::{self, Request};
 use crate::units::Vpn;
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use std::collections::BTreeSet;
@@ -21,7 +21,7 @@ use std::sync::Mutex;
 /// Prepares everything that the roots lead to, or all modules and types. Returns what was done, in the
 /// order of `prepare::heap::Counts`.
 #[pyfunction]
-pub(super) fn prepare_heap<'py>(
+pub fn prepare_heap<'py>(
     py: Python<'py>,
     roots: Option<&Bound<'py, PyTuple>>,
     exclude: &Bound<'py, PyTuple>,
@@ -36,13 +36,13 @@ pub(super) fn prepare_heap<'py>(
     // SAFETY: the interpreter runs, the GIL is held, and both tuples live until the end of this function.
     match unsafe { heap::prepare(&request) } {
         Ok(counts) => PyTuple::new(py, counts.to_array()),
-        Err(refused) => Err(ForkprintError::new_err(refused.message().to_string_lossy().into_owned())),
+        Err(refused) => Err(PyRuntimeError::new_err(refused.message().to_string_lossy().into_owned())),
     }
 }
 
 /// Gives free memory of the C library's allocator back to the kernel. Whether there was any.
 #[pyfunction]
-pub(super) fn trim_heap(py: Python<'_>) -> bool {
+pub fn trim_heap(py: Python<'_>) -> bool {
     // SAFETY: malloc_trim may be called at any time; it takes the allocator's own locks.
     #[cfg(target_env = "gnu")]
     let trimmed = py.detach(|| unsafe { libc::malloc_trim(0) } != 0);
@@ -53,7 +53,7 @@ pub(super) fn trim_heap(py: Python<'_>) -> bool {
 
 /// Paths of loaded extension modules that write to the counts of immortal objects.
 #[pyfunction]
-pub(super) fn old_abi_extensions(py: Python<'_>) -> PyResult<Vec<OsString>> {
+pub fn old_abi_extensions(py: Python<'_>) -> PyResult<Vec<OsString>> {
     let found = py.detach(extensions::of_old_headers)?;
     Ok(found.into_iter().map(PathBuf::into_os_string).collect())
 }
@@ -63,7 +63,7 @@ static TRACKED: Mutex<Option<(WriteTracker, Vec<Range<Vpn>>)>> = Mutex::new(None
 
 /// Begins to count the pages that this process writes. False where the kernel does not track writes.
 #[pyfunction]
-pub(super) fn count_pages_begin() -> PyResult<bool> {
+pub fn count_pages_begin() -> PyResult<bool> {
     let own = read_identity(&ProcRoot::system(), std::process::id())?;
     let areas: Vec<_> = own
         .vmas
@@ -83,10 +83,21 @@ pub(super) fn count_pages_begin() -> PyResult<bool> {
 
 /// How many pages this process wrote since, of those areas that it had then. None: that was not tracked.
 #[pyfunction]
-pub(super) fn count_pages_end() -> PyResult<Option<u64>> {
+pub fn count_pages_end() -> PyResult<Option<u64>> {
     let current = TRACKED.lock().ok().and_then(|mut current| current.take());
     let Some((tracker, areas)) = current else { return Ok(None) };
     let written = written_pages(&ProcRoot::system(), std::process::id(), &areas)?;
     drop(tracker);
     Ok(Some(range_pages(&written)))
+}
+
+/// A module with all of these, for an interpreter without the package.
+pub fn module(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
+    let module = PyModule::new(py, "forkprint._native")?;
+    module.add_function(wrap_pyfunction!(prepare_heap, &module)?)?;
+    module.add_function(wrap_pyfunction!(trim_heap, &module)?)?;
+    module.add_function(wrap_pyfunction!(old_abi_extensions, &module)?)?;
+    module.add_function(wrap_pyfunction!(count_pages_begin, &module)?)?;
+    module.add_function(wrap_pyfunction!(count_pages_end, &module)?)?;
+    Ok(module)
 }
