@@ -7,12 +7,19 @@
 
 use crate::error::Result;
 use crate::observe::ProcRoot;
+use crate::observe::elf::ElfFile;
 use crate::observe::maps::read_identity;
 use goblin::elf::Elf;
 use goblin::elf::program_header::{PF_X, PT_LOAD};
+use goblin::elf::section_header::SHT_DYNSYM;
 use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, OpKind, Register};
+use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use std::collections::{BTreeSet, HashMap};
+use std::ffi::c_void;
+use std::fs::File;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::ptr::NonNull;
 
 /// The longest file that is looked into, in bytes.
 const LONGEST_FILE: u64 = 1 << 30;
@@ -36,9 +43,13 @@ pub fn of_old_headers() -> Result<Vec<PathBuf>> {
 
 /// Whether most places of a file's code that count references down do so whatever the count.
 fn counts_without_a_look(file: &Path) -> bool {
-    let short = std::fs::metadata(file).is_ok_and(|found| found.is_file() && found.len() <= LONGEST_FILE);
-    let Some(bytes) = short.then(|| std::fs::read(file).ok()).flatten() else { return false };
-    let Ok(elf) = Elf::parse(&bytes) else { return false };
+    let Some(mapped) =
+        ElfFile::open_mapped(&file.to_string_lossy(), 0).filter(imports_dealloc).and(Mapped::open(file))
+    else {
+        return false;
+    };
+    let bytes = mapped.bytes();
+    let Ok(elf) = Elf::parse(bytes) else { return false };
     if elf.header.e_machine != goblin::elf::header::EM_X86_64 {
         return false;
     }
@@ -46,12 +57,56 @@ fn counts_without_a_look(file: &Path) -> bool {
     if slots.is_empty() {
         return false;
     }
-    let mut code = Code { elf: &elf, bytes: &bytes, slots, leads: HashMap::new() };
+    let mut code = Code { elf: &elf, bytes, slots, leads: HashMap::new() };
     let mut found = Places::default();
     for load in elf.program_headers.iter().filter(|load| load.p_type == PT_LOAD && load.p_flags & PF_X != 0) {
         code.scan(load.p_vaddr, &mut found);
     }
     found.blind > found.looking
+}
+
+/// Asked first, for few files do, and the answer stands in small tables.
+fn imports_dealloc(elf: &ElfFile) -> bool {
+    let mut imported = Vec::new();
+    let names = elf.symbols(SHT_DYNSYM, |symbol| {
+        if symbol.is_import() {
+            imported.push(symbol.st_name);
+        }
+    });
+    let is_dealloc = |names: &[u8], at: usize| {
+        names.get(at..).and_then(|name| name.strip_prefix(DEALLOC.as_bytes())?.first()) == Some(&0)
+    };
+    names.is_some_and(|names| imported.into_iter().any(|at| is_dealloc(&names, at)))
+}
+
+/// A file in memory that goes when this goes: what was read into the heap would leave it larger.
+struct Mapped {
+    at: NonNull<c_void>,
+    length: NonZeroUsize,
+}
+
+impl Mapped {
+    fn open(file: &Path) -> Option<Self> {
+        let file = File::open(file).ok()?;
+        let found = file.metadata().ok().filter(|found| found.is_file() && found.len() <= LONGEST_FILE)?;
+        let length = NonZeroUsize::new(usize::try_from(found.len()).ok()?)?;
+        // SAFETY: a new mapping at an address of the kernel's choice.
+        let at = unsafe { mmap(None, length, ProtFlags::PROT_READ, MapFlags::MAP_PRIVATE, &file, 0) };
+        Some(Self { at: at.ok()?, length })
+    }
+
+    fn bytes(&self) -> &[u8] {
+        // SAFETY: mapped for as long as this lives. Its code runs in this process: were the file cut
+        // short, that would end the process with or without us.
+        unsafe { std::slice::from_raw_parts(self.at.as_ptr().cast(), self.length.get()) }
+    }
+}
+
+impl Drop for Mapped {
+    fn drop(&mut self) {
+        // SAFETY: the mapping of `open`, and nothing borrows from it any more.
+        let _unmapped = unsafe { munmap(self.at, self.length.get()) };
+    }
 }
 
 /// Where the dynamic linker puts the address of `_Py_Dealloc`, if the file imports it.

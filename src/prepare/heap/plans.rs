@@ -3,9 +3,9 @@
 use super::api::Api;
 use super::finish;
 use super::layout::{
-    FLAG_HAVE_GC, FLAG_INT, FLAG_STR, FLAG_TYPE, OB_SIZE, OB_TYPE, STR_LENGTH, STR_STATE, TP_BASE,
-    TP_BASICSIZE, TP_DEL, TP_FINALIZE, TP_FLAGS, TP_IS_GC, TP_ITEMSIZE, TP_TRAVERSE, TP_WEAKLISTOFFSET,
-    prefix, text_at, word,
+    FLAG_HAVE_GC, FLAG_INT, FLAG_MANAGED_DICT, FLAG_STR, FLAG_TYPE, OB_SIZE, OB_TYPE, STR_LENGTH, STR_STATE,
+    TP_BASE, TP_BASICSIZE, TP_DEL, TP_FINALIZE, TP_FLAGS, TP_IS_GC, TP_ITEMSIZE, TP_TRAVERSE,
+    TP_WEAKLISTOFFSET, prefix, text_at, word,
 };
 use super::memory::Memory;
 use super::resources;
@@ -74,6 +74,8 @@ pub struct Plan {
     item: u32,
     prefix: u8,
     pub kind: Kind,
+    /// Attributes stand elsewhere, where a word in front of the object says (3.11, 3.12).
+    pub has_values: bool,
     size: Size,
     marks: u8,
     /// Where the hash of the object is kept, once it is known.
@@ -224,6 +226,7 @@ impl Rules {
                 item: if list { 8 } else { u32::try_from(word(ty, TP_ITEMSIZE)).unwrap_or(0) },
                 prefix: prefix(self.minor, flags) as u8,
                 kind,
+                has_values: matches!(self.minor, 11 | 12) && flags & FLAG_MANAGED_DICT != 0,
                 size,
                 marks: marks.iter().filter(|mark| mark.1).map(|mark| mark.0).sum(),
                 hash: core::num::NonZeroU8::new(hash),

@@ -18,6 +18,8 @@ use super::{Counts, IMMORTALISE, WARM};
 const QUEUE: usize = 16;
 /// Objects on the stack, beyond which those that a bit can stand for are put off.
 const STACK_USED: usize = 1 << 14;
+/// Objects above the one that is taken from the stack: what was asked for has time to come.
+const DELAY: usize = 8;
 const STACK_ROOM: usize = 1 << 20;
 /// In place of a position: an object that nobody looked at yet.
 const UNTOUCHED: u64 = u64::MAX;
@@ -104,6 +106,8 @@ impl Walk {
             return;
         }
         prefetch(object);
+        // What stands in front of an object: where its attributes are, and the list of the collector.
+        prefetch(object - 32);
         let at = self.next % QUEUE;
         self.next += 1;
         let due = core::mem::replace(&mut self.queue[at], object);
@@ -227,8 +231,17 @@ impl Walk {
 
     fn pop(&mut self) -> Option<Entry> {
         self.depth = self.depth.checked_sub(1)?;
-        // SAFETY: below what was pushed.
-        Some(unsafe { self.stack.add(self.depth).read() })
+        // SAFETY: both are below what was pushed.
+        unsafe {
+            let mut older = self.depth.saturating_sub(DELAY);
+            if (*self.stack.add(older)).from != 0 {
+                // The rest of a long list waits until what came of its beginning was followed.
+                older = self.depth;
+            }
+            let entry = self.stack.add(older).read();
+            self.stack.add(older).copy_from(self.stack.add(self.depth), 1);
+            Some(entry)
+        }
     }
 
     /// Does to an object itself what is to be done.
@@ -270,6 +283,7 @@ impl Walk {
             match plan.kind {
                 Kind::List => prefetch(word(object, LIST_ITEMS)),
                 Kind::Dict => prefetch(word(object, DICT_KEYS)),
+                Kind::Traverse if plan.has_values => prefetch(word(object - 24, 0)),
                 _ => {}
             }
             if plan.is_followed() {
