@@ -2,8 +2,8 @@
 
 use super::event::Event;
 use super::log::quote;
+use super::package;
 use super::settings::Invocation;
-use crate::agent;
 use crate::error::{Context, Error, Result};
 use crate::interrupt;
 use crate::kernel::agent::Agent;
@@ -21,16 +21,6 @@ use tempfile::TempDir;
 
 /// Starts gunicorn and reports its forks; see the file.
 const RUNNER: &str = include_str!("runner.py");
-
-/// The package, for applications that import it where it is not installed.
-const PACKAGE: [(&str, &[u8]); 6] = [
-    ("__init__.py", include_bytes!("../../../python/forkprint/__init__.py")),
-    ("_steps.py", include_bytes!("../../../python/forkprint/_steps.py")),
-    ("_prepare.py", include_bytes!("../../../python/forkprint/_prepare.py")),
-    ("gunicorn.py", include_bytes!("../../../python/forkprint/gunicorn.py")),
-    ("_native.py", include_bytes!("native.py")),
-    (agent::FILE_NAME, agent::LIBRARY),
-];
 
 /// Libraries that the dynamic linker loads before all others, separated by colons.
 const PRELOAD: &str = "LD_PRELOAD";
@@ -61,7 +51,7 @@ impl Master {
         let folder = TempDir::with_prefix("forkprint-").doing("cannot create a temporary folder")?;
         let runner = folder.path().join("runner.py");
         fs::write(&runner, RUNNER).at("cannot write the runner", &runner)?;
-        write_package(&folder.path().join("package/forkprint"))?;
+        package::write(&folder.path().join("package"))?;
         let log = folder.path().join("gunicorn.log");
         let output = File::create(&log).at("cannot create a log", &log)?;
         let errors = output.try_clone().at("cannot share the log", &log)?;
@@ -193,15 +183,6 @@ impl Master {
                 .why(format!("it said {:?}", line.trim_end()))
         })
     }
-}
-
-fn write_package(folder: &Path) -> Result<()> {
-    fs::create_dir_all(folder).at("cannot create a folder", folder)?;
-    for (name, contents) in PACKAGE {
-        let file = folder.join(name);
-        fs::write(&file, contents).at("cannot write a part of the package", &file)?;
-    }
-    Ok(())
 }
 
 /// What the dynamic linker is to preload: the agent, then what the user has it preload already.

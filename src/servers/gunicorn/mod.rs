@@ -8,6 +8,7 @@ mod event;
 mod lint;
 mod log;
 mod master;
+mod package;
 mod settings;
 
 pub use event::{Event, Watcher};

@@ -15,6 +15,8 @@ import json
 import os
 import platform
 
+# Behind all others: for configurations that import forkprint where it is not installed.
+sys.path.append(os.environ.pop("FORKPRINT_PACKAGE"))
 STARTED_IN = os.getcwd()  # a configuration may change it
 answer = os.fdopen(os.dup(1), "w")
 os.dup2(2, 1)  # what a configuration prints is not the answer

@@ -1,6 +1,7 @@
 //! The effective settings of a configuration, as gunicorn itself reads them.
 
 use super::log::quote;
+use super::package;
 use crate::error::{Context, Error, Result};
 use crate::interrupt;
 use crate::kernel::spawn::ProcessGroup;
@@ -11,9 +12,13 @@ use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
+use tempfile::TempDir;
 
 /// Asks gunicorn for its settings; see the file.
 const SCRIPT: &str = include_str!("settings.py");
+
+/// Tells the script where the package is, for a configuration that imports it.
+const PACKAGE: &str = "FORKPRINT_PACKAGE";
 
 /// Configurations are programs; one that has not ended after this long never will.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -151,6 +156,8 @@ enum Answer {
 
 /// The script while it runs.
 struct Asked {
+    /// Kept until the script has ended.
+    _package: TempDir,
     group: ProcessGroup,
     python: PathBuf,
     config: String,
@@ -162,13 +169,17 @@ impl Asked {
     fn start(invocation: &Invocation) -> Result<Self> {
         let file = || tempfile::tempfile().doing("cannot create a temporary file");
         let (stdout, stderr) = (file()?, file()?);
+        let package = TempDir::with_prefix("forkprint-").doing("cannot create a temporary folder")?;
         let mut command = Command::new(&invocation.python);
+        package::write(package.path())?;
+        command.env(PACKAGE, package.path());
         command.args(["-c", SCRIPT]).args(invocation.arguments()).stdin(Stdio::null());
         command.stdout(stdout.try_clone().doing("cannot share a temporary file")?);
         command.stderr(stderr.try_clone().doing("cannot share a temporary file")?);
         let group = ProcessGroup::spawn(command, Vec::new())
             .map_err(|error| error.fix("name an interpreter that has gunicorn: --python PATH"))?;
         Ok(Self {
+            _package: package,
             group,
             python: invocation.python.clone(),
             config: invocation.config.clone(),
