@@ -5,6 +5,7 @@ This file stands alone and imports nothing of the package but its compiled half,
 ``_native`` is set before the file is executed. Its types are in ``_prepare.pyi``.
 """
 
+import atexit
 import gc
 import os
 import sys
@@ -242,10 +243,7 @@ def _step(name, wanted, do, *arguments):
 
 def _begin_counting():
     begin = getattr(_native, "count_pages_begin", None)
-    if begin is None:
-        return False
-    begin()
-    return True
+    return begin is not None and begin()
 
 
 def _collect():
@@ -274,9 +272,21 @@ def _immortalise(roots, exclude):
 
 def _freeze():
     before = gc.get_freeze_count()
+    if os.getpid() not in _thaws_in:
+        _thaws_in.append(os.getpid())
+        atexit.register(_thaw, os.getpid())
     gc.freeze()
     frozen = gc.get_freeze_count()
     return frozen - before, None, None, {"frozen_before": before, "frozen": frozen}
+
+
+_thaws_in = []
+
+
+def _thaw(pid):
+    # Finalizers of what only frozen cycles hold would not run. In a worker that would copy all its pages.
+    if os.getpid() == pid:
+        gc.unfreeze()
 
 
 def _trim():

@@ -9,7 +9,7 @@ It has an effect with the prefork pool alone: the others fork nothing.
 """
 
 import os
-from typing import TYPE_CHECKING, Any, List
+from typing import TYPE_CHECKING, Any, Optional
 
 from forkprint import ForkprintError, prepare_fork
 
@@ -20,29 +20,35 @@ __all__ = ["install"]
 
 
 class _Hook:
-    """Prepares once, when the first process of the pool is about to be created."""
+    """Waits, from the beginning of a worker, for the first fork of its main process."""
 
-    def __init__(self, app: Any, options: Any) -> None:
-        self.app, self.options, self.done_in = app, options, 0
-        self.prepared: "List[Prepared]" = []
+    def __init__(self, options: Any) -> None:
+        self.options, self.waits_in = options, 0
+        self.registered = False
 
     def __call__(self, **_: Any) -> None:
-        from celery.utils.log import get_logger
+        self.waits_in = os.getpid()
+        # A signal of Celery's own comes before a fork, too, but not with transports that block.
+        if not self.registered:
+            self.registered = True
+            os.register_at_fork(before=self.prepare)
 
-        # The signal comes for every process, also for those that replace others; what was prepared stays so.
-        if self.done_in == os.getpid():
-            return
-        self.done_in = os.getpid()
+    def prepare(self) -> "Optional[Prepared]":
+        if self.waits_in != os.getpid():
+            return None
+        self.waits_in = 0
+        from celery.utils.log import get_logger  # type: ignore[import-untyped,unused-ignore]
+
         log = get_logger("forkprint.celery")
         try:
             prepared = prepare_fork(**self.options)
         except ForkprintError as error:
             log.warning("forkprint: %s", error)
-            return
-        self.prepared.append(prepared)
+            return None
         log.info("forkprint: %s", prepared.summary())
         for note in prepared.notes:
             log.info("forkprint: note: %s", note)
+        return prepared
 
 
 def install(app: Any, **options: Any) -> None:
@@ -51,9 +57,7 @@ def install(app: Any, **options: Any) -> None:
     The options are those of :func:`forkprint.prepare_fork`. Calling it again replaces the options. Where
     nothing can be prepared, that is logged, and the worker goes on as it would have without forkprint.
     """
-    from celery import signals
+    from celery import signals  # type: ignore[import-untyped,unused-ignore]
 
-    # Told in the main process, after tasks were imported. Celery 5.1 and older have the first alone at hand.
-    signal = getattr(signals, "worker_before_create_process", signals.worker_init)
-    signal.disconnect(dispatch_uid="forkprint.celery")
-    signal.connect(_Hook(app, options), weak=False, dispatch_uid="forkprint.celery")
+    signals.worker_init.disconnect(dispatch_uid="forkprint.celery")
+    signals.worker_init.connect(_Hook(options), weak=False, dispatch_uid="forkprint.celery")

@@ -59,7 +59,7 @@ class ForkContext(_contexts.ForkContext):
                 super().start()
 
         # Pools and executors take the class from the context.
-        self.Process = Process  # type: ignore[misc,assignment]
+        self.Process = Process  # type: ignore[misc]
 
     @property
     def prepared(self) -> "Optional[Prepared]":
@@ -88,7 +88,7 @@ def get_context(
         raise TypeError(f"options are not handed on to a forkserver: {', '.join(sorted(options))}")
     from multiprocessing import forkserver
 
-    if getattr(forkserver._forkserver, "_forkserver_pid", None) is not None:  # type: ignore[attr-defined]
+    if getattr(forkserver._forkserver, "_forkserver_pid", None) is not None:
         raise ValueError("the forkserver runs already and was not prepared; call get_context() before the first worker")
     context = _contexts.ForkServerContext()
     context.set_forkserver_preload([*preload, _IN_FORKSERVER])

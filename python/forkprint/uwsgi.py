@@ -26,7 +26,7 @@ def prepare(**options: Any) -> "Optional[Prepared]":
     workers, nothing is done and None is returned.
     """
     try:
-        import uwsgi
+        import uwsgi  # type: ignore[import-untyped,unused-ignore]
     except ImportError:
         return None
     if uwsgi.worker_id() != 0 or "lazy-apps" in uwsgi.opt or "lazy" in uwsgi.opt:

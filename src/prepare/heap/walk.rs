@@ -252,6 +252,11 @@ impl Walk {
     unsafe fn handle(&mut self, object: u64) {
         // SAFETY: promised by the caller; every object has a type.
         unsafe {
+            // An entry of a free list, which `_asyncio` shows to those who traverse it. Referring to it and
+            // letting go would free it again, and the list would never end.
+            if word(object, 0) == 0 {
+                return;
+            }
             let Some(plan) = self.plan(word(object, OB_TYPE)) else { return };
             if plan.is_guard(object) {
                 return;
