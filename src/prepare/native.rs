@@ -3,7 +3,10 @@
 
 use super::extensions;
 use super::heap::{self, Request};
-use crate::family::range_pages;
+use crate::error::Result;
+use crate::family::{PageRanges, range_pages, subtract};
+use crate::kernel::pagemap::Pagemap;
+use crate::kernel::scan::scan_populated;
 use crate::kernel::uffd::WriteTracker;
 use crate::observe::ProcRoot;
 use crate::observe::maps::read_identity;
@@ -15,6 +18,7 @@ use pyo3::types::PyTuple;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::ops::Range;
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::Mutex;
 
@@ -90,9 +94,21 @@ pub fn count_pages_begin() -> PyResult<bool> {
 pub fn count_pages_end() -> PyResult<Option<u64>> {
     let current = TRACKED.lock().ok().and_then(|mut current| current.take());
     let Some((tracker, areas)) = current else { return Ok(None) };
-    let written = written_pages(&ProcRoot::system(), std::process::id(), &areas)?;
+    let written = written_and_present(&areas)?;
     drop(tracker);
-    Ok(Some(range_pages(&written)))
+    Ok(Some(written))
+}
+
+/// Pages of areas that were written and are there: some kernels show holes as written, too.
+fn written_and_present(areas: &[Range<Vpn>]) -> Result<u64> {
+    let (root, pid) = (ProcRoot::system(), std::process::id());
+    let written = written_pages(&root, pid, areas)?;
+    let pagemap = Pagemap::open(root.path(), pid)?;
+    let (mut present, mut zeros) = (PageRanges::new(), PageRanges::new());
+    for area in areas {
+        scan_populated(pagemap.as_fd(), area, &mut present, &mut zeros)?;
+    }
+    Ok(range_pages(&written) - range_pages(&subtract(&written, &present)))
 }
 
 /// A module with all of these, for an interpreter without the package.

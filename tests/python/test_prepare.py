@@ -1,5 +1,6 @@
 import gc
 import json
+import mmap
 import os
 import pickle
 import subprocess
@@ -9,6 +10,7 @@ import types
 import pytest
 
 import forkprint
+from forkprint import _native
 
 IMMORTAL = (3, 12) <= sys.version_info < (3, 14)
 STEPS = ["collect", "warm", "immortal", "freeze", "settle", "trim"]
@@ -447,3 +449,17 @@ def test_the_file_stands_alone_beside_any_native_half():
     prepared = module.prepare_fork(freeze=False, collect=False)
     assert prepared.old_abi_extensions == ("/somewhere/old.abi3.so", "forkprint._native")
     assert any("still writing reference counts" in note for note in prepared.notes)
+
+
+def test_pages_are_counted_as_many_as_were_written():
+    if not _native.count_pages_begin():
+        pytest.skip("this kernel does not track writes")
+    quiet = _native.count_pages_end()
+    pages = 500
+    memory = bytearray(b"\x01" * (pages * mmap.PAGESIZE))
+    assert _native.count_pages_begin()
+    for page in range(pages):
+        memory[page * mmap.PAGESIZE] = 2
+    counted = _native.count_pages_end()
+    assert quiet < 64, "an interval in which nearly nothing happens"
+    assert pages <= counted < pages + 64
