@@ -11,13 +11,20 @@ use super::race;
 
 /// Rates on the grid.
 const GRID: u32 = 28;
-/// The slowest rate: in the time observed, one page in so many breaks.
-const SLOWEST: f64 = 1.0 / 12.0;
+/// The weight of each where nothing is known: those on the grid, at once and never.
+const EVEN: f64 = 1.0 / (GRID + 2) as f64;
+/// The slowest rate on the grid, in first writes per age observed. Between half of this and twice as much
+/// no likelihood can tell; a forecast for a few times the age observed differs by a few percent.
+const SLOWEST: f64 = 0.25;
 /// The fastest: by the first snapshot all but e^-8 of the pages are broken.
 const FASTEST: f64 = 8.0;
-/// Rounds. The likelihood is flat along mixtures that nobody can tell apart; ending before the last
-/// digit keeps the smoother one of them.
-const ROUNDS: u32 = 400;
+/// Rounds from a start that knows nothing. The likelihood is flat along mixtures that nobody can tell
+/// apart; ending before the last digit keeps the smoother one of them.
+const ROUNDS: u32 = 1500;
+/// Rounds from a mixture that fits nearly the same counts.
+const FEW_ROUNDS: u32 = 150;
+/// Part of such a start that is spread evenly, so that every rate can come back.
+const EVENLY: f64 = 0.1;
 
 /// The distribution of rates over the pages of one worker.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,14 +38,26 @@ pub struct Mixture {
 impl Mixture {
     /// Fits the mixture. `pages` are those of one worker.
     pub fn fit(observed: &Observed, pages: f64) -> Self {
+        let even = grid(observed).into_iter().map(|rate| (EVEN, rate)).collect();
+        Self { pages, parts: even }.improved(observed, ROUNDS)
+    }
+
+    /// Fits a mixture of the same rates to a sample that differs a little.
+    pub fn fit_again(&self, observed: &Observed) -> Self {
+        let start = |&(weight, rate): &(f64, f64)| ((1.0 - EVENLY) * weight + EVENLY * EVEN, rate);
+        Self { pages: self.pages, parts: self.parts.iter().map(start).collect() }
+            .improved(observed, FEW_ROUNDS)
+    }
+
+    fn improved(self, observed: &Observed, rounds: u32) -> Self {
         let intervals = Intervals::of(observed);
-        let rates = grid(observed);
-        let chances: Vec<Vec<f64>> = rates.iter().map(|&rate| intervals.chances(rate)).collect();
-        let mut weights = vec![1.0 / f64::from(GRID + 2); rates.len()];
-        for _ in 0..ROUNDS {
+        let chances: Vec<Vec<f64>> = self.parts.iter().map(|&(_, rate)| intervals.chances(rate)).collect();
+        let mut weights: Vec<f64> = self.parts.iter().map(|&(weight, _)| weight).collect();
+        for _ in 0..rounds {
             weights = intervals.improve(&chances, &weights);
         }
-        Self { pages, parts: weights.into_iter().zip(rates).collect() }
+        let parts = weights.into_iter().zip(self.parts).map(|(weight, (_, rate))| (weight, rate)).collect();
+        Self { pages: self.pages, parts }
     }
 
     /// Pages broken in a worker, given the chance for each rate.

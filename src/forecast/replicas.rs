@@ -45,7 +45,7 @@ impl Replicas {
         for _ in 0..SAMPLES {
             let sample = sample(workers, classes, spread, &mut lots);
             curves.push(sample.kaplan_meier());
-            fits.push(Mixture::fit(&sample, pages));
+            fits.push(best.fit_again(&sample));
         }
         let chances = (0..SAMPLES).map(|_| lots.normal()).collect();
         Self { best, fits, curves, spread, last_age: lives.last_age(), chances }
