@@ -149,7 +149,8 @@ fn require_enough(recording: &Recording) -> Result<()> {
     if snapshots < LEAST_SNAPSHOTS {
         return refuse(
             format!(
-                "it has {snapshots} snapshots after the fork, and a curve needs {LEAST_SNAPSHOTS} or more: {} more",
+                "it has {snapshots} snapshot{} after the fork, and a curve needs {LEAST_SNAPSHOTS} or more: {} more",
+                if snapshots == 1 { "" } else { "s" },
                 LEAST_SNAPSHOTS - snapshots
             ),
             "more milestones in the load file (milestones = [1, 2, 5, 10, 20, 50, 100]), or more steps in the workload",

@@ -16,7 +16,7 @@ const SAMPLES: usize = 120;
 /// Standard deviations that a sample differs by at least, relative: the fit itself is no better.
 const LEAST_SPREAD: f64 = 0.01;
 /// What a fit may be off by beyond the ages observed, relative, for each factor of e.
-const BEYOND: f64 = 0.04;
+const BEYOND: f64 = 0.06;
 
 /// Fits to samples.
 #[derive(Debug, Clone)]
