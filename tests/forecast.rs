@@ -76,7 +76,7 @@ fn nonsense_is_refused_in_words() {
     for (arguments, expected) in [
         (vec!["-w", "0"], "not between 1 and"),
         (vec!["-w", "9..3"], "begins at 9"),
-        (vec!["--age", "-1"], "is no age"),
+        (vec!["--age=-1"], "is no age"),
         (vec!["--limit", "plenty"], "is not a size"),
         (vec!["--limit", "0"], "no worker fits"),
     ] {
