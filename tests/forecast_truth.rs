@@ -14,7 +14,7 @@ use bench::Bench;
 use skip::skip;
 
 /// Requests of the long run; the short one has a tenth.
-const REQUESTS: u32 = 1000;
+const REQUESTS: u32 = 2000;
 const FAMILY: u32 = 8;
 
 fn config(name: &str) -> PathBuf {
@@ -85,7 +85,7 @@ fn a_tenth_foretells_the_end(server: &str) {
         return;
     }
     let bench = Bench::new();
-    let looks = [1, 2, 4, 6, 10, 16, 25, 40, 60, 80];
+    let looks = [1, 2, 4, 8, 16, 30, 50, 80, 120, 160];
     let short = load(&bench, server, REQUESTS / 10, &looks);
     measure(&bench, server, 2, &short, "short.forkprint");
     let long = load(&bench, server, REQUESTS, &[REQUESTS]);
