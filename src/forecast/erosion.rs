@@ -60,11 +60,6 @@ impl Observed {
         };
         self.broken.iter().zip(&self.censored).map(step).collect()
     }
-
-    /// The last age.
-    pub fn last_age(&self) -> f64 {
-        self.ages.last().copied().unwrap_or(0.0)
-    }
 }
 
 #[cfg(test)]
@@ -73,11 +68,10 @@ mod tests {
 
     fn life(ages: &[f64], broken: &[f64], gone: &[f64], pages: f64) -> Life {
         Life {
-            ages: ages.to_vec(),
             broken: vec![broken.to_vec()],
             gone: vec![gone.to_vec()],
             pages: vec![pages],
-            fresh: vec![0.0; ages.len()],
+            ..Life::of_ages(ages)
         }
     }
 

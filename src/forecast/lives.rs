@@ -3,7 +3,7 @@
 
 use super::AgeUnit;
 use crate::error::{Error, Result};
-use crate::family::recording::{PageHistory, Recording, Step, WorkerPages};
+use crate::family::recording::{Content, PageHistory, Recording, Step, WorkerPages};
 use crate::family::{PageState, Rung};
 
 /// Least snapshots after the fork that a fit needs: two tell a line, a third one whether it bends.
@@ -31,6 +31,8 @@ pub struct Lives {
     pub zygote_page_tables: f64,
     /// Names of the classes of pages.
     pub classes: Vec<String>,
+    /// By recording, then by inherited page: index of its class.
+    pub class_of_page: Vec<Vec<u32>>,
     /// The workers that were measured to the end.
     pub workers: Vec<Life>,
     /// Part of the broken pages at the end whose bytes really differ, from 0 to 1.
@@ -40,6 +42,11 @@ pub struct Lives {
 /// One worker.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Life {
+    /// Index of its recording.
+    pub recording: usize,
+    /// By inherited page: twice the snapshot that first saw it broken by the worker, one more where it
+    /// was gone unbroken, or [`Life::STAYED`].
+    pub fates: Vec<u16>,
     /// Its age at each snapshot; the first is that at the fork, 0.
     pub ages: Vec<f64>,
     /// By class, then by snapshot: pages first seen broken by the worker.
@@ -53,6 +60,21 @@ pub struct Life {
 }
 
 impl Life {
+    /// The page was as at the fork at the last snapshot.
+    pub const STAYED: u16 = u16::MAX;
+
+    /// Notes the pages that left the race by a snapshot.
+    fn look(&mut self, snapshot: u8, pages: &[(PageState, Content)], class_of_page: &[u32]) {
+        for (page, &(state, _)) in pages.iter().enumerate().filter(|&(_, &(state, _))| leaves(state)) {
+            if self.fates[page] == Self::STAYED {
+                let broken = state.by_worker();
+                self.fates[page] = 2 * u16::from(snapshot) + u16::from(!broken);
+                let counts = if broken { &mut self.broken } else { &mut self.gone };
+                counts[class_of_page[page] as usize][usize::from(snapshot)] += 1.0;
+            }
+        }
+    }
+
     /// The age at its last snapshot.
     pub fn last_age(&self) -> f64 {
         self.ages.last().copied().unwrap_or(0.0)
@@ -89,7 +111,14 @@ impl Lives {
             require_enough(other)?;
         }
         let classes = classes_of(recordings);
-        let workers: Vec<Life> = recordings.iter().flat_map(|recording| lives(recording, &classes)).collect();
+        let class_of_page: Vec<Vec<u32>> =
+            recordings.iter().map(|recording| class_of_page(&recording.pages, &classes)).collect();
+        let workers: Vec<Life> = recordings
+            .iter()
+            .zip(&class_of_page)
+            .enumerate()
+            .flat_map(|(index, (recording, of_page))| lives(index, recording, of_page, classes.len()))
+            .collect();
         if workers.is_empty() {
             return Err(Error::new("no worker lived to the end of the measurement")
                 .location(&first.about.title)
@@ -106,9 +135,17 @@ impl Lives {
             page_tables: mean(worker_page_tables),
             zygote_page_tables: mean(zygote_page_tables),
             classes,
+            class_of_page,
             workers,
             differing: mean(differing),
         })
+    }
+
+    /// The least age above zero at which a worker was looked at.
+    pub fn first_age(&self) -> f64 {
+        let ages = self.workers.iter().flat_map(|life| life.ages.iter().copied());
+        let first = ages.filter(|&age| age > 0.0).fold(f64::INFINITY, f64::min);
+        if first.is_finite() { first } else { 1.0 }
     }
 
     /// The age of the oldest worker at its last snapshot.
@@ -176,32 +213,25 @@ fn classes_of(recordings: &[Recording]) -> Vec<String> {
 }
 
 /// The workers of one recording that were there at every snapshot.
-fn lives(recording: &Recording, classes: &[String]) -> Vec<Life> {
-    let class_of_page = class_of_page(&recording.pages, classes);
+fn lives(index: usize, recording: &Recording, class_of_page: &[u32], classes: usize) -> Vec<Life> {
     let steps = &recording.steps[..recording.steps.len().min(usize::from(u8::MAX))];
     let ages: Vec<f64> = steps.iter().enumerate().map(|(index, step)| age(step, index)).collect();
     let of_worker = |worker: &WorkerPages| {
         let fresh: Option<Vec<f64>> = steps.iter().map(|step| fresh_of(step, worker.worker)).collect();
         let mut life = Life {
+            recording: index,
+            fates: vec![Life::STAYED; worker.cells.len()],
             ages: ages.clone(),
-            broken: vec![vec![0.0; ages.len()]; classes.len()],
-            gone: vec![vec![0.0; ages.len()]; classes.len()],
-            pages: vec![0.0; classes.len()],
+            broken: vec![vec![0.0; ages.len()]; classes],
+            gone: vec![vec![0.0; ages.len()]; classes],
+            pages: vec![0.0; classes],
             fresh: fresh?,
         };
-        let mut pending = vec![true; worker.cells.len()];
-        for &class in &class_of_page {
-            life.pages[class] += 1.0;
+        for &class in class_of_page {
+            life.pages[class as usize] += 1.0;
         }
-        for snapshot in 0..ages.len() {
-            let states = worker.at_step(u8::try_from(snapshot).ok()?);
-            for (page, (state, _)) in states.into_iter().enumerate().filter(|&(_, (state, _))| leaves(state))
-            {
-                if std::mem::take(&mut pending[page]) {
-                    let counts = if state.by_worker() { &mut life.broken } else { &mut life.gone };
-                    counts[class_of_page[page]][snapshot] += 1.0;
-                }
-            }
+        for snapshot in 0..u8::try_from(ages.len()).ok()? {
+            life.look(snapshot, &worker.at_step(snapshot), class_of_page);
         }
         Some(life)
     };
@@ -213,12 +243,12 @@ fn leaves(state: PageState) -> bool {
     state.by_worker() || state == PageState::Gone
 }
 
-fn class_of_page(pages: &PageHistory, classes: &[String]) -> Vec<usize> {
+fn class_of_page(pages: &PageHistory, classes: &[String]) -> Vec<u32> {
     let mut of_page = Vec::with_capacity(pages.len());
     for run in &pages.runs {
         let name = pages.regions.get(run.region as usize);
         let class = name.and_then(|name| classes.binary_search(name).ok()).unwrap_or(0);
-        of_page.extend(std::iter::repeat_n(class, run.len as usize));
+        of_page.extend(std::iter::repeat_n(u32::try_from(class).unwrap_or(0), run.len as usize));
     }
     of_page
 }
@@ -269,4 +299,20 @@ pub(super) fn average(values: impl Iterator<Item = f64>) -> f64 {
 #[expect(clippy::cast_precision_loss, reason = "counts of pages and bytes stay far below 2^52")]
 pub(super) const fn number(count: u64) -> f64 {
     count as f64
+}
+
+#[cfg(test)]
+impl Life {
+    /// A worker without pages that was looked at at these ages.
+    pub fn of_ages(ages: &[f64]) -> Self {
+        Self {
+            recording: 0,
+            fates: Vec::new(),
+            ages: ages.to_vec(),
+            broken: Vec::new(),
+            gone: Vec::new(),
+            pages: Vec::new(),
+            fresh: vec![0.0; ages.len()],
+        }
+    }
 }

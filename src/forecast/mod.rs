@@ -8,6 +8,7 @@ mod fit;
 mod growth;
 mod ledger_n;
 mod lives;
+mod patterns;
 pub mod race;
 mod replicas;
 pub mod simulate;

@@ -1,7 +1,8 @@
 //! How sure a fit is: the same fit to many samples that could as well have been observed.
 //!
 //! A sample is drawn worker by worker, with replacement (Efron 1979): pages of one worker break together,
-//! by one request, so that only workers are independent of each other. Two workers give few different
+//! by one request, so that only workers are independent of each other; for the fit, which reads workers
+//! in pairs, pair by pair. Two workers give few different
 //! samples; so each sample also varies as much as workers of the measurement differ from each other, in
 //! when their pages broke and in how many did.
 
@@ -9,6 +10,7 @@ use super::Interval;
 use super::erosion::Observed;
 use super::fit::Mixture;
 use super::lives::{Life, Lives, average};
+use super::patterns::{Pattern, patterns};
 use super::simulate::Lots;
 
 /// Samples.
@@ -37,15 +39,16 @@ impl Replicas {
     pub fn of(lives: &Lives, classes: &[usize]) -> Self {
         let workers = &lives.workers;
         let pages = average(workers.iter().map(|life| classes.iter().map(|&class| life.pages[class]).sum()));
-        let observed = Observed::of(workers, &vec![1.0; workers.len()], classes);
-        let best = Mixture::fit(&observed, pages);
+        let patterns = patterns(lives, classes);
+        let best = Mixture::fit(&patterns, (lives.first_age(), lives.last_age()), pages);
         let spread = spread(workers);
+        let pairs = patterns.iter().map(|pattern| pattern.pair + 1).max().unwrap_or(0);
         let mut lots = Lots::new(0x666f_726b);
         let (mut fits, mut curves) = (Vec::with_capacity(SAMPLES), Vec::with_capacity(SAMPLES));
         for _ in 0..SAMPLES {
-            let sample = sample(workers, classes, spread, &mut lots);
-            curves.push(sample.kaplan_meier());
-            fits.push(best.fit_again(&sample));
+            let sample = Sample::draw(workers, pairs, classes, spread, &mut lots);
+            curves.push(sample.observed(workers, classes).kaplan_meier());
+            fits.push(best.fit_again(&sample.vary(&patterns)));
         }
         let chances = (0..SAMPLES).map(|_| lots.normal()).collect();
         Self { best, fits, curves, spread, last_age: lives.last_age(), chances }
@@ -100,23 +103,70 @@ fn spread(workers: &[Life]) -> f64 {
     average((snapshots - snapshots.div_ceil(3)..snapshots).map(variance)).sqrt().max(LEAST_SPREAD)
 }
 
-/// A sample of as many workers as there are.
-#[expect(clippy::cast_precision_loss, reason = "a number of workers")]
-fn sample(workers: &[Life], classes: &[usize], spread: f64, lots: &mut Lots) -> Observed {
-    let mut weights = vec![0.0; workers.len()];
-    for _ in workers {
-        weights[lots.below(workers.len())] += 1.0;
+/// What differs in a sample.
+struct Sample {
+    /// How often each worker was drawn.
+    workers: Vec<f64>,
+    /// How often each pair of workers was drawn: what two of them tell together would be lost if they
+    /// were drawn one by one.
+    pairs: Vec<f64>,
+    /// By snapshot: how much more or less broke since the one before.
+    factors: Vec<f64>,
+    /// How much more or less broke in all.
+    factor: f64,
+}
+
+impl Sample {
+    #[expect(clippy::cast_precision_loss, reason = "a number of workers")]
+    fn draw(workers: &[Life], pairs: usize, classes: &[usize], spread: f64, lots: &mut Lots) -> Self {
+        let mut drawn = |count: usize| {
+            let mut often = vec![0.0; count];
+            (0..count).for_each(|_| often[lots.below(count)] += 1.0);
+            often
+        };
+        let (often, pairs) = (drawn(workers.len()), drawn(pairs));
+        let differ = differences(workers, classes);
+        let factors = differ.into_iter().map(|off| (off.min(1.0) * lots.normal()).exp()).collect();
+        let factor = (1.0 + spread * lots.normal() / (workers.len() as f64).sqrt()).max(0.0);
+        Self { workers: often, pairs, factors, factor }
     }
-    let mut observed = Observed::of(workers, &weights, classes);
-    let differences = differences(workers, classes);
-    let before: f64 = observed.broken.iter().sum();
-    for (broken, differ) in observed.broken.iter_mut().zip(differences) {
-        let off = (differ.powi(2) + 1.0 / broken.max(1.0)).sqrt();
-        *broken *= (off.min(1.0) * lots.normal()).exp();
+
+    fn observed(&self, workers: &[Life], classes: &[usize]) -> Observed {
+        let mut observed = Observed::of(workers, &self.workers, classes);
+        let before: f64 = observed.broken.iter().sum();
+        for (broken, factor) in observed.broken.iter_mut().zip(&self.factors) {
+            *broken *= factor;
+        }
+        scale_to(&mut observed, before * self.factor);
+        observed
     }
-    let all = before * (1.0 + spread * lots.normal() / (workers.len() as f64).sqrt()).max(0.0);
-    scale_to(&mut observed, all);
-    observed
+
+    /// The patterns as they could have been: pages that broke nowhere make up for the difference.
+    fn vary(&self, patterns: &[Pattern]) -> Vec<Pattern> {
+        let broke = |pattern: &Pattern| pattern.known.iter().any(|known| known.broke.is_some());
+        let sum = |of: &[Pattern], want: bool| -> f64 {
+            of.iter().filter(|pattern| broke(pattern) == want).map(|pattern| pattern.pages).sum()
+        };
+        let mut varied = patterns.to_vec();
+        for pattern in &mut varied {
+            pattern.pages *= self.pairs.get(pattern.pair).copied().unwrap_or(1.0);
+        }
+        let (broken, stayed) = (sum(&varied, true), sum(&varied, false));
+        for pattern in varied.iter_mut().filter(|pattern| broke(pattern)) {
+            let factors = pattern.known.iter().filter_map(|known| self.factors.get(known.broke?));
+            let (logs, count) =
+                factors.fold((0.0, 0.0), |(logs, count), factor| (logs + factor.ln(), count + 1.0));
+            pattern.pages *= if count > 0.0 { f64::exp(logs / count) } else { 1.0 };
+        }
+        let wanted = (broken * self.factor).min(broken + stayed);
+        let scale = |now: f64, then: f64| if now > 0.0 { then / now } else { 0.0 };
+        let (of_broken, of_stayed) =
+            (scale(sum(&varied, true), wanted), scale(stayed, broken + stayed - wanted));
+        for pattern in &mut varied {
+            pattern.pages *= if broke(pattern) { of_broken } else { of_stayed };
+        }
+        varied
+    }
 }
 
 /// How workers differ in what they broke between snapshots, relative to the mean and to their number.
