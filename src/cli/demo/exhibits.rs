@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 pub(super) static WORKLOADS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/workloads");
 
 /// Of all remedies, those that the shop's advice tries: the others take longer than a demo should.
-pub(super) const TRIED: [&str; 2] = ["FP002", "FP003"];
+pub(super) const TRIED: [&str; 4] = ["FP002", "FP003", "FP005", "FP015"];
 /// How often each variant of the shop runs.
 pub(super) const ROUNDS: u16 = 2;
 /// The families of the wiki that are forecast.

@@ -42,21 +42,14 @@ impl Studio<'_> {
         let href = format!("{}.html", exhibit.name);
         let path = self.args.output.join(&href);
         let (document, entry) = match &exhibit.kind {
-            Kind::Run(program, toy) => self.family(exhibit, self.run(exhibit, program, toy)?, href)?,
-            Kind::Server(server) => self.family(exhibit, self.serve(exhibit, server)?, href)?,
+            Kind::Run(program, toy) => family(exhibit, self.run(exhibit, program, toy)?, href)?,
+            Kind::Server(server) => family(exhibit, self.serve(exhibit, server)?, href)?,
             Kind::Advice(server) => self.advice(exhibit, server, href)?,
             Kind::Forecast(server) => self.forecast(exhibit, server, href)?,
             Kind::Lab => self.matrix(exhibit, href)?,
         };
         write_file(&path, document.as_bytes(), self.args.force)?;
         Ok(entry)
-    }
-
-    fn family(&self, exhibit: &Exhibit, outcome: RunOutcome, href: String) -> Result<Shown> {
-        let RunOutcome { mut recording, error, .. } = outcome;
-        error.map_or(Ok(()), Err)?;
-        recording.about.title.clone_from(&exhibit.name);
-        Ok((html::render(&recording)?, gallery::Entry::of(&recording, href)))
     }
 
     fn advice(&self, exhibit: &Exhibit, server: &Server, href: String) -> Result<Shown> {
@@ -151,4 +144,11 @@ impl Studio<'_> {
     fn plan(&self, server: &Server) -> Result<Plan> {
         Plan::read(&self.workloads.join(&server.load))
     }
+}
+
+fn family(exhibit: &Exhibit, outcome: RunOutcome, href: String) -> Result<Shown> {
+    let RunOutcome { mut recording, error, .. } = outcome;
+    error.map_or(Ok(()), Err)?;
+    recording.about.title.clone_from(&exhibit.name);
+    Ok((html::render(&recording)?, gallery::Entry::of(&recording, href)))
 }
