@@ -53,8 +53,10 @@ wheel: $(VENV)/ready
 	$(VENV)/bin/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 	@ls dist
 
+# Of the newest CPython on which all remedies work, where one is found: objects can be immortal on
+# 3.12 and later. It need not be the one that the binary embeds.
 $(VENV)/ready:
-	$(PYTHON) -m venv $(VENV)
+	"$$($(PYTHON) tests/python/cpythons.py 12 13 || command -v $(PYTHON))" -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check gunicorn flask psutil
 	touch $@
 

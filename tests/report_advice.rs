@@ -116,6 +116,7 @@ fn sections_charts_and_maps_have_names() {
         }
         assert!(document.matches("<h1").count() == 1 && !document.contains("NaN"));
     }
+    assert!(forecast.contains("<td>32.0 %<small>95 % CI 29.0 % to 35.0 %"), "the plateau of all pages");
     let charts: Vec<&str> = forecast.split("<figure>").skip(1).collect();
     assert_eq!(charts.len(), 3);
     for chart in charts {

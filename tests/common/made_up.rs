@@ -148,6 +148,7 @@ fn near(estimate: f64, width: f64) -> Interval {
 fn curve(name: &str, pages: u64, at_once: f64, slow: f64, rate: f64) -> ClassCurve {
     let broken = |age: f64| at_once + slow * (1.0 - (-rate * age).exp());
     let point = |age: f64, width: f64| CurvePoint { age, broken: near(broken(age), width) };
+    let count = f64::from(u32::try_from(pages).unwrap());
     let fitted_ages = (0..=40).map(|step| f64::from(step) * 250.0);
     ClassCurve {
         name: name.into(),
@@ -161,7 +162,7 @@ fn curve(name: &str, pages: u64, at_once: f64, slow: f64, rate: f64) -> ClassCur
             Rate { weight: slow, rate: Some(rate) },
             Rate { weight: 1.0 - at_once - slow, rate: Some(0.0) },
         ],
-        plateau: near(at_once + slow, 0.03),
+        plateau: near((at_once + slow) * count, 0.03 * count),
         half_life: Some(near(2.0_f64.ln() / rate, 90.0)),
     }
 }

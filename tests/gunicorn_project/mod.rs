@@ -98,6 +98,22 @@ impl Project {
         self.analyze(&[&[&config, "--load", &load], more].concat())
     }
 
+    /// Puts the shop of the workloads into the project's folder.
+    pub fn copy_shop(&self) -> &Self {
+        let shop = Path::new(env!("CARGO_MANIFEST_DIR")).join("workloads/servers/gunicorn_shop");
+        for name in ["gunicorn.conf.py", "shop.py", "load.toml"] {
+            fs::copy(shop.join(name), self.folder.path().join(name)).unwrap();
+        }
+        self
+    }
+
+    /// What the interpreter says it is: `CPython 3.13.0`.
+    pub fn python_version(&self) -> String {
+        let program = "import platform as p; print(p.python_implementation(), p.python_version())";
+        let output = Command::new(&self.python).args(["-c", program]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
     /// An interpreter that the dynamic linker preloads nothing into, as a static one.
     pub fn python_without_preloads(&self) -> String {
         let path = self.folder.path().join("python");

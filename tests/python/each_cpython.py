@@ -2,47 +2,16 @@
 
 usage: each_cpython.py DIST
 
-Interpreters are looked for on PATH and among those of pyenv; one of each minor version serves.
+One interpreter of each minor version serves (cpythons.py).
 """
 
-import os
 import pathlib
 import subprocess
 import sys
 
+from cpythons import interpreters
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-MINORS = range(9, 16)
-
-
-def candidates():
-    for minor in MINORS:
-        for folder in os.environ.get("PATH", "").split(os.pathsep):
-            yield pathlib.Path(folder) / f"python3.{minor}"
-    pyenv = pathlib.Path(os.environ.get("PYENV_ROOT", pathlib.Path.home() / ".pyenv"))
-    yield from sorted(pyenv.glob("versions/3.*/bin/python3"))
-    yield pathlib.Path(sys.base_prefix) / "bin" / "python3"
-
-
-def minor_of(python):
-    """The minor version of a CPython that runs and can make virtual environments, or None."""
-    program = (
-        "import sys, venv, ensurepip;"
-        "print(sys.implementation.name, sys.version_info[0], sys.version_info[1])"
-    )
-    try:
-        answer = subprocess.run([python, "-c", program], capture_output=True, text=True, timeout=30)
-    except OSError:
-        return None
-    words = answer.stdout.split()
-    return int(words[2]) if words[:2] == ["cpython", "3"] else None
-
-
-def interpreters():
-    found = {}
-    for python in candidates():
-        if python.exists() and (minor := minor_of(python)) in MINORS:
-            found.setdefault(minor, python)
-    return dict(sorted(found.items()))
 
 
 def test_on(minor, python, wheel):

@@ -1,7 +1,7 @@
 //! A forecast as one HTML file: the verdict, three charts, the tables behind them, what they rest on.
 
 use super::charts;
-use super::words::{age, break_even, interval, number, part, size, unit_name, verdict};
+use super::words::{age, break_even, interval, number, part, part_of, size, unit_name, verdict};
 use crate::error::Result;
 use crate::forecast::{ClassCurve, Forecast, Rate};
 use crate::report::html::{page, style};
@@ -67,12 +67,13 @@ fn class(forecast: &Forecast, curve: &ClassCurve) -> Value {
     let half_life = curve.half_life.map(|life| {
         (age(life.estimate, unit), format!("95 % CI {} to {}", number(life.low), number(life.high)))
     });
+    let plateau = |pages: f64| part_of(pages, curve.pages);
     context! {
         name => if curve.name == "all" { "all pages" } else { curve.name.as_str() },
         role => charts::curve_role(&forecast.classes, &curve.name),
         pages => grouped(curve.pages),
-        plateau => part(curve.plateau.estimate),
-        plateau_interval => format!("95 % CI {} to {}", part(curve.plateau.low), part(curve.plateau.high)),
+        plateau => plateau(curve.plateau.estimate),
+        plateau_interval => format!("95 % CI {} to {}", plateau(curve.plateau.low), plateau(curve.plateau.high)),
         half_life,
         rates => curve.rates.iter().map(|rate| said(*rate, unit_name(unit))).collect::<Vec<_>>(),
     }

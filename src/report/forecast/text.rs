@@ -1,7 +1,7 @@
 //! A forecast on a terminal: the verdict, families by size, how pages erode, and when what pays.
 
-use super::words::{age, break_even, interval, number, part, size, unit_name, verdict};
-use crate::forecast::{ClassCurve, CurvePoint, Forecast};
+use super::words::{age, break_even, interval, number, part, part_of, size, to_number, unit_name, verdict};
+use crate::forecast::{CurvePoint, Forecast};
 use crate::report::summary::{clipped, grouped};
 use crate::report::text::{Paint, bar};
 use crate::report::{printable, wrap};
@@ -111,7 +111,7 @@ impl Page<'_> {
                 clipped(&printable(&class.name), NAME),
                 grouped(class.pages),
                 part(now),
-                part(plateau(class)),
+                part_of(class.plateau.estimate, class.pages),
                 class.half_life.map_or_else(|| "the fork".to_owned(), |half| number(half.estimate)),
             );
         }
@@ -125,7 +125,7 @@ impl Page<'_> {
                 .forecast
                 .recycling
                 .iter()
-                .find(|one| one.age.round() >= to_float(best))
+                .find(|one| one.age.round() >= to_number(best))
                 .map_or(0.0, |one| one.gain);
             text += &self.prose(
                 &format!(
@@ -159,10 +159,6 @@ impl Page<'_> {
     }
 }
 
-fn plateau(class: &ClassCurve) -> f64 {
-    class.plateau.estimate / to_float(class.pages.max(1))
-}
-
 /// At most `most` entries, the first and the last among them.
 fn spread<T>(all: &[T], most: usize) -> impl Iterator<Item = &T> {
     let shown = all.len().min(most);
@@ -173,11 +169,6 @@ fn spread<T>(all: &[T], most: usize) -> impl Iterator<Item = &T> {
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a part between 0 and 1")]
 fn thousandths(part: f64) -> u64 {
     (part.clamp(0.0, 1.0) * 1000.0).round() as u64
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a count for people")]
-const fn to_float(count: u64) -> f64 {
-    count as f64
 }
 
 #[cfg(test)]

@@ -98,7 +98,12 @@ pub(super) fn part(of: f64) -> String {
     format!("{:.1} %", of * 100.0)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "an age for people")]
-fn to_number(value: u64) -> f64 {
+/// Pages as a part of all pages of a class.
+pub(super) fn part_of(pages: f64, all: u64) -> String {
+    part(pages / to_number(all.max(1)))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a number for people")]
+pub(super) const fn to_number(value: u64) -> f64 {
     value as f64
 }
