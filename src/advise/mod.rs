@@ -3,7 +3,7 @@
 //!
 //! [`program`] measures a variant of a program, [`rules`] judge what was measured today, [`plan`] makes
 //! variants with the help of [`patch`], [`experiment`] measures them in turn, [`choose`] compares, and
-//! [`assemble`] says it.
+//! [`assemble()`] says it.
 
 pub mod assemble;
 pub mod choose;

@@ -18,7 +18,7 @@ use crate::units::Bytes;
 use serde::Serialize;
 
 /// Version of the JSON output. Fields are added, never removed or renamed.
-const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 1;
 
 /// What can be limited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
