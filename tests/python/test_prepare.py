@@ -454,12 +454,12 @@ def test_the_file_stands_alone_beside_any_native_half():
 def test_pages_are_counted_as_many_as_were_written():
     if not _native.count_pages_begin():
         pytest.skip("this kernel does not track writes")
-    quiet = _native.count_pages_end()
+    quiet = _native.count_pages_end()  # what counting itself writes: lists of areas and pages
     pages = 500
     memory = bytearray(b"\x01" * (pages * mmap.PAGESIZE))
     assert _native.count_pages_begin()
     for page in range(pages):
         memory[page * mmap.PAGESIZE] = 2
     counted = _native.count_pages_end()
-    assert quiet < 64, "an interval in which nearly nothing happens"
-    assert pages <= counted < pages + 64
+    assert quiet < 300, "holes of areas are no pages"
+    assert pages <= counted <= pages + quiet + 64
