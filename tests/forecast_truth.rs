@@ -10,7 +10,7 @@ mod bench;
 #[path = "common/skip.rs"]
 mod skip;
 
-use bench::Bench;
+use bench::{Bench, Outcome};
 use skip::skip;
 
 /// Requests of the long run; the short one has a tenth.
@@ -58,6 +58,11 @@ fn measure(bench: &Bench, server: &str, workers: u32, load: &str, capture: &str)
         "--format",
         "json",
     ]);
+    distinct_bytes(&outcome)
+}
+
+/// Distinct bytes of the family at the end of a measurement.
+fn distinct_bytes(outcome: &Outcome) -> f64 {
     assert!(outcome.status.success(), "{}", outcome.stderr);
     let found: Value = serde_json::from_str(&outcome.stdout).unwrap();
     found["family"]["distinct_frames"].as_f64().unwrap() * 4096.0
@@ -144,9 +149,7 @@ fn run(bench: &Bench, workers: &str, steps: u32, capture: &str) -> f64 {
         "--format",
         "json",
     ]);
-    assert!(outcome.status.success(), "{}", outcome.stderr);
-    let found: Value = serde_json::from_str(&outcome.stdout).unwrap();
-    found["family"]["distinct_frames"].as_f64().unwrap() * 4096.0
+    distinct_bytes(&outcome)
 }
 
 /// Twenty times: two workers are measured for six steps, and four for twelve. The interval must hold

@@ -118,7 +118,7 @@ fn sections_charts_and_maps_have_names() {
     }
     assert!(forecast.contains("<td>32.0 %<small>95 % CI 29.0 % to 35.0 %"), "the plateau of all pages");
     let charts: Vec<&str> = forecast.split("<figure>").skip(1).collect();
-    assert_eq!(charts.len(), 3);
+    assert_eq!(charts.len(), 4);
     for chart in charts {
         let chart = chart.split("</figure>").next().unwrap();
         assert!(chart.contains("role=\"img\"") && chart.contains("<title>") && chart.contains("<desc>"));

@@ -77,6 +77,7 @@ pub fn verdict(saving: Estimate, noise: f64, rounds: usize) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::forecast::simulate::Lots;
 
     fn close(a: f64, b: f64) -> bool {
         (a - b).abs() < 1e-4 * b.abs().max(1.0)
@@ -135,19 +136,10 @@ mod tests {
     /// Intervals are what they are called: of many repetitions about 95 % hold the truth.
     #[test]
     fn ninety_five_of_a_hundred_intervals_hold_the_truth() {
-        let mut state = 88_172_645_463_325_252_u64;
-        let mut uniform = || {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            #[expect(clippy::cast_precision_loss, reason = "a random number")]
-            let number = (state >> 11) as f64 / (1_u64 << 53) as f64;
-            number
-        };
-        let mut normal = || (0..12).map(|_| uniform()).sum::<f64>() - 6.0;
+        let mut lots = Lots::new(88);
         for rounds in [2, 3, 5] {
             let held = (0..20_000).filter(|_| {
-                let values: Vec<f64> = (0..rounds).map(|_| 3.0 + normal()).collect();
+                let values: Vec<f64> = (0..rounds).map(|_| 3.0 + lots.normal()).collect();
                 let found = estimate(&values);
                 found.low <= 3.0 && 3.0 <= found.high
             });

@@ -128,15 +128,15 @@ fn age(text: &str) -> Result<f64, String> {
 fn limit_of(text: &str) -> Result<(Bytes, String)> {
     let root = ProcRoot::system();
     match text {
-        "ram" => Ok((limit::of_machine(&root)?, "RAM".into())),
+        "ram" => Ok((limit::of_machine(&root)?, "the memory of this machine".into())),
         "cgroup" => match limit::of_control_group(&root)? {
-            Some(limit) => Ok((limit, "the control group".into())),
+            Some(limit) => Ok((limit, "what the control group allows".into())),
             None => Err(Error::new("the control group of this process does not limit memory")
                 .fix("--limit ram, or a size like --limit 4GiB")),
         },
         size => match size.parse::<Bytes>() {
             Ok(Bytes(0)) => Err(Error::new("no worker fits in no memory").fix("a size like --limit 4GiB")),
-            Ok(limit) => Ok((limit, "--limit".into())),
+            Ok(limit) => Ok((limit, "the limit asked for".into())),
             Err(why) => Err(Error::new("cannot read the limit")
                 .why(why)
                 .fix("--limit 4GiB, --limit cgroup or --limit ram")),
@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn a_limit_is_a_size_or_what_the_system_says() {
         assert_eq!(limit_of("4GiB").unwrap().0, Bytes(4 << 30));
-        assert_eq!(limit_of("ram").unwrap().1, "RAM");
+        assert_eq!(limit_of("ram").unwrap().1, "the memory of this machine");
         assert!(limit_of("plenty").is_err() && limit_of("0").is_err());
     }
 }

@@ -177,7 +177,7 @@ pub struct FamilySize {
 pub struct Budget {
     /// The limit, in bytes.
     pub limit_bytes: u64,
-    /// Where it comes from: `--limit`, `cgroup …`, `RAM`.
+    /// Where it comes from, in words.
     pub source: String,
     /// Workers that fit by the upper end of the interval, by the estimate, and by the lower end.
     pub workers: [u64; 3],

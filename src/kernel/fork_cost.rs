@@ -58,6 +58,21 @@ pub struct Samples {
     pub huge_bytes: u64,
 }
 
+impl Samples {
+    /// Adds those of another process of the same size. Of the rest the last measurement counts.
+    pub fn extend(&mut self, more: Self) {
+        self.fork_call.extend(more.fork_call);
+        self.fork_exit.extend(more.fork_exit);
+        self.fork_exec.extend(more.fork_exec);
+        self.vfork_exec.extend(more.vfork_exec);
+        self.clone_exec.extend(more.clone_exec);
+        self.posix_spawn.extend(more.posix_spawn);
+        self.copy_fault.extend(more.copy_fault);
+        self.page_table_bytes = more.page_table_bytes;
+        self.huge_bytes = more.huge_bytes;
+    }
+}
+
 /// Fills memory and makes every call in turn, round by round.
 pub fn measure(spec: &Spec) -> Result<Samples> {
     let memory = Memory::fill(spec)?;

@@ -1,4 +1,4 @@
-//! The cost of a fork, measured in throw-away processes: one a size and kind of page.
+//! The cost of a fork, measured in throw-away processes: a few for each size and kind of page, in turn.
 
 use super::progress::Progress;
 use crate::error::{Context, Error, Result};
@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 
 /// The smallest process.
 const SMALLEST: u64 = 4 << 20;
+/// Times that all sizes are gone through: a busy spell of the machine then falls on all of them.
+const PASSES: u32 = 3;
 /// Part of the available memory that may be filled.
 const PART: u64 = 4;
 /// Where nothing else is asked for, no process is larger.
@@ -40,15 +42,26 @@ pub struct ForkCostOptions {
 /// Measures every size.
 pub fn run(options: &ForkCostOptions, progress: &Progress) -> Result<ForkCost> {
     std::fs::metadata(&options.program).at("cannot start the program", &options.program)?;
-    let mut points = Vec::new();
-    for huge in [false, true] {
-        for bytes in sizes(options.max_size)? {
-            let pages = if huge { "huge" } else { "4 KiB" };
-            progress.now(format!("forking {} of {pages} pages", Bytes(bytes)));
-            let spec = Spec { bytes, huge, rounds: options.rounds, program: options.program.clone() };
-            points.push(Point::of(&spec, &throw_away(&spec, &options.self_command)?));
+    let sizes = sizes(options.max_size)?;
+    let passes = options.rounds.clamp(1, PASSES);
+    let specs = [false, true].into_iter().flat_map(|huge| sizes.iter().map(move |&bytes| (bytes, huge)));
+    let mut measured: Vec<(Spec, Samples)> = specs
+        .map(|(bytes, huge)| Spec { bytes, huge, rounds: 0, program: options.program.clone() })
+        .map(|spec| (spec, Samples::default()))
+        .collect();
+    for pass in 0..passes {
+        for (spec, samples) in &mut measured {
+            let pages = if spec.huge { "huge" } else { "4 KiB" };
+            progress.now(format!(
+                "pass {} of {passes}: forking {} of {pages} pages",
+                pass + 1,
+                Bytes(spec.bytes)
+            ));
+            spec.rounds = options.rounds * (pass + 1) / passes - options.rounds * pass / passes;
+            samples.extend(throw_away(spec, &options.self_command)?);
         }
     }
+    let points = measured.iter().map(|(spec, samples)| Point::of(spec, samples)).collect();
     let about = [options.command.clone(), machine(), kernel_release()];
     Ok(ForkCost::new(about, options.rounds, options.program.clone(), points))
 }

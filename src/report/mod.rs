@@ -11,6 +11,7 @@ pub mod html;
 pub mod json;
 pub mod matrix;
 mod palette;
+mod plot;
 mod printable;
 pub mod ranking;
 mod second_method;

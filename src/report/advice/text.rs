@@ -1,7 +1,8 @@
 //! Advice on a terminal: the verdict, what every variant gives back and costs, and what to change.
 
 use super::words::{
-    baseline, groups, interval, names, size, startup_change, throughput_change, verdict, worth,
+    baseline, groups, interval, names, size, startup_change, throughput_change, throughput_part, verdict,
+    worth,
 };
 use super::{Advice, Recommendation, RuleStanding, VariantResult, Verdict};
 use crate::report::summary::clipped;
@@ -180,14 +181,14 @@ impl Page<'_> {
 
     fn recommended(&self, best: &Recommendation) -> String {
         let mut text = self.heading("Recommended");
+        let (throughput, of_today) = throughput_part(best.throughput);
         let gain = format!(
-            "{}: {} ({}), {:.0} % of the ghosts; {:+.2} s at the start, {:.0} % of today's throughput.",
+            "{}: {} ({}), {:.0} % of the ghosts; {:+.2} s at the start, {throughput} {of_today}.",
             names(self.advice, &best.codes),
             size(best.saving.mean),
             interval(best.saving),
             best.of_ghosts * 100.0,
-            best.startup_seconds,
-            best.throughput * 100.0
+            best.startup_seconds
         );
         text += &self.prose(&gain.replace(": −", ": costs "), 0);
         for variable in &best.environment {

@@ -5,6 +5,9 @@ use crate::report::palette::Role;
 use crate::report::summary::{LONGEST_NAME, clipped};
 use crate::units::Bytes;
 
+/// A step that hardly does anything any more is so many times as fast; how many exactly says nothing.
+const MOST_TIMES: f64 = 100.0;
+
 /// Bytes below which a saving is called nothing.
 const NOTHING: f64 = 64.0 * 1024.0;
 
@@ -25,7 +28,11 @@ fn first(advice: &Advice) -> String {
     };
     let what = names(advice, &best.codes);
     let gives = if best.codes.len() > 1 { "together give back" } else { "gives back" };
-    let of = if ghosts > NOTHING { format!(" of {} of ghosts", size(ghosts)) } else { String::new() };
+    let of = match ghosts {
+        NOTHING.. if best.saving.mean >= ghosts => format!(", more than all {} of ghosts", size(ghosts)),
+        NOTHING.. => format!(" of {} of ghosts", size(ghosts)),
+        _ => String::new(),
+    };
     format!("{what} {gives} {}{of} ({}).", size(best.saving.mean), interval(best.saving))
 }
 
@@ -59,21 +66,21 @@ pub(super) fn ghosts(advice: &Advice) -> f64 {
     (advice.waterfall.today - advice.waterfall.limit).max(0.0)
 }
 
-/// Remedies with their titles: `Freeze before the fork (FP002) and Immortal objects (FP003)`.
+/// Remedies with their titles: `FP002 (freeze the heap before the fork) and FP005 (warm up before the fork)`.
 pub(super) fn names(advice: &Advice, codes: &[String]) -> String {
     let named: Vec<String> = codes.iter().map(|code| name(advice, code)).collect();
-    let joined = match named.split_last() {
+    match named.split_last() {
         Some((last, [])) => last.clone(),
         Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
         None => "The recommended configuration".to_owned(),
-    };
-    let mut letters = joined.chars();
-    letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect()
+    }
 }
 
 fn name(advice: &Advice, code: &str) -> String {
-    title(advice, code)
-        .map_or_else(|| code.to_owned(), |title| format!("{} ({code})", clipped(title, LONGEST_NAME)))
+    let Some(title) = title(advice, code) else { return code.to_owned() };
+    let mut letters = title.chars();
+    let title: String = letters.next().into_iter().flat_map(char::to_lowercase).chain(letters).collect();
+    format!("{code} ({})", clipped(&title, LONGEST_NAME))
 }
 
 /// The title of a rule.
@@ -135,14 +142,77 @@ pub(super) fn startup_change(variant: &VariantResult, baseline: Option<&VariantR
     }
 }
 
+/// Throughput of the recommendation against today's: a figure, and what it is of.
+pub(super) fn throughput_part(factor: f64) -> (String, &'static str) {
+    if factor > MOST_TIMES {
+        (format!("over {MOST_TIMES} times"), "today's throughput")
+    } else {
+        (format!("{:.0} %", factor * 100.0), "of today's throughput")
+    }
+}
+
 /// Throughput, or its change against the program as it is.
 pub(super) fn throughput_change(variant: &VariantResult, baseline: Option<&VariantResult>) -> String {
     match baseline {
         Some(base) if variant.verdict != Verdict::Baseline && base.throughput.mean > 0.0 => {
-            let change = (variant.throughput.mean / base.throughput.mean - 1.0) * 100.0;
-            format!("{change:+.1} %").replace('-', "−")
+            let factor = variant.throughput.mean / base.throughput.mean;
+            if factor > MOST_TIMES {
+                return format!("over {MOST_TIMES} times");
+            }
+            format!("{:+.1} %", (factor - 1.0) * 100.0).replace('-', "−")
         }
         _ if variant.throughput.mean >= 10.0 => format!("{:.0}/s", variant.throughput.mean),
         _ => format!("{:.2}/s", variant.throughput.mean),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::advice::{Recommendation, RuleStanding, Waterfall};
+
+    fn variant(verdict: Verdict, throughput: f64) -> VariantResult {
+        let throughput = Estimate { low: throughput, mean: throughput, high: throughput };
+        VariantResult { verdict, throughput, ..VariantResult::default() }
+    }
+
+    #[test]
+    fn a_throughput_that_says_nothing_any_more_is_capped() {
+        let today = variant(Verdict::Baseline, 2.0);
+        assert_eq!(throughput_change(&variant(Verdict::Helps, 3.0), Some(&today)), "+50.0 %");
+        assert_eq!(throughput_change(&variant(Verdict::Helps, 1e4), Some(&today)), "over 100 times");
+        assert_eq!(throughput_part(1.5).0, "150 %");
+        assert_eq!(throughput_part(5e3), ("over 100 times".to_owned(), "today's throughput"));
+    }
+
+    #[test]
+    fn a_saving_beyond_the_ghosts_is_not_called_a_part_of_them() {
+        let saving = |mean| Estimate { low: mean, mean, high: mean };
+        let advice = |mean| Advice {
+            waterfall: Waterfall { today: 300e6, limit: 100e6, ..Waterfall::default() },
+            recommended: Some(Recommendation {
+                codes: vec!["FP003".into()],
+                saving: saving(mean),
+                ..Recommendation::default()
+            }),
+            rules: vec![RuleStanding {
+                code: "FP003".into(),
+                title: "Make it immortal".into(),
+                ..RuleStanding::default()
+            }],
+            ..Advice::default()
+        };
+        let [said, _] = verdict(&advice(150e6));
+        assert!(
+            said.starts_with("FP003 (make it immortal) gives back 143.1 MiB of 190.7 MiB of ghosts ("),
+            "{said}"
+        );
+        let [said, _] = verdict(&advice(210e6));
+        assert!(
+            said.starts_with(
+                "FP003 (make it immortal) gives back 200.3 MiB, more than all 190.7 MiB of ghosts"
+            ),
+            "{said}"
+        );
     }
 }

@@ -1,19 +1,13 @@
-//! The three charts of a forecast: families by size, erosion by age, recycling.
+//! The charts of a forecast: families by size, erosion by age, recycling, fresh memory.
 
-use super::plot::{Axes, Plot, Point, ticks};
 use super::words::{number, size, unit_name};
-use crate::forecast::{AgeUnit, ClassCurve, CurvePoint, Forecast};
+use crate::forecast::{AgeUnit, ClassCurve, CurvePoint, Forecast, GrowthPoint, Interval};
+use crate::report::plot::{Axes, Chart, Plot, Point, ticks};
 
 /// Curves drawn beside each other: all pages and the largest classes.
 const MOST_CURVES: usize = 5;
 /// Colours of the classes, the first for all pages.
 const CURVES: [&str; MOST_CURVES] = ["copies", "differs", "fresh", "zygote", "ghost"];
-
-/// A chart and its key: (colour, name).
-pub(super) struct Chart {
-    pub svg: String,
-    pub key: Vec<(String, String)>,
-}
 
 /// What the family holds against its number of workers.
 #[expect(clippy::cast_precision_loss, reason = "workers and bytes on an axis")]
@@ -151,6 +145,43 @@ pub(super) fn recycling(forecast: &Forecast) -> Option<Chart> {
     plot.dots(&estimates(&points), "differs");
     if let Some(best) = forecast.best_max_requests {
         plot.upright(position(best as f64), &format!("best: {}", number(best as f64)), "limit");
+    }
+    Some(Chart { svg: plot.finish(), key: Vec::new() })
+}
+
+/// What a worker makes for itself, by its age.
+pub(super) fn growth(forecast: &Forecast) -> Option<Chart> {
+    #[expect(clippy::cast_precision_loss, reason = "bytes of a page")]
+    let page = forecast.fitted.page_size as f64;
+    let bytes = |points: &[GrowthPoint]| -> Vec<Point> {
+        let of = |pages: Interval| Interval {
+            low: pages.low * page,
+            estimate: pages.estimate * page,
+            high: pages.high * page,
+        };
+        points.iter().map(|point| (point.age, of(point.pages))).collect()
+    };
+    let (observed, fitted) = (bytes(&forecast.fresh.observed), bytes(&forecast.fresh.fitted));
+    let last = fitted.last()?.0;
+    let most = observed.iter().chain(&fitted).map(|point| point.1.high).fold(0.0, f64::max);
+    if last <= 0.0 || most <= 0.0 {
+        return None;
+    }
+    let heights = ticks(most, true);
+    let mut plot = Plot::new(
+        "Fresh memory of a worker by age",
+        "What a worker makes for itself: dots were observed, the line is fitted, the band is where it may go.",
+        Axes { x: (0.0, last), top: heights[4] },
+        &even(last),
+        &sizes(&heights),
+        &age_name(forecast.fitted.age_unit),
+    );
+    plot.band(&fitted, "fresh", false);
+    plot.line(&estimates(&fitted), "fresh", "line thick", false);
+    plot.dots(&estimates(&observed), "fresh");
+    let seen = forecast.fitted.last_age;
+    if seen > 0.0 && seen < last * 0.999 {
+        plot.upright(seen, "observed until here", "seen");
     }
     Some(Chart { svg: plot.finish(), key: Vec::new() })
 }

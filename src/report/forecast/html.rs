@@ -1,17 +1,19 @@
-//! A forecast as one HTML file: the verdict, three charts, the tables behind them, what they rest on.
+//! A forecast as one HTML file: the verdict, the charts, the tables behind them, what they rest on.
 
 use super::charts;
 use super::words::{age, break_even, interval, number, part, part_of, size, unit_name, verdict};
 use crate::error::Result;
 use crate::forecast::{ClassCurve, Forecast, Rate};
 use crate::report::html::{page, style};
+use crate::report::plot::Chart;
 use crate::report::summary::grouped;
 use crate::units::Bytes;
 use minijinja::value::Serde;
 use minijinja::{Value, context};
 
 const TEMPLATE: &str = include_str!("forecast.html");
-const STYLE: &str = concat!(include_str!("../html/style.css"), include_str!("forecast.css"));
+const STYLE: &str =
+    concat!(include_str!("../html/style.css"), include_str!("../plot.css"), include_str!("forecast.css"));
 const SCRIPT: &str = concat!("'use strict';\n(() => {\n", include_str!("../html/page.js"), "})();");
 
 /// The forecast as a self-contained HTML document.
@@ -35,6 +37,7 @@ pub fn render(forecast: &Forecast) -> Result<String> {
             family_chart => chart(charts::families(forecast)),
             erosion_chart => chart(charts::erosion(forecast)),
             recycling_chart => chart(charts::recycling(forecast)),
+            growth_chart => chart(charts::growth(forecast)),
             classes => forecast.classes.iter().map(|curve| class(forecast, curve)).collect::<Vec<_>>(),
             recycling => recycling(forecast),
             break_even => forecast.break_even.iter().map(|one| (break_even(one), one.because.clone())).collect::<Vec<_>>(),
@@ -45,7 +48,7 @@ pub fn render(forecast: &Forecast) -> Result<String> {
     )
 }
 
-fn chart(chart: Option<charts::Chart>) -> Option<Value> {
+fn chart(chart: Option<Chart>) -> Option<Value> {
     let chart = chart?;
     Some(context! { svg => Value::from_safe_string(chart.svg), key => chart.key })
 }

@@ -2,7 +2,6 @@
 
 mod charts;
 pub mod html;
-mod plot;
 pub mod text;
 mod words;
 

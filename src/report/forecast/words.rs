@@ -30,7 +30,7 @@ fn second(forecast: &Forecast) -> String {
         let range =
             if least == most { String::new() } else { format!(" ({} to {})", grouped(least), grouped(most)) };
         let fit = if fit == 1 { "1 worker".to_owned() } else { format!("{} workers", grouped(fit)) };
-        return format!("The {} of {} hold {fit}{range}.", Bytes(budget.limit_bytes), budget.source);
+        return format!("{} ({}) hold {fit}{range}.", Bytes(budget.limit_bytes), budget.source);
     }
     match (forecast.best_max_requests, forecast.fitted.age_unit) {
         (Some(best), AgeUnit::Requests) => {

@@ -5,7 +5,8 @@
 mod bars;
 
 use super::words::{
-    baseline, ghosts, groups, interval, size, startup_change, throughput_change, title, verdict, worth,
+    baseline, ghosts, groups, interval, size, startup_change, throughput_change, throughput_part, title,
+    verdict, worth,
 };
 use super::{Advice, Estimate, Recommendation, RuleStanding, VariantResult, Verdict};
 use crate::error::Result;
@@ -109,11 +110,12 @@ fn diff_line(line: &str) -> (&'static str, String) {
 /// Figures below the verdict: value and name.
 fn stats(best: &Recommendation) -> Vec<(String, String)> {
     let startup = format!("{:+.2} s", best.startup_seconds).replace('-', "−");
+    let (throughput, of_today) = throughput_part(best.throughput);
     vec![
         (size(best.saving.mean), format!("given back by the family, {}", interval(best.saving))),
         (format!("{:.0} %", best.of_ghosts * 100.0), "of the copies that hold nothing new".to_owned()),
         (startup, "start-up until the first fork".to_owned()),
-        (format!("{:.1} %", best.throughput * 100.0), "of today's throughput".to_owned()),
+        (throughput, of_today.to_owned()),
     ]
 }
 

@@ -17,6 +17,12 @@ const CHARACTER: f64 = 9.0;
 /// A point with its interval.
 pub(super) type Point = (f64, Interval);
 
+/// A chart and its key: (colour, name).
+pub(super) struct Chart {
+    pub svg: String,
+    pub key: Vec<(String, String)>,
+}
+
 /// What values the axes hold.
 pub(super) struct Axes {
     pub x: (f64, f64),
