@@ -70,14 +70,20 @@ pub fn run(options: &ForkCostOptions, progress: &Progress) -> Result<ForkCost> {
 fn sizes(max: Option<Bytes>) -> Result<Vec<u64>> {
     let available = available_bytes().unwrap_or(u64::MAX);
     let most = max.map_or((available / PART).min(LARGEST), |bytes| bytes.0);
-    let refuse = |why: String| {
-        Err(Error::new("cannot measure such a process").location(Bytes(most).to_string()).why(why))
+    let refuse = |why: String, fix: String| {
+        Err(Error::new("cannot measure such a process").location(Bytes(most).to_string()).why(why).fix(fix))
     };
     if most < SMALLEST {
-        return refuse(format!("the smallest has {}", Bytes(SMALLEST)));
+        return refuse(
+            format!("the smallest has {}", Bytes(SMALLEST)),
+            format!("--max-size {}MiB or more", SMALLEST >> 20),
+        );
     }
     if most > available / 10 * 9 {
-        return refuse(format!("{} of memory are available", Bytes(available)));
+        return refuse(
+            format!("{} of memory are available", Bytes(available)),
+            format!("--max-size {}MiB or less", (available / PART) >> 20),
+        );
     }
     let doubled = |bytes: &u64| bytes.checked_mul(2).filter(|&next| next <= most);
     Ok(std::iter::successors(Some(SMALLEST.max(HUGE_PAGE)), doubled).collect())

@@ -173,7 +173,7 @@ mod tests {
 
     fn variant(verdict: Verdict, throughput: f64) -> VariantResult {
         let throughput = Estimate { low: throughput, mean: throughput, high: throughput };
-        VariantResult { verdict, throughput, ..VariantResult::default() }
+        VariantResult { throughput, verdict, ..VariantResult::default() }
     }
 
     #[test]
